@@ -1,0 +1,281 @@
+"""The console command `avlib`, and what the files in jobs/ call. Parses, runs a stage, turns errors into exit codes.
+
+Exit codes: 0 done; 2 a setting, an input or the warehouse is not right (one line says what to do); 3 with --strict,
+some videos failed; 1 a bug.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import avlib
+from avlib.config import Settings, load_settings
+from avlib.errors import AvlibError
+
+if TYPE_CHECKING:
+    from avlib.spark.store import TableStore
+
+app = typer.Typer(
+    name="avlib",
+    help="Picture-sound pairs from raw web videos, and sounds for any picture.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+InputsArgument = Annotated[
+    list[str], typer.Argument(help="Files, folders, globs, or a CSV/Parquet/text manifest with a uri column.")
+]
+Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
+Name = Annotated[str, typer.Option("--name", help="Which filter run.")]
+Config = Annotated[list[Path], typer.Option("--config", help="TOML file laid over conf/default.toml; repeatable.")]
+Assign = Annotated[list[str], typer.Option("--set", help="One setting, e.g. --set knn.k=50; repeatable.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy",
+        help="V+A (default; suggests best), A+V (gives the cleanest collection), joint, or one from your settings.",
+    ),
+]
+Step = Annotated[int, typer.Option("--step", min=0, help="Step of the strategy; 0 is the first.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable answer on stdout.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any video failed.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error, and Spark's own log.")]
+
+
+@app.command()
+def pipeline(
+    inputs: InputsArgument,
+    warehouse: Warehouse,
+    name: Name = "default",
+    strategy: Strategy = None,
+    config: Config = [],
+    assign: Assign = [],
+    strict: Strict = False,
+    debug: Debug = False,
+) -> None:
+    """All stages: videos in, a filtered collection that suggests sounds out."""
+    settings = _settings(config, assign, strategy)
+    store = _store(settings, warehouse, name)
+    from avlib.spark import pipeline as stages
+
+    stages.run(store, settings, inputs)
+    _exit_strictly(store.warehouse, strict)
+
+
+@app.command()
+def ingest(
+    inputs: InputsArgument, warehouse: Warehouse, config: Config = [], assign: Assign = [], debug: Debug = False
+) -> None:
+    """Inputs → videos: one row per input."""
+    settings = _settings(config, assign)
+    from avlib.spark import ingest as stage
+
+    stage.run(_store(settings, warehouse), settings, inputs)
+
+
+@app.command()
+def describe(
+    warehouse: Warehouse,
+    config: Config = [],
+    assign: Assign = [],
+    strict: Strict = False,
+    debug: Debug = False,
+) -> None:
+    """Videos → samples: one row per loud frame, and what came of each video."""
+    settings = _settings(config, assign)
+    store = _store(settings, warehouse)
+    from avlib.spark import describe as stage
+
+    stage.run(store, settings)
+    _exit_strictly(store.warehouse, strict)
+
+
+@app.command("filter")
+def filter_(
+    warehouse: Warehouse,
+    name: Name = "default",
+    strategy: Strategy = None,
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Samples → collection: the loop over knn, mutual_edges, components, for each step of the strategy."""
+    settings = _settings(config, assign, strategy)
+    from avlib.spark import filter as stage
+
+    stage.run(_store(settings, warehouse, name), settings)
+
+
+def _sub_stage(name: str, run: Callable[[TableStore, Settings, int], None], explanation: str) -> None:
+    def command(
+        warehouse: Warehouse,
+        step: Step,
+        name: Name = "default",
+        strategy: Strategy = None,
+        config: Config = [],
+        assign: Assign = [],
+        debug: Debug = False,
+    ) -> None:
+        settings = _settings(config, assign, strategy)
+        if step >= len(settings.filter.steps):
+            raise typer.BadParameter(f"{settings.filter.strategy} has {len(settings.filter.steps)} steps", param_hint="step")
+        run(_store(settings, warehouse, name), settings, step)
+
+    app.command(name, help=explanation)(command)
+
+
+def _run_knn(store: TableStore, settings: Settings, step: int) -> None:
+    from avlib.spark import knn
+
+    knn.run(store, settings, step)
+
+
+def _run_mutual_edges(store: TableStore, settings: Settings, step: int) -> None:
+    from avlib.spark import mutual_edges
+
+    mutual_edges.run(store, step)
+
+
+def _run_components(store: TableStore, settings: Settings, step: int) -> None:
+    from avlib.spark import components
+
+    components.run(store, settings, step)
+
+
+def _run_collection(store: TableStore, settings: Settings, step: int) -> None:
+    from avlib.spark import collection
+
+    collection.run(store, step)
+
+
+_sub_stage("knn", _run_knn, "Samples → neighbors: one step's k nearest lists.")
+_sub_stage("mutual_edges", _run_mutual_edges, "Neighbors → mutual_edges of one step.")
+_sub_stage("components", _run_components, "Mutual edges → components of one step; small ones are dropped.")
+_sub_stage("collection", _run_collection, "Components up to a step → collection.")
+
+
+@app.command()
+def index(
+    warehouse: Warehouse, name: Name = "default", config: Config = [], assign: Assign = [], debug: Debug = False
+) -> None:
+    """Collection → the FAISS index that suggest reads."""
+    settings = _settings(config, assign)
+    from avlib.spark import index as stage
+
+    stage.run(_store(settings, warehouse, name), settings)
+
+
+@app.command()
+def suggest(
+    pictures: Annotated[list[Path], typer.Argument(help="Query pictures.")],
+    warehouse: Warehouse,
+    name: Name = "default",
+    top: Annotated[int | None, typer.Option("--top", "-m", min=1, help="Suggestions for a picture.")] = None,
+    duration: Annotated[float | None, typer.Option("--duration", "-s", help="Seconds of sound.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the WAV files.")] = Path("suggestions"),
+    as_json: AsJson = False,
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Sounds for pictures: the nearest clean samples, and their sound as WAV files."""
+    chosen = [text for text in (top and f"suggest.top={top}", duration and f"suggest.duration_s={duration}") if text]
+    settings = _settings(config, [*assign, *chosen])
+    from avlib.retrieval.answers import answer_all, as_text
+    from avlib.retrieval.answers import as_json as answers_as_json
+    from avlib.retrieval.suggest import Suggester
+    from avlib.warehouse import Warehouse as WarehouseReader
+
+    suggester = Suggester(WarehouseReader(warehouse, name=name), settings.suggest)
+    answers = answer_all(suggester, pictures, duration_s=settings.suggest.duration_s, out=out)
+    typer.echo(answers_as_json(answers) if as_json else as_text(answers))
+    if any(answer.error for answer in answers):
+        raise typer.Exit(2)
+
+
+@app.command()
+def status(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False) -> None:
+    """What a warehouse holds: tables, outcomes, runs."""
+    from avlib.inspection import read_status
+
+    found = read_status(warehouse)
+    typer.echo(json.dumps(found.as_json(), indent=1) if as_json else found.as_text())
+
+
+@app.command()
+def failures(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Every video that is not ok, and why."""
+    from avlib.inspection import read_failures
+
+    found = read_failures(warehouse)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    for failure in found if not as_json else ():
+        typer.echo(f"{failure['status']:<10} {failure['uri']}: {failure['error']} ({failure['error_class']})")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for videos, warehouse and report.")] = Path("demo-out"),
+    debug: Debug = False,
+) -> None:
+    """The whole idea in a few minutes: makes videos, filters them, suggests sounds, writes report.html."""
+    settings = _settings([Path("demo.toml")], [])
+    from avlib.demo.show import show
+
+    show(out, settings)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(avlib.__version__)
+        raise typer.Exit
+
+
+def _settings(config: list[Path], assign: list[str], strategy: str | None = None) -> Settings:
+    chosen = [] if strategy is None else [f"filter.strategy={json.dumps(strategy)}"]
+    return load_settings(config, [*assign, *chosen])
+
+
+def _store(settings: Settings, warehouse: str, name: str = "default") -> TableStore:
+    from avlib.spark.session import get_session
+    from avlib.spark.store import TableStore as Store
+
+    return Store(get_session(settings.spark), warehouse, name=name)
+
+
+def _exit_strictly(warehouse: str, strict: bool) -> None:
+    from avlib.inspection import read_failures
+
+    if strict and any(failure["status"] == "failed" for failure in read_failures(warehouse)):
+        raise typer.Exit(3)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. Errors that a user can mend are one line and exit code 2; --debug shows the trace."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments)
+    except Exception as error:
+        mendable = _mendable(error)
+        if mendable is None or "--debug" in arguments:
+            raise
+        typer.echo(f"avlib: {mendable}", err=True)
+        sys.exit(2)
+
+
+def _mendable(error: Exception) -> str | None:
+    """The one line of an avlib error, also of one that a Spark worker raised; None for a bug."""
+    if isinstance(error, AvlibError):
+        return str(error)
+    raised = re.search(r"^avlib\.errors\.\w+: (.+)$", str(error), re.MULTILINE)
+    return raised[1] if raised else None

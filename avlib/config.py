@@ -1,0 +1,263 @@
+"""Settings: conf/default.toml, overlaid by files and by --set, checked before Spark starts.
+
+Every section is a frozen model; an unknown key or a value out of range fails naming the file and the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from avlib.errors import ConfigError
+
+_PACKAGE = Path(__file__).parent
+# A wheel carries conf/ inside the package; a checkout keeps it at the top.
+CONF_FOLDER = next((p for p in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if p.is_dir()), _PACKAGE / "conf")
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    def fingerprint(self) -> str:
+        """Hash of all values, to tell whether a result was made with the same settings. 16 hex digits."""
+        return hash_of(self.model_dump(mode="json"))
+
+
+class IngestSettings(Section):
+    """What counts as an input when a folder is walked."""
+
+    extensions: tuple[str, ...]
+
+
+class AudioSettings(Section):
+    """How sound is described. Names and meaning as in librosa.feature.mfcc."""
+
+    window_frames: tuple[int, ...] = Field((1, 3, 5, 7, 9), min_length=1)
+    sr: int = Field(16000, ge=1000, le=192_000)
+    n_mfcc: int = Field(13, ge=1)
+    n_mels: int = Field(40, ge=1)
+    fmin: float = Field(0.0, ge=0)
+    fmax: float = Field(8000.0, gt=0)
+    window: str = "hann"
+    power: float = Field(2.0, gt=0)
+    top_db: float = Field(80.0, ge=0)
+    amin: float = Field(1e-10, gt=0)
+    ref: float = Field(1.0, gt=0)
+    dct_type: Literal[1, 2, 3] = 2
+    norm: Literal["ortho"] | None = "ortho"
+    lifter: float = Field(0.0, ge=0)
+    htk: bool = False
+    mel_norm: Literal["slaney"] | None = "slaney"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AudioSettings:
+        if min(self.window_frames) < 1:
+            raise ValueError("window_frames: every window is at least 1 frame long")
+        if not self.fmin < self.fmax <= self.sr / 2:
+            raise ValueError(f"fmax must lie above fmin and at most at sr / 2 = {self.sr / 2:g} Hz")
+        if self.n_mfcc > self.n_mels:
+            raise ValueError("n_mfcc cannot be larger than n_mels")
+        return self
+
+
+class DescribeSettings(Section):
+    """How a video becomes samples."""
+
+    frame_rate_hz: float = Field(gt=0, le=1000)
+    frame_stride: int = Field(ge=1)
+    picture_size_px: int = Field(ge=32, le=1024)
+    picture_batch: int = Field(ge=1)
+    visual_model: str
+    visual_weights: str
+    batch_videos: int = Field(ge=1)
+    audio: AudioSettings
+
+
+class KnnSettings(Section):
+    """Which neighbors a sample may have, and how they are found."""
+
+    k: int = Field(ge=1)
+    method: Literal["auto", "exact"]
+    recall: float = Field(gt=0, le=1)
+    exclude: Literal["none", "same_video", "window"]
+    exclude_s: float = Field(ge=0)
+    per_video: int = Field(ge=0)
+    block_rows: int = Field(ge=1)
+
+
+class ComponentsSettings(Section):
+    """Which components are kept, and how they are computed."""
+
+    min_size: int = Field(ge=1)
+    one_task_edges: int = Field(ge=0)
+
+
+class StepSettings(Section):
+    """One kNN → mutual edges → components round: d = w_V·d_V + w_A·d_A (Solèr et al. 2016, Eq. 1)."""
+
+    w_V: float = Field(ge=0)
+    w_A: float = Field(ge=0)
+    k: int = Field(ge=1)
+    k_share: float = Field(1.0, gt=0, le=1)
+    min_size: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _weighted(self) -> StepSettings:
+        if self.w_V == self.w_A == 0:
+            raise ValueError("w_V and w_A are both 0: a step needs a modality")
+        return self
+
+
+class FilterSettings(Section):
+    """The strategy: a list of steps, each inside the components of the one before."""
+
+    strategy: str
+    strategies: dict[str, tuple[StepSettings, ...]]
+
+    @model_validator(mode="after")
+    def _known(self) -> FilterSettings:
+        if self.strategy not in self.strategies:
+            raise ValueError(f"strategy {self.strategy!r} is none of {', '.join(map(repr, self.strategies))}")
+        if not self.strategies[self.strategy]:
+            raise ValueError(f"strategy {self.strategy!r} has no steps")
+        return self
+
+    @property
+    def steps(self) -> tuple[StepSettings, ...]:
+        """The steps of the chosen strategy, in order."""
+        return self.strategies[self.strategy]
+
+    @property
+    def chosen(self) -> FilterSettings:
+        """These settings without the strategies that were not chosen."""
+        return FilterSettings(strategy=self.strategy, strategies={self.strategy: self.steps})
+
+
+class IndexSettings(Section):
+    """How the collection is cut into FAISS files."""
+
+    shard_rows: int = Field(ge=1)
+
+
+class SuggestSettings(Section):
+    """What a query gets."""
+
+    top: int = Field(ge=1)
+    duration_s: float = Field(gt=0)
+    max_pixels: int = Field(ge=1)
+
+
+class SparkSettings(Section):
+    """Embedded Spark only."""
+
+    master: str = Field(pattern=r"^local(\[.+\])?$")
+    driver_memory: str
+
+
+class Settings(Section):
+    """All settings, one section per stage."""
+
+    ingest: IngestSettings
+    describe: DescribeSettings
+    knn: KnnSettings
+    components: ComponentsSettings
+    filter: FilterSettings
+    index: IndexSettings
+    suggest: SuggestSettings
+    spark: SparkSettings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_steps(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A step that names no k or min_size takes those of [knn] and [components]."""
+        try:
+            defaults = {"k": values["knn"]["k"], "min_size": values["components"]["min_size"]}
+            strategies = {
+                name: [defaults | step for step in steps] for name, steps in values["filter"]["strategies"].items()
+            }
+        except (KeyError, TypeError, AttributeError):
+            return values  # malformed: field validation says where
+        return values | {"filter": values["filter"] | {"strategies": strategies}}
+
+
+def hash_of(values: object) -> str:
+    """Hash of a JSON-like value, the same for equal values whatever the key order. 16 hex digits."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()) -> Settings:
+    """Settings from conf/default.toml, then each overlay file, then each `section.key=value`.
+
+    An overlay that is no path to a file is looked up by name in avlib's conf folder (`demo.toml`).
+    Raises ConfigError naming the file (or --set) and the key.
+    """
+    layers = [_read_toml(CONF_FOLDER / "default.toml")]
+    layers += [_read_toml(path if path.exists() else CONF_FOLDER / path.name) for path in overlays]
+    layers += [(f"--set {text}", _parse_assignment(text)) for text in assignments]
+    merged: dict[str, Any] = {}
+    origin: dict[tuple[str, ...], str] = {}
+    for source, values in layers:
+        merged = _merge(merged, values)
+        origin |= {key: source for key in _leaves(values)}
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origin)) from None
+
+
+def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        return str(path), tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: no such settings file ({error.strerror}); name a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _parse_assignment(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or "." not in key:
+        raise ConfigError(f"--set {text}: write section.key=value, for example --set knn.k=50")
+    for candidate in (text, f"{key} = {json.dumps(value.strip())}"):  # a bare word is a string
+        try:
+            return tomllib.loads(candidate)
+        except tomllib.TOMLDecodeError:
+            continue
+    raise ConfigError(f"--set {text}: not a key and a value in TOML")
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _leaves(values: dict[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*prefix, key))
+        yield (*prefix, key)
+
+
+def _explain(error: ValidationError, origin: dict[tuple[str, ...], str]) -> str:
+    first = error.errors()[0]
+    location = tuple(str(part) for part in first["loc"])
+    prefixes = (location[:length] for length in range(len(location), 0, -1))
+    source = next((origin[prefix] for prefix in prefixes if prefix in origin), "settings")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "no such key; conf/default.toml lists them all"
+    elif first["type"] not in ("value_error", "missing"):
+        message = f"{message[0].lower()}{message[1:]}, not {first['input']!r}"
+    return f"{source}: {'.'.join(location)}: {message}"

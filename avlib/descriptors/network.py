@@ -1,0 +1,165 @@
+"""The paper's picture descriptor: a trained network's penultimate layer (Solèr et al. 2016, §3.1).
+
+The paper takes a VGG-like network's 4096 numbers; here any classification model of torchvision serves
+(mobilenet_v2 1280, mobilenet_v3_small 1024, alexnet 4096, resnet18 512, vit_b_16 768 numbers).
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+from avlib.arrays import Float32Array, UInt8Array
+from avlib.descriptors.visual import HOG_COLOR
+from avlib.descriptors.weights import hash_weights, read_weights
+from avlib.errors import ConfigError, ParameterError
+
+# Pictures that go through the network together: bounds memory, and larger batches fall out of the cache.
+_BATCH = 32
+# These two were ported from TensorFlow: their weights expect their own scaling, which torchvision switches on
+# only when it loads them itself. Their default initialisation takes longer than everything else here.
+_PORTED = {"transform_input": True, "init_weights": False}
+_OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _PORTED, "inception_v3": _PORTED}
+
+
+class NetworkDescriptor:
+    """Input of a torchvision classification model's last linear layer. Attributes as VisualDescriptor."""
+
+    def __init__(self, model: str, weights: Path, *, device: str = "cpu") -> None:
+        """Build the model, load its weights strictly. Raises ConfigError as load_visual_descriptor does."""
+        check_model(model)
+        self._device = _check_device(device)
+        network = build_network(model)
+        state = read_weights(weights)
+        set_weights(network, state, model=model, source=weights)
+        self.name = model
+        self.model_hash = hash_weights(model, state)
+        self.dimension = _cut_last_linear(network, model)
+        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        network = network.eval().to(self._device, self._dtype)
+        self._network = network.to(memory_format=torch.channels_last)
+        transforms = torchvision.models.get_model_weights(model).DEFAULT.transforms()
+        self._mean, self._deviation = (
+            255 * torch.tensor(values, device=self._device).view(1, 3, 1, 1)
+            for values in (transforms.mean, transforms.std)
+        )
+
+    def describe(self, pictures: UInt8Array) -> Float32Array:
+        """pictures: shape (b, size, size, 3), RGB. Returns shape (b, dimension), float32.
+
+        Raises ParameterError for another shape or type, ConfigError if the model cannot take this size.
+        """
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+            raise ParameterError(
+                "pictures", f"{pictures.dtype} of shape {pictures.shape}", "uint8 of shape (b, size, size, 3)"
+            )
+        described = np.empty((len(pictures), self.dimension), dtype=np.float32)
+        for start in range(0, len(pictures), _BATCH):
+            described[start : start + _BATCH] = self._describe(pictures[start : start + _BATCH])
+        return described
+
+    @torch.inference_mode()
+    def _describe(self, pictures: UInt8Array) -> Float32Array:
+        # (b, h, w, 3) seen as (b, 3, h, w) is channels_last already. torch wants memory it may write to.
+        batch = torch.from_numpy(np.require(pictures, requirements=["C", "W"])).permute(0, 3, 1, 2)
+        batch = ((batch.to(self._device).float() - self._mean) / self._deviation).to(self._dtype)
+        try:
+            described: torch.Tensor = self._network(batch)
+        except (AssertionError, RuntimeError) as error:
+            size = pictures.shape[1]
+            if size == 224 or isinstance(error, torch.OutOfMemoryError):
+                raise
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"describe.picture_size_px = {size}: {self.name} cannot take it ({reason}); try 224"
+            ) from error
+        values: Float32Array = described.float().cpu().numpy()
+        return values
+
+
+def check_model(model: str) -> None:
+    """Raise ConfigError unless torchvision has a classification model of this name."""
+    known = torchvision.models.list_models(module=torchvision.models)
+    if model in known:
+        return
+    close = difflib.get_close_matches(model, [*known, HOG_COLOR], n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "for example mobilenet_v3_small."
+    raise ConfigError(
+        f"describe.visual_model = {model} is unknown: {hint} "
+        f"It is a classification model of torchvision {torchvision.__version__}, or {HOG_COLOR}"
+    )
+
+
+def build_network(model: str) -> nn.Module:
+    """The model with arbitrary weights. Raises ConfigError for an unknown name."""
+    check_model(model)
+    network: nn.Module = torchvision.models.get_model(model, weights=None, **_OPTIONS.get(model, {}))
+    return network
+
+
+def set_weights(network: nn.Module, state: dict[str, torch.Tensor], *, model: str, source: Path) -> None:
+    """Load weights strictly: every name, every shape; float16 storage becomes the network's float32.
+
+    Raises ConfigError that counts what does not fit and names the first of each. Batch counters of
+    normalisation layers, unused here, may be missing, as they are in old files.
+    """
+    wanted = network.state_dict()
+    missing = [n for n in wanted if n not in state and not n.endswith("num_batches_tracked")]
+    unexpected = [n for n in state if n not in wanted]
+    unfit = [
+        n
+        for n, value in state.items()
+        if n in wanted
+        and (value.shape != wanted[n].shape or value.is_floating_point() != wanted[n].is_floating_point())
+    ]
+    wrong = [
+        f"{len(names)} {what} ({names[0]}{_shapes(state, wanted, names[0])})"
+        for names, what in (
+            (missing, "missing"),
+            (unexpected, "unexpected"),
+            (unfit, "of another shape or type"),
+        )
+        if names
+    ]
+    if wrong:
+        raise ConfigError(
+            f"weights {source} do not fit {model}: {', '.join(wrong)}; are they another model's?"
+        )
+    wanted.update(
+        state
+    )  # an update of the network's own dict keeps its version marks, which safetensors drops
+    network.load_state_dict(wanted, strict=True)
+
+
+def _shapes(state: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], name: str) -> str:
+    if name not in state or name not in wanted:
+        return ""
+    have, want = (f"{tuple(side[name].shape)} {side[name].dtype}" for side in (state, wanted))
+    return f": {have}, not {want}"
+
+
+def _cut_last_linear(network: nn.Module, model: str) -> int:
+    """Let the network end before its last linear layer; returns that layer's number of inputs."""
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ConfigError(
+            f"describe.visual_model = {model} has no linear layer, so no penultimate one: "
+            f"take another, for example mobilenet_v3_small"
+        )
+    name, last = linear[-1]
+    network.set_submodule(name, nn.Identity())
+    return last.in_features
+
+
+def _check_device(device: str) -> torch.device:
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {device} cannot be used: {str(error).splitlines()[0]}; try cpu") from None

@@ -1,0 +1,20 @@
+"""Measuring: how clean samples are by labels, and how often suggestions are right. Never used by the filter itself."""
+
+from avlib.evaluation.labels import Cleanliness, Labels, StrArray, Truth, read_labels
+from avlib.evaluation.retrieval import RetrievalRates, answer_rates, nearest_rows, retrieval_rates
+from avlib.evaluation.samples import SampleSet, read_collection, read_samples
+
+__all__ = [
+    "Cleanliness",
+    "Labels",
+    "RetrievalRates",
+    "SampleSet",
+    "StrArray",
+    "Truth",
+    "answer_rates",
+    "nearest_rows",
+    "read_collection",
+    "read_labels",
+    "read_samples",
+    "retrieval_rates",
+]

@@ -1,0 +1,65 @@
+"""The whole filter on arrays in memory (Solèr et al. 2016, §3.2): what the Spark path is tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avlib.arrays import Int64Array
+from avlib.errors import ParameterError
+from avlib.filtering.strategy import Step, kept, scoped_k
+from avlib.graph import MutualEdges, connected_components, mutual_edges
+from avlib.identity import video_ids
+from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest, nearest_within
+
+SampleArrays = Block
+"""All samples of a filter run: in memory they are one block."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """What one step found.
+
+    sample_ids: shape (n,), int64, ascending: the samples the step kept.
+    component_ids: shape (n,), int64: the smallest sample id in each one's component.
+    lists, edges: of all samples the step began with, also of those in components it dropped.
+    """
+
+    sample_ids: Int64Array
+    component_ids: Int64Array
+    lists: NeighborLists
+    edges: MutualEdges
+
+
+def filter_in_memory(samples: SampleArrays, *, steps: Sequence[Step], rule: NeighborRule) -> list[StepResult]:
+    """Run a strategy. The samples of the last result are the clean ones.
+
+    Step t looks for neighbors inside each component of step t - 1; components smaller than the step's `min_size`
+    are dropped after every step. The order of the samples does not matter.
+    Returns one result per step. Raises ParameterError for no steps, k not below the number of samples, and a rule
+    that asks for other videos when there is one.
+    """
+    if not steps:
+        raise ParameterError("steps", steps, "one step at least")
+    rule.check(k=steps[0].k, samples=len(samples), videos=len(np.unique(video_ids(samples.ids))))
+
+    results: list[StepResult] = []
+    left = samples.take(np.argsort(samples.ids))
+    components: Int64Array | None = None
+    for step in steps:
+        lists = _neighbors(left, components, step, rule)
+        edges = mutual_edges(lists)
+        found = connected_components(left.ids, edges)
+        keep = kept(found, step.min_size)
+        left, components = left.take(np.flatnonzero(keep)), found[keep]
+        results.append(StepResult(left.ids, components, lists, edges))
+    return results
+
+
+def _neighbors(samples: Block, components: Int64Array | None, step: Step, rule: NeighborRule) -> NeighborLists:
+    weights = (step.w_V, step.w_A)
+    if components is None:
+        return nearest(samples, [samples], weights=weights, k=step.k, rule=rule)
+    return nearest_within(samples, components, weights=weights, k=scoped_k(step, components), rule=rule)

@@ -1,0 +1,34 @@
+"""What a step is, how many neighbors it takes inside a component, and which components it keeps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from avlib.arrays import BoolArray, Int64Array
+from avlib.config import StepSettings
+
+Step = StepSettings
+
+
+def cap_k(k: int, size: int, k_share: float) -> int:
+    """k for a step inside a component of `size` samples: min(k, max(1, ⌈k_share · (size - 1)⌉)).
+
+    With k ≥ size - 1 everybody would be linked with everybody, and the step would filter nothing. k_share in (0, 1];
+    1 is the paper's letter.
+    """
+    share = math.ceil(k_share * (size - 1) - 1e-9)  # 0.1 · 30 is a little more than 3 in floating point
+    return min(k, max(1, share))
+
+
+def scoped_k(step: Step, components: Int64Array) -> Int64Array:
+    """`cap_k` for every sample, by the size of its component. components: shape (n,). Returns shape (n,)."""
+    _, where, sizes = np.unique(components, return_inverse=True, return_counts=True)
+    return np.array([cap_k(step.k, int(size), step.k_share) for size in sizes], np.int64)[where]
+
+
+def kept(components: Int64Array, min_size: int) -> BoolArray:
+    """Which samples stay: those in components of at least `min_size` samples. Shape (n,) → (n,)."""
+    _, where, sizes = np.unique(components, return_inverse=True, return_counts=True)
+    return np.asarray(sizes[where] >= min_size)

@@ -1,0 +1,42 @@
+"""Mutual edges: an edge where each sample is among the other's nearest (Brito et al. 1997)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avlib.arrays import Float32Array, Int64Array
+from avlib.neighbors import NeighborLists
+
+
+@dataclass(frozen=True, eq=False)
+class MutualEdges:
+    """Undirected edges, each once with src < dst, in ascending order of (src, dst).
+
+    src, dst: shape (m,), int64 sample ids.  distance: shape (m,), float32.
+    """
+
+    src: Int64Array
+    dst: Int64Array
+    distance: Float32Array
+
+    def __len__(self) -> int:
+        return len(self.src)
+
+
+def mutual_edges(lists: NeighborLists) -> MutualEdges:
+    """The edges of the mutual k-nearest-neighbor graph (Solèr et al. 2016, Eq. 2).
+
+    Where the two lists give different distances (an approximate search), the smaller one counts.
+    """
+    listed = lists.neighbor_ids >= 0
+    source = np.broadcast_to(lists.ids[:, None], listed.shape)[listed]
+    target = lists.neighbor_ids[listed]
+    distance = lists.distances[listed]
+
+    order = np.lexsort((source > target, np.maximum(source, target), np.minimum(source, target)))
+    source, target, distance = source[order], target[order], distance[order]
+    # Now both directions of a pair are neighbors in the array, the ascending one first.
+    first = np.flatnonzero((source[:-1] == target[1:]) & (target[:-1] == source[1:]) & (source[:-1] < target[:-1]))
+    return MutualEdges(source[first], target[first], np.minimum(distance[first], distance[first + 1]))

@@ -1,0 +1,116 @@
+"""What the user named on the command line, as a list of videos: files, folders, globs, manifests."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from avlib.errors import InputError
+
+MANIFEST_EXTENSIONS = ("csv", "parquet", "txt")
+
+
+@dataclass(frozen=True)
+class FileIdentity:
+    """A local file as it is now. bytes, modified: None where there is no file to look at."""
+
+    uri: str
+    bytes: int | None
+    modified: datetime | None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The command line, sorted: media files found, and manifests to be read."""
+
+    files: tuple[FileIdentity, ...]
+    manifests: tuple[Path, ...]
+
+
+def find_inputs(arguments: Sequence[str], *, extensions: Sequence[str]) -> Inputs:
+    """Resolve files, folders, globs and manifests.
+
+    A folder is walked, and only files with a media extension in it are inputs; a folder *named* like a media file
+    is one input and is not entered. A file named directly is an input whatever its extension, unless that is a
+    manifest's (csv, parquet, txt).
+    Raises InputError where an argument matches nothing, or nothing at all is found.
+    """
+    files: dict[str, FileIdentity] = {}
+    manifests: list[Path] = []
+    for argument in arguments:
+        for path in _matches(argument):
+            if _extension(path) in MANIFEST_EXTENSIONS:
+                manifests.append(path)
+                continue
+            found = _walk(path, extensions) if _is_folder_to_walk(path, extensions) else [path]
+            files |= {uri_of(file): identify(file) for file in found}
+    if not files and not manifests:
+        raise InputError(
+            f"no video found in {', '.join(arguments)}: avlib looks for files ending in {', '.join(extensions)} "
+            "([ingest] extensions), or name a CSV, Parquet or text manifest"
+        )
+    return Inputs(tuple(files[uri] for uri in sorted(files)), tuple(manifests))
+
+
+def uri_of(path: Path) -> str:
+    """The absolute path as it is; as a percent-encoded file: URI where the name is not valid Unicode."""
+    text = os.path.abspath(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "file://" + quote(os.fsencode(text))
+    return text
+
+
+def local_path(uri: str) -> Path:
+    """The file behind a path or a file: URI. Raises InputError for any other scheme."""
+    if uri.startswith("file:"):
+        return Path(os.fsdecode(unquote(urlsplit(uri).path, errors="surrogateescape")))
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    if scheme:
+        raise InputError(f"{uri}: {scheme}:// cannot be read yet; copy the video to a path that every worker sees")
+    return Path(uri)
+
+
+def identify(path: Path) -> FileIdentity:
+    """Size and time of a local file, None for a folder or a file that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return FileIdentity(uri_of(path), None, None)
+    if not path.is_file():
+        return FileIdentity(uri_of(path), None, None)
+    return FileIdentity(uri_of(path), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _matches(argument: str) -> list[Path]:
+    path = Path(argument).expanduser()
+    if path.exists():  # before globbing: a name may hold brackets
+        return [path]
+    matches = sorted(glob.glob(str(path), recursive=True))
+    if not matches:
+        raise InputError(f"{argument}: no such file or folder, and nothing matches it as a pattern")
+    return [Path(match) for match in matches]
+
+
+def _extension(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower()
+
+
+def _is_folder_to_walk(path: Path, extensions: Sequence[str]) -> bool:
+    return path.is_dir() and _extension(path) not in extensions
+
+
+def _walk(folder: Path, extensions: Sequence[str]) -> Iterator[Path]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        if _is_folder_to_walk(path, extensions):
+            if not entry.is_symlink():  # a link upwards would never end
+                yield from _walk(path, extensions)
+        elif _extension(path) in extensions:
+            yield path

@@ -1,0 +1,37 @@
+"""Reading videos: what they hold, their sound, their pictures, and cuts of their sound. numpy in, numpy out.
+
+Conventions:
+
+- Times are in seconds from the container's start time and come from presentation time stamps, never from
+  counting frames. A file that starts at 0.53 s on its own clock starts at 0 here.
+- Sound is float32 in [-1, 1]; pictures are uint8 RGB of shape (height, width, 3).
+- Decoding uses one thread and only local files, in the formats `ALLOWED_FORMATS` names.
+- What cannot be read raises `MediaError`, with an error_class out of `ERROR_CLASSES`; what is partly damaged
+  is read as far as it goes, on both sides of the damage, and `damage` says in words what is missing.
+- Decoding is FFmpeg's (PyAV); none of its exceptions leaves this package.
+"""
+
+from __future__ import annotations
+
+from avlib.media.cutting import cut_sound
+from avlib.media.normalising import PictureNormaliser, normalise_picture
+from avlib.media.opening import ALLOWED_FORMATS, ERROR_CLASSES
+from avlib.media.pictures import PictureReader
+from avlib.media.probe import MediaInfo, probe
+from avlib.media.sound import Sound, decode_sound
+from avlib.media.stills import PICTURE_FORMATS, load_picture
+
+__all__ = [
+    "ALLOWED_FORMATS",
+    "ERROR_CLASSES",
+    "PICTURE_FORMATS",
+    "MediaInfo",
+    "PictureNormaliser",
+    "PictureReader",
+    "Sound",
+    "cut_sound",
+    "decode_sound",
+    "load_picture",
+    "normalise_picture",
+    "probe",
+]

@@ -1,0 +1,157 @@
+"""What a container says about itself: streams, codecs, sizes, rates, start and duration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from avlib.errors import MediaError
+from avlib.media.opening import open_media
+
+_PACKETS_TO_FIRST_PICTURE = 200
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What the container says; None = no such stream, or unknown.
+
+    The picture stream is the first that is not a cover image; the sound stream is the one marked as default,
+    else the first. width and height are as displayed: pixels made square and turned by rotation_deg.
+    """
+
+    container: str
+    video_codec: str | None
+    audio_codec: str | None
+    video_stream: int | None
+    audio_stream: int | None
+    width: int | None
+    height: int | None
+    rotation_deg: int
+    """Clockwise turn to apply for display: 0, 90, 180 or 270."""
+    pixel_aspect: float
+    """Width of a pixel over its height, before turning; 1 = square."""
+    frame_rate_hz: float | None
+    """The nominal rate; time stamps, not this, say when a picture is shown."""
+    audio_rate_hz: int | None
+    channels: int | None
+    sound_start_s: float | None
+    """When the sound begins, as its header says; 0 or a little more in most files."""
+    duration_s: float | None
+    start_s: float
+    """The container's start time on its own clock. All other times in this package count from here."""
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read the headers of a media file and, for its rotation, the first picture.
+
+    Raises MediaError: `no_streams` when it holds neither pictures nor sound, else as `open_media`.
+    """
+    with open_media(path) as container:
+        video, audio = _picture_stream(container), _sound_stream(container)
+        if video is None and audio is None:
+            raise MediaError(path, "it holds neither pictures nor sound", error_class="no_streams")
+        start_s = (container.start_time or 0) / 1e6
+        duration_s = container.duration / 1e6 if container.duration and container.duration > 0 else None
+        first = _first_picture(container, video) if video is not None else None
+        width, height, rotation_deg = _displayed_size(video, first)
+        info = MediaInfo(
+            container=container.format.name,
+            video_codec=_codec(video),
+            audio_codec=_codec(audio),
+            video_stream=video.index if video is not None else None,
+            audio_stream=audio.index if audio is not None else None,
+            width=width,
+            height=height,
+            rotation_deg=rotation_deg,
+            pixel_aspect=_pixel_aspect(video),
+            frame_rate_hz=_frame_rate_hz(video),
+            audio_rate_hz=audio.codec_context.sample_rate or None if _codec(audio) and audio else None,
+            channels=audio.codec_context.channels or None if _codec(audio) and audio else None,
+            sound_start_s=_sound_start_s(audio, start_s),
+            duration_s=duration_s,
+            start_s=start_s,
+        )
+    if duration_s is not None:
+        return info
+    return MediaInfo(**{**vars(info), "duration_s": _measured_duration_s(path, start_s)})
+
+
+def _picture_stream(container: InputContainer) -> VideoStream | None:
+    cover = Disposition.attached_pic | Disposition.timed_thumbnails
+    return next((s for s in container.streams.video if not s.disposition & cover), None)
+
+
+def _sound_stream(container: InputContainer) -> AudioStream | None:
+    streams = container.streams.audio
+    marked = (stream for stream in streams if stream.disposition & Disposition.default)
+    return next(marked, streams[0] if streams else None)
+
+
+def _codec(stream: VideoStream | AudioStream | None) -> str | None:
+    # A stream whose codec FFmpeg does not know has no codec context.
+    context = stream.codec_context if stream is not None else None
+    return context.codec.canonical_name if context is not None else "unknown" if stream is not None else None
+
+
+def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    if stream.codec_context is None:
+        return None
+    stream.codec_context.thread_count = 1
+    for packet in islice(container.demux(stream), _PACKETS_TO_FIRST_PICTURE):
+        try:
+            for frame in packet.decode():
+                if isinstance(frame, VideoFrame):
+                    return frame
+        except FFmpegError:
+            continue
+    return None
+
+
+def _displayed_size(
+    stream: VideoStream | None, first: VideoFrame | None
+) -> tuple[int | None, int | None, int]:
+    if stream is None or stream.codec_context is None or not (stream.width and stream.height):
+        return None, None, 0
+    width, height = max(1, round(stream.width * _pixel_aspect(stream))), stream.height
+    # FFmpeg's angle is counter-clockwise; phones only ever write quarter turns.
+    rotation_deg = 90 * round(-first.rotation / 90) % 360 if first is not None else 0
+    return (height, width, rotation_deg) if rotation_deg in (90, 270) else (width, height, rotation_deg)
+
+
+def _pixel_aspect(stream: VideoStream | None) -> float:
+    return float(stream.sample_aspect_ratio or 1) if stream is not None else 1.0
+
+
+def _frame_rate_hz(stream: VideoStream | None) -> float | None:
+    if stream is None:
+        return None
+    rate = stream.guessed_rate or stream.average_rate
+    return float(rate) if rate else None
+
+
+def _sound_start_s(stream: AudioStream | None, start_s: float) -> float | None:
+    if stream is None or stream.start_time is None or stream.time_base is None:
+        return None
+    return max(0.0, float(stream.start_time * stream.time_base) - start_s)
+
+
+def _measured_duration_s(path: Path, start_s: float) -> float | None:
+    """The end of the last packet. For files without a duration, as browsers record them."""
+    end_s = None
+    with open_media(path) as container:
+        try:
+            for packet in container.demux():
+                if packet.pts is not None and packet.time_base is not None:
+                    packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - start_s
+                    end_s = max(end_s or 0.0, packet_end_s)
+        except FFmpegError:
+            pass  # a file that breaks off has the duration that can be read
+    return end_s

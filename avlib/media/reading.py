@@ -1,0 +1,150 @@
+"""Decode one stream past its damage, and keep book of what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from avlib.media.probe import MediaInfo
+
+CUT_OFF_S = 1.0
+"""A stream that ends this much before its container says counts as cut off. Encoders round by less."""
+
+_READ_ATTEMPTS = 10
+_MOV = "mov,"
+_DURATION_IN_HEADER = ("matroska", "avi", "flv", "asf")
+
+Frame: TypeAlias = AudioFrame | VideoFrame
+MediaStream: TypeAlias = AudioStream | VideoStream
+
+
+class Damage:
+    """What was lost while one stream was read. Times count from the container's start."""
+
+    def __init__(self, *, from_s: float = 0.0) -> None:
+        """from_s: losses before this time do not count (after a seek, the first frames often lack others)."""
+        self._from_s = from_s
+        self.losses = 0
+        """Packets and pictures lost so far; a change tells that something is missing before the next."""
+        self.read_to_s = 0.0
+        """End of the last packet of any stream."""
+        self.at_end = False
+        """True once nothing more can be read from the file."""
+        self._first_s: float | None = None
+        self._last_s: float | None = None
+        self._notes: list[str] = []
+
+    def lose(self, time_s: float | None) -> None:
+        """Count a packet or picture that could not be decoded."""
+        if time_s is not None and time_s < self._from_s:
+            return
+        self.losses += 1
+        if time_s is not None:
+            self._first_s = time_s if self._first_s is None else min(self._first_s, time_s)
+            self._last_s = time_s if self._last_s is None else max(self._last_s, time_s)
+
+    def note(self, sentence: str) -> None:
+        """Add something else that is missing."""
+        self._notes.append(sentence)
+
+    def sentence(self) -> str | None:
+        """All of it as one readable line; None where nothing is missing."""
+        lost = []
+        if self.losses:
+            lost = [f"{self.losses} damaged packet{'s' * (self.losses > 1)}{self._where()}"]
+        return "; ".join(lost + self._notes) or None
+
+    def _where(self) -> str:
+        if self._first_s is None or self._last_s is None:
+            return ""
+        first, last = f"{self._first_s:.1f} s", f"{self._last_s:.1f} s"
+        return f" at {first}" if first == last else f" between {first} and {last}"
+
+
+def decoded_frames(
+    container: InputContainer, stream: MediaStream, info: MediaInfo, damage: Damage
+) -> Iterator[Frame]:
+    """All frames of one stream that can be decoded, in order; what cannot goes into `damage`. One thread."""
+    stream.codec_context.thread_count = 1
+    if info.container.startswith(_MOV):  # its index says where each packet lies: the others need not be read
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+    for packet in _packets(container, damage):
+        if packet.pts is not None and packet.time_base is not None:
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - info.start_s
+            damage.read_to_s = max(damage.read_to_s, end_s)
+        if packet.stream_index == stream.index:
+            yield from _decode(packet, stream, info, damage)
+
+
+def _packets(container: InputContainer, damage: Damage) -> Iterator[Packet[Any]]:
+    failures = 0
+    while failures < _READ_ATTEMPTS:
+        try:
+            for packet in container.demux():
+                failures = 0
+                yield packet
+            break
+        except FFmpegError:
+            failures += 1
+            if failures == 1:
+                damage.lose(damage.read_to_s)
+    damage.at_end = True
+
+
+def _decode(packet: Packet[Any], stream: MediaStream, info: MediaInfo, damage: Damage) -> Sequence[Frame]:
+    try:
+        return [frame for frame in packet.decode() if isinstance(frame, AudioFrame | VideoFrame)]
+    except FFmpegError:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        damage.lose(
+            float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None
+        )
+        return []
+
+
+def stamp_s(frame: Frame, stream: MediaStream, info: MediaInfo, *, default_s: float) -> float:
+    """When a frame is presented; default_s where it carries no stamp."""
+    # AVI stores the order of decoding only. Pictures come out of the decoder in the order of display, and
+    # late by the depth of its reordering.
+    is_avi = info.container == "avi"
+    stamp = frame.dts if is_avi else frame.pts
+    if stamp is None or stream.time_base is None:
+        return default_s
+    late_s = 0.0
+    if is_avi and isinstance(stream, VideoStream) and info.frame_rate_hz:
+        late_s = stream.codec_context.reorder_depth / info.frame_rate_hz
+    return float(stamp * stream.time_base) - info.start_s - late_s
+
+
+def note_missing_end(stream: MediaStream, info: MediaInfo, damage: Damage, *, last_s: float) -> None:
+    """Note in `damage` where a stream, read to its end, stops well before its container says it should."""
+    if info.container.startswith(_MOV) and stream.duration and stream.time_base:
+        expected_s = float((stream.duration + (stream.start_time or 0)) * stream.time_base) - info.start_s
+        ends_s = last_s
+    elif info.container.startswith(_DURATION_IN_HEADER) and info.duration_s:
+        # One stream may well be shorter than the other: only the end of the whole file tells.
+        expected_s, ends_s = info.duration_s, damage.read_to_s
+    else:
+        return
+    if ends_s < expected_s - CUT_OFF_S:
+        damage.note(f"cut off at {ends_s:.1f} s of {expected_s:.1f} s")
+
+
+def seek(container: InputContainer, stream: MediaStream, info: MediaInfo, *, time_s: float) -> None:
+    """Go to the last point at or before time_s from which the stream can be decoded.
+
+    Raises av.error.FFmpegError where the format cannot seek.
+    """
+    assert stream.time_base is not None
+    container.seek(int((time_s + info.start_s) / stream.time_base), stream=stream)

@@ -1,0 +1,74 @@
+"""The picture model of a warehouse: its weights are kept in it, so that workers and queries use the very same."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from avlib.config import DescribeSettings
+from avlib.descriptors.visual import VisualDescriptor, load_visual_descriptor
+from avlib.descriptors.weights import resolve_weights, save_weights
+from avlib.errors import WarehouseError
+from avlib.storage import is_file, local_copy, read_whole, write_whole
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A picture model and what its descriptors were made with.
+
+    weights: file below the warehouse, None for a classical descriptor.  model_hash: of the name and the weights.
+    picture_size_px: side of the pictures it is given.
+    """
+
+    name: str
+    weights: str | None
+    model_hash: str
+    picture_size_px: int
+
+    def load(self, warehouse: str) -> VisualDescriptor:
+        """The model itself. Raises WarehouseError where the stored weights are not the ones it was made with."""
+        weights = None if self.weights is None else local_copy(f"{warehouse}/{self.weights}")
+        model = load_visual_descriptor(self.name, weights)
+        if model.model_hash != self.model_hash:
+            raise WarehouseError(
+                f"{weights}: not the weights the samples were described with; put back the original file, or run "
+                "`avlib describe` and all later stages again"
+            )
+        return model
+
+
+def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
+    """Find the model's weights, check that they fit, and keep a copy in the warehouse.
+
+    Raises ConfigError where the weights cannot be had or do not fit the model.
+    """
+    name, size_px = settings.visual_model, settings.picture_size_px
+    found = resolve_weights(name, settings.visual_weights)
+    if found is None:
+        return StoredModel(name, None, load_visual_descriptor(name, None).model_hash, size_px)
+    with tempfile.TemporaryDirectory(prefix="avlib-") as folder:
+        copy = Path(folder, "weights.safetensors")
+        save_weights(name, found, copy)
+        model_hash = load_visual_descriptor(name, copy).model_hash
+        stored = f"models/{name}-{model_hash[:16]}.safetensors"
+        if not is_file(f"{warehouse}/{stored}"):
+            write_whole(f"{warehouse}/{stored}", copy.read_bytes())
+    return StoredModel(name, stored, model_hash, size_px)
+
+
+def write_model(model: StoredModel, *, warehouse: str) -> None:
+    """Make this the model that the samples of the warehouse are described with."""
+    write_whole(_place(warehouse), json.dumps(asdict(model), indent=1).encode())
+
+
+def read_model(warehouse: str) -> StoredModel:
+    """The model that the samples of the warehouse are described with. Raises WarehouseError where there is none."""
+    if not is_file(_place(warehouse)):
+        raise WarehouseError(f"{warehouse} names no picture model: run `avlib describe --warehouse {warehouse}` first")
+    return StoredModel(**json.loads(read_whole(_place(warehouse)).to_pybytes()))
+
+
+def _place(warehouse: str) -> str:
+    return f"{warehouse}/models/visual.json"

@@ -1,0 +1,28 @@
+"""collection: samples, videos, components of all steps → collection. The clean samples, self-contained.
+
+Written last, in one commit: a reader that trusts only this table never sees half a filter run.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import functions as F
+
+from avlib import tables
+from avlib.spark.progress import watched
+from avlib.spark.samples import live_samples
+from avlib.spark.store import TableStore
+
+
+def run(store: TableStore, last_step: int) -> None:
+    """Gather the samples that are left after a step, which is the last one of a strategy that runs to its end."""
+    steps = range(last_step + 1)
+    with watched(store.spark, "collection"):
+        kept = store.read(tables.COMPONENTS, step=steps[0]).withColumnRenamed("component_id", "component_0")
+        for step in steps[1:]:
+            found = store.read(tables.COMPONENTS, step=step)
+            kept = kept.join(found.withColumnRenamed("component_id", f"component_{step}"), "sample_id")
+        kept = kept.select("sample_id", F.array(*(f"component_{step}" for step in steps)).alias("component_ids"))
+        videos = store.read(tables.VIDEOS).select("video_id", "uri", "metadata")
+        rows = live_samples(store).join(kept, "sample_id").join(videos, "video_id")
+        rows = rows.withColumn("score", F.lit(None).cast("double"))
+        store.overwrite(tables.COLLECTION, rows)

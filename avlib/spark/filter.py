@@ -1,0 +1,37 @@
+"""filter: the loop over the steps of a strategy, each inside the components of the step before."""
+
+from __future__ import annotations
+
+from avlib import tables
+from avlib.config import Settings
+from avlib.spark import collection, components, knn, mutual_edges
+from avlib.spark.progress import say
+from avlib.spark.runs import Recorder, Work, is_done
+from avlib.spark.samples import live_samples
+from avlib.spark.store import TableStore
+
+
+def run(store: TableStore, settings: Settings) -> None:
+    """knn → mutual edges → components for every step, then the collection. Skipped where nothing has changed."""
+    work = Work(
+        "filter",
+        [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS],
+        [tables.COLLECTION],
+        [settings.filter.chosen, settings.knn],
+        filter_name=store.name,
+    )
+    if is_done(store, work):
+        say(f"filter {store.name}: nothing has changed, {store.read(tables.COLLECTION).count()} samples")
+        return
+    recorder = Recorder(store, work)
+    strategy = settings.filter.strategy
+    say(f"filter {store.name}: strategy {strategy}, {len(settings.filter.steps)} steps")
+    for step in range(len(settings.filter.steps)):
+        knn.run(store, settings, step)
+        mutual_edges.run(store, step)
+        components.run(store, settings, step)
+    collection.run(store, len(settings.filter.steps) - 1)
+    kept, total = store.read(tables.COLLECTION).count(), live_samples(store).count()
+    summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
+    recorder.finish(summary)
+    say(f"filter {store.name}: {summary}")

@@ -1,0 +1,68 @@
+"""index: collection → FAISS shards, visual and audio, and a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pyarrow as pa
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from avlib import tables
+from avlib.config import Settings
+from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
+from avlib.models import read_model
+from avlib.retrieval.index import IndexManifest, Shard, index_folder, read_manifest, write_manifest, write_shard
+from avlib.spark.columns import descriptor_rows
+from avlib.spark.progress import say, watched
+from avlib.spark.stats import latest_stats, latest_stats_version
+from avlib.spark.store import TableStore
+
+_SHARDS = pa.schema([("modality", pa.string()), ("file", pa.string()), ("samples", pa.int64()), ("sha256", pa.string())])
+
+
+def run(store: TableStore, settings: Settings) -> None:
+    """Index the collection as it is now. Skipped where the index is of this very version."""
+    folder = index_folder(store.warehouse, store.name)
+    collection = store.read(tables.COLLECTION)
+    version, stats_version = store.version(tables.COLLECTION), latest_stats_version(store)
+    assert version is not None
+    present = read_manifest(folder)
+    if present is not None and (present.collection_version, present.stats_version) == (version, stats_version):
+        say(f"index {store.name}: nothing has changed")
+        return
+    stats = latest_stats(store)
+    shards = -(-collection.count() // settings.index.shard_rows)
+
+    def build(rows: pa.Table) -> pa.Table:  # Spark reads these types, which a partial would hide
+        return _build(rows, folder=folder, version=version, stats=stats)
+
+    with watched(store.spark, "index"):
+        rows = collection.select("sample_id", "visual", "audio_mfcc65").withColumn(
+            "shard", F.pmod(F.xxhash64("sample_id"), F.lit(max(shards, 1)))
+        )
+        built = rows.groupBy("shard").applyInArrow(build, from_arrow_schema(_SHARDS)).collect()
+    manifest = IndexManifest(
+        collection_version=version,
+        stats_version=stats_version,
+        model=read_model(store.warehouse),
+        mean=tuple(stats.mean),
+        deviation=tuple(stats.deviation),
+        shards=tuple(sorted((Shard(**row.asDict()) for row in built), key=lambda shard: shard.file)),
+    )
+    write_manifest(folder, manifest)
+    say(f"index {store.name}: {sum(shard.samples for shard in manifest.of_modality('visual'))} samples")
+
+
+def _build(rows: pa.Table, *, folder: str, version: int, stats: DescriptorStats) -> pa.Table:
+    rows = rows.sort_by("sample_id")
+    ids, number = rows["sample_id"].to_numpy(), rows["shard"][0].as_py()
+    described = {
+        "visual": normalise_visual(descriptor_rows(rows["visual"])),
+        "audio": normalise_audio(descriptor_rows(rows["audio_mfcc65"]), stats),
+    }
+    shards = [
+        write_shard(folder, f"v{version}/{modality}-{number:05}.faiss", modality=modality, ids=ids, descriptors=values)
+        for modality, values in described.items()
+    ]
+    return pa.Table.from_pylist([asdict(shard) for shard in shards], schema=_SHARDS)

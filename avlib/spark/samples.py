@@ -1,0 +1,32 @@
+"""Views that several stages share: the descriptions and the samples that count."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from avlib import tables
+from avlib.identity import VIDEO_ID_SHIFT
+from avlib.spark.store import TableStore
+
+
+def latest_descriptions(store: TableStore) -> DataFrame:
+    """One row per described video: its newest attempt. Columns as in `descriptions`."""
+    rows = store.read(tables.DESCRIPTIONS)
+    newest = rows.groupBy("video_id").agg(F.max("attempt").alias("attempt"))
+    return rows.join(newest, ["video_id", "attempt"])
+
+
+def with_video_id(samples: DataFrame) -> DataFrame:
+    """Adds video_id, which the sample id holds."""
+    return samples.withColumn("video_id", F.shiftright("sample_id", VIDEO_ID_SHIFT))
+
+
+def committed_attempts(store: TableStore) -> DataFrame:
+    """video_id, attempt of the descriptions that vouch for samples."""
+    return latest_descriptions(store).where("samples > 0").select("video_id", "attempt")
+
+
+def live_samples(store: TableStore) -> DataFrame:
+    """The samples that a committed description vouches for. Columns as in `samples`, and video_id."""
+    return with_video_id(store.read(tables.SAMPLES)).join(committed_attempts(store), ["video_id", "attempt"])

@@ -1,0 +1,146 @@
+"""Finding or starting Spark: the only place that changes Spark's configuration.
+
+Without a cluster Spark runs inside this process, bound to loopback. Under spark-submit, or where a session is
+already there, that session is taken as it is and nothing of it is changed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from delta import configure_spark_with_delta_pip
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from avlib.config import CONF_FOLDER, SparkSettings
+from avlib.errors import ConfigError
+
+MINIMUM_JAVA = 17
+
+# Set before the JVM starts, and so inherited by every Python worker. Each worker computes on one thread, as there
+# are as many workers as cores. Keeping freed memory in the process spares the page faults that make CNN
+# inference several times slower.
+_WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+def get_session(settings: SparkSettings) -> SparkSession:
+    """The session that is there, or a new embedded one with Delta Lake.
+
+    Raises ConfigError where Java is missing or too old, or Delta's JARs cannot be had.
+    """
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # set by spark-submit
+        return SparkSession.builder.getOrCreate()
+    return _start_embedded(settings)
+
+
+def _start_embedded(settings: SparkSettings) -> SparkSession:
+    require_java()
+    for name, value in _WORKER_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    cores = _cores(settings.master)
+    builder = (
+        SparkSession.builder.appName("avlib")
+        .master(settings.master)
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.memory", settings.driver_memory)
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.log.level", "ERROR")
+        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={_log4j2()}")
+        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+        .config("spark.sql.shuffle.partitions", str(2 * cores))
+        .config("spark.databricks.delta.snapshotPartitions", "2")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "2000")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.python.worker.reuse", "true")
+    )
+    log = _log_file()
+    try:
+        with _stderr_to(log):
+            return configure_spark_with_delta_pip(builder).getOrCreate()
+    except (PySparkException, RuntimeError) as error:
+        said = log.read_text(errors="replace").strip().splitlines() or str(error).splitlines()
+        raise ConfigError(
+            "Spark did not start. Its first start fetches Delta Lake's JARs through Ivy: check the network. The last "
+            f"thing Spark said: {said[-1].strip()}"
+        ) from error
+
+
+def _log_file() -> Path:
+    """Where the JVM and its Python workers write what they have to say; removed at the end."""
+    handle, name = tempfile.mkstemp(prefix="avlib-spark-", suffix=".log")
+    os.close(handle)
+    atexit.register(Path(name).unlink, missing_ok=True)
+    return Path(name)
+
+
+@contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Processes started inside inherit `log` as their stderr: Ivy's and Spark's chatter is not for the user.
+
+    With --debug it is.
+    """
+    if "--debug" in sys.argv:
+        yield
+        return
+    kept = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def require_java() -> None:
+    """Raise ConfigError unless a Java that Spark can run on is found (JAVA_HOME, else PATH)."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    mend = (
+        f"install Java {MINIMUM_JAVA} or newer (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; "
+        "macOS: brew install openjdk@17) or point JAVA_HOME to it"
+    )
+    if java is None or not Path(java).exists():
+        where = f"JAVA_HOME is {home}, which has no bin/java" if home else "no java on the PATH"
+        raise ConfigError(f"Spark needs Java, and there is {where}: {mend}")
+    printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', printed)
+    if found is None or int(found[1]) < MINIMUM_JAVA:
+        version = found[1] if found else "unknown"
+        raise ConfigError(f"Spark needs Java {MINIMUM_JAVA} or newer, and {java} is version {version}: {mend}")
+
+
+def _log4j2() -> Path:
+    return CONF_FOLDER / "log4j2.properties"
+
+
+def _cores(master: str) -> int:
+    inside = re.search(r"\[(\d+)", master)
+    if inside:
+        return int(inside[1])
+    return (os.cpu_count() or 1) if "*" in master else 1

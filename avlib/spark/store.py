@@ -1,0 +1,141 @@
+"""The tables of one warehouse, read and written through Spark: the only place that knows where rows lie.
+
+Every write is one Delta commit: a reader sees all of it or none of it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+
+from avlib.errors import WarehouseError
+from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
+from avlib.warehouse import check_filter_name, missing_table, normalise_uri, wrong_schema_version
+
+
+def spark_schema(table: Table) -> StructType:
+    """The declared Arrow schema as Spark's."""
+    return from_arrow_schema(table.schema)
+
+
+class TableStore:
+    """Reads and writes the declared tables of one warehouse, for one filter run.
+
+    warehouse: a path or URI.  name: the filter run, for the tables that exist once per run.
+    Raises WarehouseError where the warehouse was written with another schema version.
+    """
+
+    def __init__(self, spark: SparkSession, warehouse: str, *, name: str = "default") -> None:
+        self.spark = spark
+        self.warehouse = normalise_uri(warehouse)
+        self.name = check_filter_name(name)
+        self._check_schema_version()
+
+    def path(self, table: Table) -> str:
+        """Where a table lies."""
+        return table.path(self.warehouse, self.name)
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table has been written yet."""
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def version(self, table: Table) -> int | None:
+        """The table's Delta version: changes with every commit. None where there is no table."""
+        if not self.exists(table):
+            return None
+        newest = self._delta(table).history(1).select("version").first()
+        return None if newest is None else int(newest["version"])
+
+    def read(self, table: Table, *, step: int | None = None) -> DataFrame:
+        """All rows of a table, or those of one step, without the step column."""
+        if not self.exists(table):
+            raise missing_table(table, self.warehouse)
+        rows = self.spark.read.format("delta").load(self.path(table))
+        return rows if step is None else rows.where(F.col("step") == step).drop("step")
+
+    def append(self, table: Table, rows: DataFrame) -> None:
+        """Add rows, in one commit."""
+        self._writer(table, rows).mode("append").save(self.path(table))
+
+    def overwrite(self, table: Table, rows: DataFrame) -> None:
+        """Replace all rows, in one commit."""
+        self._writer(table, rows).mode("overwrite").save(self.path(table))
+
+    def write_step(self, table: Table, rows: DataFrame, *, step: int) -> None:
+        """Replace the rows of one step, in one commit; those of other steps stay. `rows` has no step column."""
+        stepped = rows.withColumn("step", F.lit(step).cast("int"))
+        writer = self._writer(table, stepped).mode("overwrite").option("replaceWhere", f"step = {step}")
+        writer.save(self.path(table))
+
+    def insert_missing(self, table: Table, rows: DataFrame, *, update: dict[str, Column]) -> None:
+        """Merge rows by the table's key: unknown ones are inserted, known ones get the `update` columns."""
+        self._create(table)
+        same = " AND ".join(f"stored.{column} = given.{column}" for column in table.key)
+        merge = self._delta(table).alias("stored").merge(rows.alias("given"), same)
+        merge.whenMatchedUpdate(set=update).whenNotMatchedInsertAll().execute()
+
+    def delete_matching(self, table: Table, given: DataFrame, condition: str) -> None:
+        """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
+        self._delta(table).alias("stored").merge(given.alias("given"), condition).whenMatchedDelete().execute()
+
+    @contextmanager
+    def scratch(self, purpose: str) -> Iterator[str]:
+        """A folder of this warehouse for intermediate files, gone when the block ends, however it ends."""
+        folder = f"{self.warehouse}/_scratch/{purpose}-{uuid.uuid4().hex}"
+        try:
+            yield folder
+        finally:
+            self._remove(folder)
+
+    def _remove(self, folder: str) -> None:
+        jvm = self.spark._jvm
+        assert jvm is not None
+        path = jvm.org.apache.hadoop.fs.Path(folder)
+        configuration = self.spark._jsparkSession.sessionState().newHadoopConf()
+        path.getFileSystem(configuration).delete(path, True)
+
+    def _delta(self, table: Table) -> DeltaTable:
+        return DeltaTable.forPath(self.spark, self.path(table))
+
+    def _writer(self, table: Table, rows: DataFrame):  # type: ignore[no-untyped-def]  # pyspark names no public type
+        self._create(table)
+        return rows.select(*table.schema.names).write.format("delta")
+
+    def _create(self, table: Table) -> None:
+        if self.exists(table):
+            return
+        builder = (
+            DeltaTable.createIfNotExists(self.spark)
+            .location(self.path(table))
+            .addColumns(spark_schema(table))
+            .property(SCHEMA_VERSION_PROPERTY, str(SCHEMA_VERSION))
+            # deltalake, DuckDB and polars read neither of these everywhere
+            .property("delta.enableDeletionVectors", "false")
+            .property("delta.columnMapping.mode", "none")
+        )
+        for check, condition in table.checks.items():
+            builder = builder.property(f"delta.constraints.{check}", condition)
+        builder.execute()
+
+    def _check_schema_version(self) -> None:
+        if not self.exists(VIDEOS):
+            return
+        detail = self._delta(VIDEOS).detail().select("properties").first()
+        found = None if detail is None else detail["properties"].get(SCHEMA_VERSION_PROPERTY)
+        if found != str(SCHEMA_VERSION):
+            raise wrong_schema_version(self.warehouse, found)
+
+
+def first_line(error: PySparkException) -> str:
+    """What went wrong, without Spark's stack trace."""
+    return str(error).strip().splitlines()[0]
+
+

@@ -1,0 +1,70 @@
+"""Files of a warehouse that are no tables: blocks, models, index shards. Local paths, or any URI pyarrow knows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+
+def filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path or URI, and the path in it. s3a:// (Hadoop's name) is s3://."""
+    if "://" not in uri and not uri.startswith("file:"):
+        return fs.LocalFileSystem(), uri
+    return fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+
+
+def is_file(uri: str) -> bool:
+    """Whether there is a file at this place."""
+    system, path = filesystem(uri)
+    return bool(system.get_file_info(path).type == fs.FileType.File)
+
+
+def write_whole(uri: str, content: pa.Buffer | bytes) -> None:
+    """Write a file so that it is seen whole or not at all; one that was there is replaced."""
+    system, path = filesystem(uri)
+    system.create_dir(path.rpartition("/")[0], recursive=True)
+    partial = f"{path}.{uuid.uuid4().hex}.partial"
+    try:
+        with system.open_output_stream(partial) as stream:
+            stream.write(content)
+        system.move(partial, path)
+    except BaseException:
+        if system.get_file_info(partial).type == fs.FileType.File:
+            system.delete_file(partial)
+        raise
+
+
+def read_whole(uri: str) -> pa.Buffer:
+    """The content of a file: memory-mapped where it is local, else read."""
+    system, path = filesystem(uri)
+    if isinstance(system, fs.LocalFileSystem):
+        return pa.memory_map(path).read_buffer()
+    with system.open_input_file(path) as stream:
+        return stream.read_buffer()
+
+
+def local_copy(uri: str) -> Path:
+    """The file itself where it is local, else a copy in this machine's temporary folder, made once."""
+    system, path = filesystem(uri)
+    if isinstance(system, fs.LocalFileSystem):
+        return Path(path)
+    name = f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}-{path.rpartition('/')[2]}"
+    folder = Path(tempfile.gettempdir()) / f"avlib-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    copy = folder / name
+    if not copy.exists():
+        write_whole(str(copy), read_whole(uri))
+    return copy
+
+
+def remove_folder(uri: str) -> None:
+    """Remove a folder and all in it; nothing where there is none."""
+    system, path = filesystem(uri)
+    if system.get_file_info(path).type == fs.FileType.Directory:
+        system.delete_dir(path)

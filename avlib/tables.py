@@ -1,0 +1,241 @@
+"""The tables of a warehouse, declared once: name, place, schema, key, constraints.
+
+Schemas are Arrow's, so that Spark stages and the readers that need no Spark share one declaration.
+A table under `filters/NAME/` exists once per filter run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+"""Raised whenever a declared schema changes its meaning; a warehouse of another version is refused."""
+
+SCHEMA_VERSION_PROPERTY = "avlib.schema_version"
+
+STATUSES = ("ok", "partial", "no_audio", "no_video", "failed", "duplicate", "skipped")
+"""What can come of a video. Invariant: every input has exactly one of them."""
+
+STREAM_STATUSES = ("ok", "partial", "none", "failed", "not_tried")
+"""What can come of one stream (sound or picture) of a video; none: there is no such stream in it."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A declared table.
+
+    place: folder below the warehouse; `{name}` stands for the filter run.
+    key: columns that identify a row.
+    checks: Delta CHECK constraints by name. Finiteness of descriptors is checked in numpy before writing.
+    """
+
+    name: str
+    place: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    checks: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, warehouse: str, filter_name: str) -> str:
+        """Where the table lies."""
+        return f"{warehouse}/{self.place.format(name=filter_name)}"
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+DESCRIPTOR = pa.list_(pa.field("element", pa.float32(), nullable=False))
+IDS = pa.list_(pa.field("element", pa.int64(), nullable=False))
+DOUBLES = pa.list_(pa.field("element", pa.float64(), nullable=False))
+METADATA = pa.map_(pa.string(), pa.string())
+UTC = pa.timestamp("us", tz="UTC")
+
+VIDEOS = Table(
+    "videos",
+    "videos",
+    pa.schema(
+        [
+            _required("video_id", pa.int64()),
+            _required("uri", pa.string()),
+            pa.field("bytes", pa.int64()),  # null: not a file that could be looked at
+            pa.field("modified", UTC),
+            _required("metadata", METADATA),  # the manifest's other columns
+        ]
+    ),
+    key=("video_id",),
+    checks={"video_id_range": "video_id >= 0 AND video_id < 549755813888"},
+)
+
+DESCRIPTIONS = Table(
+    "descriptions",
+    "descriptions",
+    pa.schema(
+        [
+            _required("video_id", pa.int64()),
+            _required("attempt", pa.int32()),
+            _required("input_hash", pa.string()),  # of the file's identity, the settings and the model
+            _required("status", pa.string()),
+            _required("audio_status", pa.string()),
+            _required("visual_status", pa.string()),
+            pa.field("error_class", pa.string()),
+            pa.field("transient", pa.bool_()),
+            pa.field("error", pa.string()),
+            pa.field("covered_s", pa.float64()),
+            pa.field("content_hash", pa.string()),
+            pa.field("container", pa.string()),
+            pa.field("video_codec", pa.string()),
+            pa.field("audio_codec", pa.string()),
+            pa.field("video_stream", pa.int32()),
+            pa.field("audio_stream", pa.int32()),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("frame_rate_hz", pa.float64()),
+            pa.field("audio_rate_hz", pa.int32()),
+            pa.field("channels", pa.int32()),
+            pa.field("duration_s", pa.float64()),
+            _required("samples", pa.int64()),
+        ]
+    ),
+    key=("video_id", "attempt"),
+    checks={
+        "status_known": _one_of("status", STATUSES),
+        "audio_status_known": _one_of("audio_status", STREAM_STATUSES),
+        "visual_status_known": _one_of("visual_status", STREAM_STATUSES),
+        "samples_counted": "samples >= 0",
+        "failure_explained": "status = 'ok' OR error IS NOT NULL",
+    },
+)
+
+SAMPLES = Table(
+    "samples",
+    "samples",
+    pa.schema(
+        [
+            _required("sample_id", pa.int64()),
+            _required("attempt", pa.int32()),
+            _required("time_s", pa.float64()),
+            _required("rms", pa.float32()),
+            _required("visual", DESCRIPTOR),
+            _required("audio_mfcc65", DESCRIPTOR),
+        ]
+    ),
+    key=("sample_id", "attempt"),
+    checks={"described": "size(visual) > 0 AND size(audio_mfcc65) > 0"},
+)
+
+DESCRIPTOR_STATS = Table(
+    "descriptor_stats",
+    "descriptor_stats",
+    pa.schema(
+        [
+            _required("version", pa.int64()),
+            _required("descriptor", pa.string()),
+            _required("samples", pa.int64()),
+            _required("mean", DOUBLES),
+            _required("deviation", DOUBLES),
+        ]
+    ),
+    key=("version", "descriptor"),
+)
+
+NEIGHBORS = Table(
+    "neighbors",
+    "filters/{name}/neighbors",
+    pa.schema(
+        [
+            _required("step", pa.int32()),
+            _required("sample_id", pa.int64()),
+            _required("neighbor_ids", IDS),  # ascending by (distance, id)
+            _required("distances", DESCRIPTOR),
+        ]
+    ),
+    key=("step", "sample_id"),
+    checks={"paired": "size(neighbor_ids) = size(distances)"},
+)
+
+MUTUAL_EDGES = Table(
+    "mutual_edges",
+    "filters/{name}/mutual_edges",
+    pa.schema(
+        [
+            _required("step", pa.int32()),
+            _required("src", pa.int64()),
+            _required("dst", pa.int64()),
+            _required("distance", pa.float32()),
+        ]
+    ),
+    key=("step", "src", "dst"),
+    checks={"canonical": "src < dst"},
+)
+
+COMPONENTS = Table(
+    "components",
+    "filters/{name}/components",
+    pa.schema(
+        [
+            _required("step", pa.int32()),
+            _required("sample_id", pa.int64()),
+            _required("component_id", pa.int64()),  # the smallest sample_id in it
+        ]
+    ),
+    key=("step", "sample_id"),
+    checks={"smallest_member": "component_id <= sample_id"},
+)
+
+COLLECTION = Table(
+    "collection",
+    "filters/{name}/collection",
+    pa.schema(
+        [
+            _required("sample_id", pa.int64()),
+            _required("video_id", pa.int64()),
+            _required("uri", pa.string()),
+            _required("time_s", pa.float64()),
+            _required("component_ids", IDS),  # one for each step, in order
+            pa.field("score", pa.float64()),
+            _required("visual", DESCRIPTOR),  # raw, as in samples
+            _required("audio_mfcc65", DESCRIPTOR),
+            _required("metadata", METADATA),
+        ]
+    ),
+    key=("sample_id",),
+)
+
+RUNS = Table(
+    "runs",
+    "runs",
+    pa.schema(
+        [
+            _required("stage", pa.string()),
+            _required("filter_name", pa.string()),  # empty for stages that belong to no filter run
+            _required("fingerprint", pa.string()),  # of the settings and the input tables' versions
+            _required("inputs", pa.map_(pa.string(), pa.int64())),
+            _required("outputs", pa.map_(pa.string(), pa.int64())),
+            _required("settings", pa.string()),  # JSON
+            _required("code_version", pa.string()),
+            _required("started", UTC),
+            _required("seconds", pa.float64()),
+            _required("summary", pa.string()),
+        ]
+    ),
+    key=("stage", "filter_name", "started"),
+)
+
+ALL = (
+    VIDEOS,
+    DESCRIPTIONS,
+    SAMPLES,
+    DESCRIPTOR_STATS,
+    NEIGHBORS,
+    MUTUAL_EDGES,
+    COMPONENTS,
+    COLLECTION,
+    RUNS,
+)

@@ -1,0 +1,81 @@
+"""A warehouse read without Spark: its tables through `deltalake`, for suggestions, status and analysts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from avlib.errors import ParameterError, WarehouseError
+from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, Table
+
+_WRITTEN_BY = {
+    "videos": "ingest",
+    "descriptions": "describe",
+    "samples": "describe",
+    "descriptor_stats": "describe",
+    "neighbors": "knn",
+    "mutual_edges": "mutual_edges",
+    "components": "components",
+    "collection": "filter",
+    "runs": "ingest",
+}
+
+
+class Warehouse:
+    """The tables of one warehouse, read-only.  name: the filter run.
+
+    Raises WarehouseError where a table is missing or of another schema version.
+    """
+
+    def __init__(self, warehouse: str, *, name: str = "default") -> None:
+        self.uri = normalise_uri(warehouse)
+        self.name = check_filter_name(name)
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table has been written yet."""
+        return deltalake.DeltaTable.is_deltatable(table.path(self.uri, self.name))
+
+    def open(self, table: Table) -> deltalake.DeltaTable:
+        """The newest version of a table."""
+        try:
+            delta = deltalake.DeltaTable(table.path(self.uri, self.name))
+        except TableNotFoundError:
+            raise missing_table(table, self.uri) from None
+        found = delta.metadata().configuration.get(SCHEMA_VERSION_PROPERTY)
+        if found != str(SCHEMA_VERSION):
+            raise wrong_schema_version(self.uri, found)
+        return delta
+
+
+def normalise_uri(warehouse: str) -> str:
+    """A warehouse as an absolute path or a URI, without a trailing slash."""
+    if re.match(r"^[a-z][a-z0-9+.-]*://", warehouse):
+        return warehouse.rstrip("/")
+    return str(Path(warehouse.removeprefix("file:")).expanduser().resolve())
+
+
+def check_filter_name(name: str) -> str:
+    """The name itself. It becomes a folder, so it is a plain word. Raises ParameterError otherwise."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise ParameterError("--name", name, "letters, digits, - and _, at most 64, beginning with no sign")
+    return name
+
+
+def missing_table(table: Table, warehouse: str) -> WarehouseError:
+    """The error for a table that is not there yet."""
+    command = _WRITTEN_BY[table.name]
+    return WarehouseError(
+        f"{warehouse} has no table {table.name}: run `avlib {command} … --warehouse {warehouse}` first, "
+        "or `avlib pipeline INPUT… --warehouse …` for all stages"
+    )
+
+
+def wrong_schema_version(warehouse: str, found: str | None) -> WarehouseError:
+    """The error for a warehouse that another version of avlib wrote."""
+    return WarehouseError(
+        f"{warehouse} has schema version {found or 'none'} and this avlib reads {SCHEMA_VERSION}: "
+        "use the avlib it was written with, or write a new warehouse"
+    )

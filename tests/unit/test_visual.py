@@ -1,0 +1,252 @@
+"""Networks against torchvision's own layers, weight files of every kind, and the classical descriptor."""
+
+from __future__ import annotations
+
+import urllib.error
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from PIL import Image
+
+from avlib.descriptors import HOG_COLOR, l2_normalise, load_visual_descriptor, model_hash, resolve_weights
+from avlib.descriptors import save_weights as save
+from avlib.errors import ConfigError, ParameterError
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """mobilenet_v3_small with arbitrary weights, and their file."""
+    torch.manual_seed(0)
+    network = torchvision.models.mobilenet_v3_small().eval()
+    path = tmp_path / "small.pth"
+    torch.save(network.state_dict(), path)
+    return network, path
+
+
+def one_line(error: pytest.ExceptionInfo[ConfigError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message and message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("model", "dimension"), [("mobilenet_v2", 1280), ("resnet18", 512), ("alexnet", 4096), ("vit_b_32", 768)]
+)
+def test_is_the_input_of_the_last_linear_layer(tmp_path, model, dimension):
+    torch.manual_seed(1)
+    network = torchvision.models.get_model(model).eval()
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(network.state_dict(), path)
+    descriptor = load_visual_descriptor(model, path)
+    found = descriptor.describe(PICTURES)
+    assert descriptor.name == model and descriptor.dimension == dimension
+    assert found.shape == (3, dimension) and found.dtype == np.float32
+
+    seen = []
+    last = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.inference_mode():
+        network(((torch.tensor(PICTURES) / 255 - mean) / std).permute(0, 3, 1, 2))
+    np.testing.assert_allclose(found, seen[0].numpy(), atol=1e-4)
+
+
+def test_batches_of_any_size_give_the_same(small):
+    descriptor = load_visual_descriptor("mobilenet_v3_small", small[1])
+    many = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
+    together = descriptor.describe(many)
+    np.testing.assert_allclose(together[33:35], descriptor.describe(many[33:35]), atol=1e-5)
+    assert descriptor.describe(many[:0]).shape == (0, 1024)
+    read_only = many[:1].copy()
+    read_only.flags.writeable = False
+    np.testing.assert_allclose(descriptor.describe(read_only), together[:1], atol=1e-5)
+
+
+def test_float16_storage_and_formats_give_the_same(small, tmp_path):
+    network, _ = small
+    half = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    path, copy, old_format = tmp_path / "half.pth", tmp_path / "copy.safetensors", tmp_path / "old.pth"
+    torch.save(half, path)
+    torch.save(half, old_format, _use_new_zipfile_serialization=False)
+    save("mobilenet_v3_small", path, copy)
+    assert safetensors.torch.load_file(copy)["features.0.0.weight"].dtype == torch.float16
+    descriptors = [load_visual_descriptor("mobilenet_v3_small", file) for file in (path, copy, old_format)]
+    assert len({d.model_hash for d in descriptors} | {model_hash("mobilenet_v3_small", copy)}) == 1
+    described = [d.describe(PICTURES) for d in descriptors]
+    np.testing.assert_array_equal(described[0], described[1])
+    np.testing.assert_array_equal(described[0], described[2])
+    full = load_visual_descriptor("mobilenet_v3_small", small[1])
+    np.testing.assert_allclose(described[0], full.describe(PICTURES), atol=1e-2)
+    assert full.model_hash != descriptors[0].model_hash
+
+
+def test_names_of_old_files_are_understood(tmp_path):
+    """densenet files say norm.1 for norm1; old files have no batch counters; safetensors has no version marks."""
+    for model, old, new in (("densenet121", ".norm.1.", ".norm1."), ("mnasnet0_5", "", "")):
+        state = torchvision.models.get_model(model).state_dict()
+        state = {n: v for n, v in state.items() if not n.endswith("num_batches_tracked")}
+        path = tmp_path / f"{model}.safetensors"
+        safetensors.torch.save_file({n.replace(new, old) if new else n: v for n, v in state.items()}, path)
+        assert load_visual_descriptor(model, path).describe(PICTURES[:1]).any()
+
+
+def test_weights_of_another_model(small, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        load_visual_descriptor("resnet18", small[1])
+    assert "do not fit resnet18" in one_line(error) and "missing" in one_line(error)
+    with pytest.raises(ConfigError, match="do not fit"):
+        save("resnet18", small[1], tmp_path / "copy.safetensors")
+    assert not (tmp_path / "copy.safetensors").exists()
+
+    state = small[0].state_dict()
+    state["classifier.3.weight"] = state["classifier.3.weight"][:10]
+    torch.save(state, tmp_path / "fewer.pth")
+    with pytest.raises(ConfigError) as error:
+        load_visual_descriptor("mobilenet_v3_small", tmp_path / "fewer.pth")
+    assert "classifier.3.weight: (10, 1024) torch.float32, not (1000, 1024)" in one_line(error)
+
+
+def test_files_that_are_no_state_dict(small, tmp_path):
+    network, good = small
+    bad = {
+        "whole.pth": lambda path: torch.save(network, path),
+        "wrapped.pth": lambda path: torch.save({"epoch": 3, "model": network.state_dict()}, path),
+        "list.pth": lambda path: torch.save([1, 2], path),
+        "page.pth": lambda path: path.write_text("<html>not found</html>"),
+        "empty.pth": lambda path: path.write_bytes(b""),
+        "short.pth": lambda path: path.write_bytes(good.read_bytes()[:5000]),
+        "page.safetensors": lambda path: path.write_text("<html>not found</html>"),
+        "folder.pth": lambda path: path.mkdir(),
+    }
+    for name, write in bad.items():
+        write(tmp_path / name)
+        with pytest.raises(ConfigError) as error:
+            load_visual_descriptor("mobilenet_v3_small", tmp_path / name)
+        assert name in one_line(error)
+
+
+def test_unknown_and_unusable_models(small):
+    for model, hint in (
+        ("mobilnet_v2", "mobilenet_v2"),
+        ("zzz", "mobilenet_v3_small"),
+        ("squeezenet1_0", ""),
+    ):
+        with pytest.raises(ConfigError) as error:
+            load_visual_descriptor(model, small[1])
+        assert model in one_line(error) and hint in one_line(error)
+    with pytest.raises(ConfigError, match="linear"):
+        network = torchvision.models.squeezenet1_0()
+        torch.save(network.state_dict(), small[1])
+        load_visual_descriptor("squeezenet1_0", small[1])
+
+
+def test_device_size_and_shape_errors(small, tmp_path):
+    for device in ("cuda:99", "nonsense"):
+        with pytest.raises(ConfigError) as error:
+            load_visual_descriptor("mobilenet_v3_small", small[1], device=device)
+        assert device in one_line(error)
+    descriptor = load_visual_descriptor("mobilenet_v3_small", small[1])
+    for wrong in (PICTURES[0], PICTURES.astype(np.float32), PICTURES.transpose(0, 3, 1, 2)):
+        for any_kind in (descriptor, load_visual_descriptor(HOG_COLOR, None)):
+            with pytest.raises(ParameterError, match="pictures"):
+                any_kind.describe(wrong)
+    torch.save(torchvision.models.vit_b_32().state_dict(), tmp_path / "vit.pth")
+    with pytest.raises(ConfigError, match="picture_size_px = 160"):
+        load_visual_descriptor("vit_b_32", tmp_path / "vit.pth").describe(PICTURES[:, :160, :160])
+
+
+def test_resolve_local_files(small):
+    assert resolve_weights("mobilenet_v3_small", str(small[1])) == small[1]
+    assert resolve_weights(HOG_COLOR, "DEFAULT") is None
+    for model, weights in (
+        ("mobilenet_v3_small", "/nowhere/weights.pth"),
+        ("mobilenet_v3_small", "weights.onnx"),
+        ("nonsense", "DEFAULT"),
+        (HOG_COLOR, str(small[1])),
+    ):
+        with pytest.raises(ConfigError) as error:
+            resolve_weights(model, weights)
+        assert "describe.visual_" in one_line(error)
+    for model, weights in ((HOG_COLOR, small[1]), ("mobilenet_v3_small", None)):
+        with pytest.raises(ConfigError, match="describe.visual_"):
+            load_visual_descriptor(model, weights)
+
+
+def test_default_is_downloaded_once_or_names_the_ways_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    calls = []
+
+    def offline(url, *_, **__):
+        calls.append(url)
+        raise urllib.error.URLError("Network is unreachable")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(ConfigError) as error:
+        resolve_weights("mobilenet_v3_small", "DEFAULT")
+    message, cached = one_line(error), tmp_path / "checkpoints" / "mobilenet_v3_small-047dcff4.pth"
+    for way_out in (calls[0], str(cached), "describe.visual_weights = FILE.pth", "visual_model = hog_color"):
+        assert way_out in message
+
+    def online(url, to, hash_prefix, **_):
+        assert hash_prefix == "047dcff4"
+        calls.append(url)
+        cached.write_bytes(b"weights")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", online)
+    assert [resolve_weights("mobilenet_v3_small", "DEFAULT") for _ in range(2)] == [cached, cached]
+    assert len(calls) == 2
+
+
+def test_network_on_real_pictures(shared_data):
+    weights = shared_data / "weights" / "mobilenet_v2-imagenet.pth"
+    descriptor = load_visual_descriptor("mobilenet_v2", weights)
+    assert nearest_of_same_category(shared_data, descriptor) > 0.85
+
+
+def test_classical_is_better_than_chance_on_real_pictures(shared_data):
+    assert nearest_of_same_category(shared_data, load_visual_descriptor(HOG_COLOR, None)) > 2 / 6
+
+
+def nearest_of_same_category(shared_data, descriptor) -> float:
+    """Share of the held-out photographs whose nearest other one shows the same thing."""
+    files = sorted((shared_data / "collection" / "queries").glob("*/*"))
+    pictures = np.stack([np.asarray(Image.open(f).convert("RGB").resize((224, 224))) for f in files])
+    rows = l2_normalise(descriptor.describe(pictures))
+    similarity = rows @ rows.T
+    np.fill_diagonal(similarity, -np.inf)
+    category = np.array([f.parent.name for f in files])
+    return float((category[similarity.argmax(axis=1)] == category).mean())
+
+
+def test_classical_parts_have_equal_say():
+    descriptor = load_visual_descriptor(HOG_COLOR, None)
+    rows = descriptor.describe(PICTURES)
+    assert rows.shape == (3, descriptor.dimension) and rows.dtype == np.float32
+    for part in (slice(0, 324), slice(324, 868), slice(868, None)):
+        np.testing.assert_allclose(np.linalg.norm(rows[:, part], axis=1), 1, rtol=1e-5)
+    # Without edges there are no outlines; nothing is NaN.
+    black = descriptor.describe(np.zeros((1, 50, 50, 3), np.uint8))
+    assert np.isfinite(black).all() and not black[:, :324].any()
+    assert descriptor.describe(PICTURES[:0]).shape == (0, descriptor.dimension)
+    assert len(descriptor.model_hash) == 64 and descriptor.model_hash == model_hash(HOG_COLOR, None)
+
+
+def test_classical_tells_colours_and_outlines_apart():
+    descriptor = load_visual_descriptor(HOG_COLOR, None)
+    stripes = np.zeros((224, 224, 3), np.uint8)
+    stripes[:, ::2] = stripes[:, 1::2] = 40
+    stripes[:, (np.arange(224) // 16) % 2 == 0] = (200, 30, 30)
+    red, across = stripes, stripes.transpose(1, 0, 2)
+    blue = stripes[..., ::-1]
+    again = np.clip(stripes.astype(int) + 6, 0, 255).astype(np.uint8)
+    rows = descriptor.describe(np.stack([red, again, blue, across]))
+    distance = np.linalg.norm(rows - rows[0], axis=1)
+    assert distance[1] < distance[2] and distance[1] < distance[3]
