@@ -16,7 +16,7 @@ _KINDS = ("mixed", "clean", "mixed", "dirty", "mixed", "clean")
 
 
 _MORE_FROM_S = 11.0
-"""From this duration on a mixed video has two stretches of other sounds, not one, a dirty one three, not two."""
+"""From this duration on a mixed video has two stretches of other sounds and a dirty one three: one more."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Format:
     channels: int
 
 
-# x264 reads past rows whose chroma is not a whole number of 64-byte lines, and its output then varies from run to
-# run: its widths are multiples of 128, so that a seed gives the same bytes.
+# x264's output was seen to vary from run to run (same input, one thread) at widths that are not multiples of
+# 128, never at those that are: with them a seed gives the same bytes.
 FORMATS = (
     Format("mp4", "libx264", "aac", (384, 288), 25, 44_100, 2),
     Format("webm", "libvpx", "libopus", (320, 240), 30, 48_000, 1),

@@ -90,13 +90,16 @@ def _colours(picture: UInt8Array) -> Float64Array:
 
 def _textures(grey: Float64Array) -> Float64Array:
     grey_levels = np.rint(grey * 255).astype(np.uint8)
-    codes = [
-        (local_binary_pattern(grey_levels, points, radius, method="uniform").astype(np.int64), points + 2)
-        for points, radius in _LBP
-    ]
+    codes = [(_local_patterns(grey_levels, points, radius), points + 2) for points, radius in _LBP]
     return np.concatenate(
         [_histogram(code[region], n) for code, n in codes for region in (_WHOLE, *_QUARTERS)]
     )
+
+
+def _local_patterns(grey_levels: UInt8Array, points: int, radius: int) -> Int64Array:
+    """Uniform local binary pattern of every pixel, 0 to points + 1."""
+    codes: Float64Array = local_binary_pattern(grey_levels, points, radius, method="uniform")  # type: ignore[no-untyped-call]
+    return codes.astype(np.int64)
 
 
 def _bins(channels: Float64Array, counts: tuple[int, int, int]) -> Int64Array:

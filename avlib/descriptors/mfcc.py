@@ -18,9 +18,8 @@ from avlib.errors import ParameterError
 
 # Bytes for one batch of windows and its spectrum: small enough to stay near the cache.
 _BATCH_BYTES = 8 << 20
-_BYTES_PER_WINDOW_SAMPLE = (
-    26  # window 4, tapered 8, half a complex128 spectrum 8 and its complex64 copy 4, power 2
-)
+# Window 4, tapered 8, half a complex128 spectrum 8, its complex64 copy 4, power 2.
+_BYTES_PER_WINDOW_SAMPLE = 26
 
 
 def mfcc_windows(
@@ -55,7 +54,7 @@ def mfcc_windows(
         for start in range(0, len(centres), rows):
             windows = _cut(waveform, centres[start : start + rows] - length // 2, length)
             mfcc[start : start + rows, column] = _mfcc(windows, settings)
-    return mfcc.reshape(len(centres), -1)
+    return mfcc.reshape(len(centres), len(settings.window_frames) * settings.n_mfcc)
 
 
 def _cut(waveform: Float32Array, starts: Int64Array, length: int) -> Float32Array:

@@ -2,7 +2,7 @@
 
 from avlib.evaluation.labels import Cleanliness, Labels, StrArray, Truth, read_labels
 from avlib.evaluation.retrieval import RetrievalRates, answer_rates, nearest_rows, retrieval_rates
-from avlib.evaluation.samples import SampleSet, read_collection, read_samples
+from avlib.evaluation.samples import SampleSet, read_kept, read_samples, read_visual, video_name
 
 __all__ = [
     "Cleanliness",
@@ -13,8 +13,10 @@ __all__ = [
     "Truth",
     "answer_rates",
     "nearest_rows",
-    "read_collection",
+    "read_kept",
     "read_labels",
     "read_samples",
+    "read_visual",
     "retrieval_rates",
+    "video_name",
 ]

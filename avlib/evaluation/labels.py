@@ -38,6 +38,10 @@ class Truth:
     clean: BoolArray
     labelled: BoolArray
 
+    def take(self, rows: Int64Array | BoolArray) -> Truth:
+        """The truth of the samples in these rows."""
+        return Truth(self.picture[rows], self.sound[rows], self.clean[rows], self.labelled[rows])
+
 
 @dataclass(frozen=True)
 class Cleanliness:

@@ -36,10 +36,10 @@ class StepResult:
 def filter_in_memory(samples: SampleArrays, *, steps: Sequence[Step], rule: NeighborRule) -> list[StepResult]:
     """Run a strategy. The samples of the last result are the clean ones.
 
-    Step t looks for neighbors inside each component of step t - 1; components smaller than the step's `min_size`
-    are dropped after every step. The order of the samples does not matter.
-    Returns one result per step. Raises ParameterError for no steps, k not below the number of samples, and a rule
-    that asks for other videos when there is one.
+    Step t looks for neighbors inside each component of step t - 1; components smaller than the step's
+    `min_size` are dropped after every step. The order of the samples does not matter.
+    Returns one result per step. Raises ParameterError for no steps, for a first k not below the number of
+    samples, and for a rule that asks for other videos when there is only one.
     """
     if not steps:
         raise ParameterError("steps", steps, "one step at least")
@@ -58,8 +58,8 @@ def filter_in_memory(samples: SampleArrays, *, steps: Sequence[Step], rule: Neig
     return results
 
 
-def _neighbors(samples: Block, components: Int64Array | None, step: Step, rule: NeighborRule) -> NeighborLists:
+def _neighbors(left: Block, components: Int64Array | None, step: Step, rule: NeighborRule) -> NeighborLists:
     weights = (step.w_V, step.w_A)
     if components is None:
-        return nearest(samples, [samples], weights=weights, k=step.k, rule=rule)
-    return nearest_within(samples, components, weights=weights, k=scoped_k(step, components), rule=rule)
+        return nearest(left, [left], weights=weights, k=step.k, rule=rule)
+    return nearest_within(left, components, weights=weights, k=scoped_k(step, components), rule=rule)

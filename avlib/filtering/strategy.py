@@ -15,8 +15,8 @@ Step = StepSettings
 def cap_k(k: int, size: int, k_share: float) -> int:
     """k for a step inside a component of `size` samples: min(k, max(1, ⌈k_share · (size - 1)⌉)).
 
-    With k ≥ size - 1 everybody would be linked with everybody, and the step would filter nothing. k_share in (0, 1];
-    1 is the paper's letter.
+    With k ≥ size - 1 everybody would be linked with everybody, and the step would filter nothing.
+    k_share: in (0, 1]; 1 is the paper's letter.
     """
     share = math.ceil(k_share * (size - 1) - 1e-9)  # 0.1 · 30 is a little more than 3 in floating point
     return min(k, max(1, share))

@@ -13,7 +13,8 @@ from avlib.graph.mutual import MutualEdges
 def connected_components(nodes: Int64Array, edges: MutualEdges) -> Int64Array:
     """The component of every node: the smallest sample id in it.
 
-    nodes: shape (n,), sample ids in any order. Returns shape (n,); a node without edges is a component by itself.
+    nodes: shape (n,), sample ids in any order. A node without edges is a component by itself.
+    Returns shape (n,), in the order of the nodes.
     Raises ParameterError for an edge with an end that is no node.
     """
     ids, where = np.unique(nodes, return_inverse=True)
@@ -28,4 +29,5 @@ def connected_components(nodes: Int64Array, edges: MutualEdges) -> Int64Array:
     graph = coo_array((np.ones(len(src), np.int8), (src, dst)), shape=(len(ids), len(ids)))
     labels = csgraph.connected_components(graph, directed=False)[1]
     first = np.unique(labels, return_index=True)[1]  # ids ascend, so a label's first node has its smallest id
-    return ids[first[labels]][where]
+    smallest: Int64Array = ids[first[labels]]
+    return smallest[where]

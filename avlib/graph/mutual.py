@@ -37,6 +37,7 @@ def mutual_edges(lists: NeighborLists) -> MutualEdges:
 
     order = np.lexsort((source > target, np.maximum(source, target), np.minimum(source, target)))
     source, target, distance = source[order], target[order], distance[order]
-    # Now both directions of a pair are neighbors in the array, the ascending one first.
-    first = np.flatnonzero((source[:-1] == target[1:]) & (target[:-1] == source[1:]) & (source[:-1] < target[:-1]))
+    # Now the two directions of a pair stand side by side, the ascending one first.
+    reciprocal = (source[:-1] == target[1:]) & (target[:-1] == source[1:])
+    first = np.flatnonzero(reciprocal & (source[:-1] < target[:-1]))
     return MutualEdges(source[first], target[first], np.minimum(distance[first], distance[first + 1]))

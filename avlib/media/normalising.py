@@ -17,7 +17,7 @@ from avlib.arrays import UInt8Array
 from avlib.errors import ParameterError
 
 _SHORTER_SIDE = Fraction(256, 224)
-_SMALLEST_CROPPED_PX = 8
+_SNAPPED_FROM_PX = 8
 
 
 class PictureNormaliser:
@@ -58,7 +58,9 @@ class PictureNormaliser:
         nodes = [graph.add("buffer", source)]
         width, height = self._crop(frame.width, frame.height)
         if (width, height) != (frame.width, frame.height):
-            nodes.append(graph.add("crop", f"{width}:{height}"))
+            # Crops snap to the chroma grid, save where that would leave nothing.
+            exact = int(min(width, height) < _SNAPPED_FROM_PX)
+            nodes.append(graph.add("crop", f"{width}:{height}:exact={exact}"))
         nodes.append(graph.add("scale", f"{self._size_px}:{self._size_px}:flags=bilinear"))
         nodes.append(graph.add("format", "pix_fmts=rgb24"))
         nodes.append(graph.add("buffersink"))
@@ -67,11 +69,8 @@ class PictureNormaliser:
 
     def _crop(self, width: int, height: int) -> tuple[int, int]:
         """The centre that is kept, in the frame's own pixels: square once pixels are square."""
-        side = min(width * self._pixel_aspect, height)
-        if side < _SMALLEST_CROPPED_PX:  # chroma would leave nothing of it
-            return width, height
-        side /= float(_SHORTER_SIDE)
-        return min(width, round(side / self._pixel_aspect)), min(height, round(side))
+        side = min(width * self._pixel_aspect, height) / float(_SHORTER_SIDE)
+        return max(1, min(width, round(side / self._pixel_aspect))), max(1, min(height, round(side)))
 
 
 def normalise_picture(picture: UInt8Array, *, size_px: int, rotation_deg: int = 0) -> UInt8Array:

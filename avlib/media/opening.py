@@ -108,7 +108,8 @@ def _check_is_file(path: Path) -> None:
 
 
 def _opening_error(path: Path, error: Exception) -> MediaError:
-    if not isinstance(error, av.error.InvalidDataError):
+    # FFmpeg answers "invalid argument" to formats that are not allowed.
+    if not isinstance(error, av.error.InvalidDataError | av.error.ArgumentError):
         return _reading_error(path, error)
     with path.open("rb") as file:
         head = file.read(1024)

@@ -19,7 +19,8 @@ class Block:
     """Some samples: the unit of kNN work.
 
     ids: shape (n,), int64, not negative, each once; the video of a sample is `avlib.identity.video_ids`.
-    visual, audio: shapes (n, d_V) and (n, d_A), float32, normalised. A modality no step uses may have 0 columns.
+    visual, audio: shapes (n, d_V) and (n, d_A), float32, normalised. A modality that no step
+        looks at may have 0 columns.
     times_s: shape (n,), float64, seconds from the start of the sample's video.
     Raises ParameterError for another shape or type, and for NaN, infinity or repeated ids.
     """
@@ -74,10 +75,10 @@ class NeighborLists:
 class NeighborRule:
     """Which samples may be neighbors of which. A sample is never its own neighbor.
 
-    exclude: `none`, as in the paper; `same_video`; or `window`, the samples of the same video at most `exclude_s`
-    seconds away (a microsecond is allowed for, so that the rounding of times decides nothing).
+    exclude: `none`, as in the paper; `same_video`; or `window`, the samples of the same video at most
+        `exclude_s` seconds away (and a microsecond, so that the rounding of times decides nothing).
     per_video: at most this many neighbors from each other video, 0 for no limit. The sample's own video is
-    governed by `exclude` alone.
+        governed by `exclude` alone.
     """
 
     exclude: Exclude = "none"
@@ -96,9 +97,9 @@ class NeighborRule:
         """Raise ParameterError if k neighbors by this rule make no sense in the whole of a collection."""
         check_k(k)
         if samples and k >= samples:
-            raise ParameterError("k", k, f"k below the number of samples, {samples}; lower knn.k or add videos")
+            raise ParameterError("k", k, f"k below the number of samples, {samples}; lower k or add videos")
         if videos == 1 and self.exclude == "same_video":
-            raise ParameterError("exclude", self.exclude, "more than one video; add videos or use none or window")
+            raise ParameterError("exclude", self.exclude, "more than one video; or use none or window")
         if videos == 1 and self.per_video:
             raise ParameterError("per_video", self.per_video, "0, as there is one video only; or add videos")
 
@@ -114,4 +115,4 @@ def _require(name: str, array: np.ndarray, dtype: type[np.generic], shape: tuple
         raise ParameterError(name, f"{array.dtype} {array.shape}", f"{np.dtype(dtype)} {shape}")
     if np.issubdtype(dtype, np.floating) and not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0, 0])
-        raise ParameterError(name, f"NaN or infinity in row {row}", "finite numbers; describe the video again")
+        raise ParameterError(name, f"NaN or infinity in row {row}", "finite numbers; describe it again")

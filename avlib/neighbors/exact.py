@@ -2,22 +2,26 @@
 
     d(i, j) = w_V · ‖v_i - v_j‖ + w_A · ‖a_i - a_j‖
 
-All pairs are compared, tile by tile: one matrix product per modality, then `kernel.fold`. The lists do not depend on
-how the samples are cut into blocks or in which order the blocks come.
+All pairs are compared, tile by tile: one matrix product per modality, then `kernel.fold`. The lists do not
+depend on how the samples are cut into blocks or in which order the blocks come.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from avlib.arrays import Float32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors import kernel
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule, check_k
 from avlib.neighbors.kernel import Lists, Search, Side
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 QUERY_ROWS, BLOCK_ROWS = 512, 1024  # two float32 tiles of 2 MB: they stay in cache
 _EXCLUDE = {"none": kernel.NONE, "same_video": kernel.SAME_VIDEO, "window": kernel.WINDOW}
@@ -29,8 +33,8 @@ def nearest(
     """The k nearest samples of every query among all blocks.
 
     weights: (w_V, w_A), not negative, one at least positive; a modality of weight 0 is not looked at.
-    Returns lists in the order of the queries, shorter than k (padded) where the blocks hold too few samples that
-    the rule allows. `NeighborRule.check` is the test for a whole collection.
+    Returns lists in the order of the queries, shorter than k (padded) where the blocks hold too few samples
+    that the rule allows. `NeighborRule.check` is the test for a whole collection.
     Raises ParameterError for k below 1, such weights, and blocks whose dimensions differ from the queries'.
     """
     search = _search(weights, k, rule)
@@ -51,7 +55,7 @@ def nearest_within(
     Returns lists in the order of the samples, max(k) wide.
     """
     if components.shape != samples.ids.shape or k.shape != samples.ids.shape:
-        raise ParameterError("components, k", (components.shape, k.shape), f"one per sample, {samples.ids.shape}")
+        raise ParameterError("components, k", (components.shape, k.shape), f"twice {samples.ids.shape}")
     width = int(k.max(initial=1))
     check_k(int(k.min(initial=1)))
     order = np.lexsort((samples.ids, components))
@@ -67,7 +71,7 @@ def nearest_within(
 
 
 def _ascending(block: Block) -> Block:
-    # Of many exact duplicates those with the smallest ids are listed: seen first, they keep the others out cheaply.
+    # Of exact duplicates the smallest ids are listed: seen first, they keep the others out cheaply.
     return block if (np.diff(block.ids) > 0).all() else block.take(np.argsort(block.ids))
 
 
@@ -82,8 +86,9 @@ def _search(weights: tuple[float, float], k: int, rule: NeighborRule) -> Search:
 def _check_dimensions(queries: Block, block: Block, weights: tuple[float, float]) -> None:
     pairs = (("visual", queries.visual, block.visual), ("audio", queries.audio, block.audio))
     for (name, query, other), weight in zip(pairs, weights, strict=True):
-        if weight and query.shape[1] != other.shape[1]:
-            raise ParameterError(name, f"{other.shape[1]}-d in a block", f"{query.shape[1]}-d, as in the queries")
+        expected, found = query.shape[1], other.shape[1]
+        if weight and found != expected:
+            raise ParameterError(name, f"{found}-d in a block", f"{expected}-d, as in the queries")
 
 
 def _fold_tiles(queries: Side, block: Side, search: Search, lists: Lists) -> None:
@@ -115,29 +120,28 @@ def _empty_lists(rows: int, k: int) -> Lists:
 
 
 def _side(block: Block) -> Side:
-    arrays = (
-        block.ids,
-        block.times_s,
-        block.visual,
-        block.audio,
-        _squares(block.visual),
-        _squares(block.audio),
+    return Side(
+        _read_only(block.ids),
+        _read_only(block.times_s),
+        _read_only(block.visual),
+        _read_only(block.audio),
+        _read_only(_squares(block.visual)),
+        _read_only(_squares(block.audio)),
     )
-    return Side(*map(_read_only, arrays))
 
 
 def _rows(side: Side, start: int, stop: int) -> Side:
-    return Side(*(array[start:stop] for array in side))
+    return Side._make(array[start:stop] for array in side)
 
 
 def _squares(x: Float32Array) -> Float32Array:
-    # |xᵀy| is off by at most d·2⁻²⁴·|x||y| in float32, and 2|x||y| ≤ |x|² + |y|²; 8 more for the additions.
+    # xᵀy is off by at most d · 2^-24 · |x||y| in float32, and 2|x||y| ≤ |x|² + |y|²; 8 for the additions.
     error = (x.shape[1] + 8) * 2.0**-24
     return np.asarray(np.einsum("ij,ij->i", x, x, dtype=np.float64) * (1 - error), np.float32)
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
-    # Memory-mapped and Arrow arrays are read-only: with all of them so, one compilation serves every caller.
+def _read_only(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    # Memory-mapped and Arrow arrays are read-only: with all of them so, one compilation serves all.
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

@@ -1,9 +1,10 @@
 """The compiled inner loop of the exact search: fold one tile of sample pairs into the neighbor lists.
 
-The tile comes as two float32 matrix products. They give every pair a *lower bound* of its distance, cheap to test
-against the list's last entry. The few pairs that pass get their distance from the difference of the descriptors, in
-float64 and in a fixed order of additions. So lists depend on the descriptors alone: not on tile sizes, the order of
-blocks, or the BLAS; near-duplicates lose no digits; and d(i, j) = d(j, i) to the last bit.
+The tile comes as two float32 matrix products. They give every pair a *lower bound* of its distance, cheap to
+test against the list's last entry. The few pairs that pass get their distance from the difference of the
+descriptors, in float64 and in a fixed order of additions. So lists depend on the descriptors alone: not on
+tile sizes, the order of blocks, or the BLAS; near-duplicates lose no digits; and d(i, j) = d(j, i) to the
+last bit.
 """
 
 from __future__ import annotations
@@ -60,10 +61,12 @@ _compiled = numba.njit(cache=True, nogil=True)
 
 
 @_compiled
-def fold(queries: Side, block: Side, products: tuple[Float32Array, Float32Array], search: Search, lists: Lists) -> None:
+def fold(
+    queries: Side, block: Side, products: tuple[Float32Array, Float32Array], search: Search, lists: Lists
+) -> None:
     """Fold all pairs (query, block sample) into the lists of the queries.
 
-    products: visual and audio inner products, each (queries, block), C order; (0, 0) for a modality of weight 0.
+    products: visual and audio inner products, each (queries, block), C order; (0, 0) where the weight is 0.
     """
     bounds = np.empty(len(block.ids), np.float32)
     passing = np.empty(len(block.ids) + 1, np.int64)
@@ -119,8 +122,8 @@ def _pass(bounds, limit, passing):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _limit(distance):  # type: ignore[no-untyped-def]
-    # Above this no bound can belong to a pair that would still come before `distance`: one grid unit for rounding
-    # to the grid, and 2^-20 for the few float32 operations (2^-24 each) that made the bound and the distance.
+    # No pair with a bound above this comes before `distance`: one grid unit for rounding to the grid, and
+    # 2^-20 for the few float32 operations (2^-24 each) that made the bound and the distance.
     return np.float32(distance * (1 + 2.0**-20) + GRID)
 
 
@@ -133,9 +136,9 @@ def _excluded(time_s, other_s, search):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _entry_to_replace(ids, sample, search):  # type: ignore[no-untyped-def]
-    # A new sample drives out the list's last entry, or, where its video has its full number, that video's last.
-    # Folding piece by piece stays exact: an entry leaves only when `per_video` better ones of its video or k better
-    # ones in all are listed, and what comes later can replace those only by still better ones.
+    # A new sample drives out the list's last entry, or, where its video has its full number, that video's
+    # last. Folding piece by piece stays exact: an entry leaves only when `per_video` better ones of its video
+    # or k better ones in all are listed, and what comes later can replace those only by still better ones.
     listed, last = 0, search.k - 1
     for entry in range(search.k):
         if ids[entry] < 0:

@@ -59,7 +59,7 @@ def as_text(answers: Sequence[Answer]) -> str:
     """The answers for a reader."""
     lines = []
     for answer in answers:
-        lines.append(f"{answer.query}" + (f": {answer.error}" if answer.error else ""))
+        lines.append(answer.error or answer.query)
         for suggestion in answer.suggestions:
             sound = suggestion.file or f"no sound: {suggestion.unavailable}"
             place = f"{suggestion.uri} at {suggestion.time_s:.2f} s"

@@ -85,7 +85,7 @@ def cut_wav(suggestion: Suggestion, *, duration_s: float, to: Path) -> Suggestio
     """
     try:
         source = local_path(suggestion.uri)
-        start_s = suggestion.time_s - duration_s / 2
+        start_s = max(suggestion.time_s - duration_s / 2, 0.0)
         waveform, sample_rate_hz = cut_sound(source, probe(source), start_s=start_s, duration_s=duration_s)
     except AvlibError as error:
         return replace(suggestion, unavailable=str(error))

@@ -63,7 +63,8 @@ def components(edges: DataFrame, *, folder: str, one_task_edges: int) -> DataFra
     if not _all_stars(left):
         left = materialised(_contracted(left.coalesce(1)))
     roots = left.select("root").distinct().selectExpr("root AS node", "root")
-    return left.unionByName(roots).selectExpr("node AS sample_id", "root AS component_id")
+    # distinct: two partitions may have found the same star
+    return left.unionByName(roots).distinct().selectExpr("node AS sample_id", "root AS component_id")
 
 
 def verify(edges: DataFrame, components: DataFrame) -> None:
@@ -111,7 +112,7 @@ def _all_stars(edges: DataFrame) -> bool:
 def _large_star(edges: DataFrame) -> DataFrame:
     """Link every larger neighbor of a node to the smallest of its neighborhood."""
     both = edges.selectExpr("node AS a", "root AS b").unionAll(edges.selectExpr("root AS a", "node AS b"))
-    smallest = both.groupBy("a").agg(F.least(F.min("b"), F.first("a")).alias("root"))
+    smallest = both.groupBy("a").agg(F.least(F.min("b"), F.col("a")).alias("root"))
     return both.join(smallest, "a").where("b > a").selectExpr("b AS node", "root").distinct()
 
 

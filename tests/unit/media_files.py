@@ -45,7 +45,8 @@ def write_flash_and_click(
     waveform = clicks(middle_s, duration_s=duration_s, rate_hz=rate_hz, channels=channels)
     noise = np.random.default_rng(0).integers(0, 64, (120, 160, 3)).astype(np.uint8)
     with av.open(str(path), "w", options={"live": "1"} if live else {}) as container:
-        video = container.add_stream(video_codec, rate=frame_rate_hz)
+        fast = {"deadline": "realtime", "cpu-used": "8"} if video_codec == "libvpx" else {}
+        video = container.add_stream(video_codec, rate=frame_rate_hz, options=fast)
         video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
         audio = container.add_stream(audio_codec, rate=rate_hz, layout=layout) if audio_codec else None

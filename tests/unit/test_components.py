@@ -29,7 +29,8 @@ def expected_components(nodes: list[int], pairs: list[tuple[int, int]]) -> list[
 def test_equals_networkx(data: st.DataObject) -> None:
     nodes = data.draw(st.lists(st.integers(0, 2**63 - 1), max_size=40))
     node = st.sampled_from(nodes or [0])
-    pairs = data.draw(st.lists(st.tuples(node, node), max_size=60 if nodes else 0))  # self loops, repeats, reversed
+    # Self loops, repeats and both directions are among them.
+    pairs = data.draw(st.lists(st.tuples(node, node), max_size=60 if nodes else 0))
     found = connected_components(np.array(nodes, np.int64), make_edges(pairs))
     assert found.tolist() == expected_components(nodes, pairs)
     assert found.dtype == np.int64
@@ -52,10 +53,11 @@ def test_known_shapes_in_random_order(name: str) -> None:
     graph = GRAPHS[name]
     names = np.random.default_rng(1).permutation(np.arange(len(graph)) * 2**40)
     pairs = [(int(names[a]), int(names[b])) for a, b in graph.edges]
-    assert connected_components(names, make_edges(pairs)).tolist() == expected_components(names.tolist(), pairs)
+    found = connected_components(names, make_edges(pairs)).tolist()
+    assert found == expected_components(names.tolist(), pairs)
 
 
 def test_refuses_edges_to_nowhere() -> None:
     for stranger in (4, 99):
-        with pytest.raises(ParameterError, match=f"edges = {stranger}: expected ends that are among the nodes"):
+        with pytest.raises(ParameterError, match=f"edges = {stranger}: expected ends"):
             connected_components(np.array([1, 7], np.int64), make_edges([(1, 7), (1, stranger)]))

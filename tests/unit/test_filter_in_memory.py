@@ -31,7 +31,11 @@ STRATEGIES = {
     "joint": [step(1, 1, 4, min_size=3)],
     "V+A": [step(1, 0, 6, min_size=4), step(0, 1, 4, min_size=3)],
     "A+V": [step(0, 1, 6, min_size=4), step(1, 0, 4, k_share=0.3, min_size=2)],
-    "three": [step(1, 1, 8, min_size=1), step(1, 0, 3, min_size=2), step(0.2, 1, 30, k_share=0.2, min_size=2)],
+    "three": [
+        step(1, 1, 8, min_size=1),
+        step(1, 0, 3, min_size=2),
+        step(0.2, 1, 30, k_share=0.2, min_size=2),
+    ],
 }
 
 
@@ -42,7 +46,8 @@ def make_samples(rows: int, *, seed: int = 0, videos: int = 6, clusters: int = 5
 
     def descriptors(dimension: int) -> np.ndarray:
         centers = random.normal(size=(clusters, dimension))
-        x = centers[(video + random.integers(0, 2, rows)) % clusters] + 0.3 * random.normal(size=(rows, dimension))
+        cluster = (video + random.integers(0, 2, rows)) % clusters
+        x = centers[cluster] + 0.3 * random.normal(size=(rows, dimension))
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         x[random.integers(0, rows, rows // 6)] = x[random.integers(0, rows, rows // 6)]
         x[random.integers(0, rows, rows // 20)] = 0
@@ -53,7 +58,9 @@ def make_samples(rows: int, *, seed: int = 0, videos: int = 6, clusters: int = 5
     return samples.take(random.permutation(rows))
 
 
-def plain_filter(samples: SampleArrays, steps: list[Step], rule: NeighborRule) -> list[tuple[dict[int, int], set]]:
+def plain_filter(
+    samples: SampleArrays, steps: list[Step], rule: NeighborRule
+) -> list[tuple[dict[int, int], set]]:
     """Per step: the component of every sample kept, and all edges."""
     rows = {int(sample): row for row, sample in enumerate(samples.ids)}
 

@@ -21,7 +21,13 @@ CASES = [
     ("mkv", "libx264", "flac", 32000, 1),
     ("webm", "libvpx", "libopus", 48000, 2),
     ("avi", "mpeg4", "pcm_u8", 8000, 1),
-    ("avi", "libx264", "pcm_s16le", 44100, 2),  # pictures reordered, in a container without presentation times
+    (
+        "avi",
+        "libx264",
+        "pcm_s16le",
+        44100,
+        2,
+    ),  # pictures reordered, in a container without presentation times
     ("mpg", "mpeg2video", "mp2", 44100, 2),
     ("ts", "libx264", "aac", 48000, 2),
     ("flv", "libx264", "aac", 44100, 2),

@@ -30,7 +30,8 @@ def test_equals_networkx(nodes: int, k: int, top: bool, seed: int) -> None:
     digraph.add_nodes_from(names.tolist())
     rows = []
     for node in names.tolist():
-        others = [other for other in random.permutation(names).tolist() if other != node][: random.integers(0, k + 1)]
+        others = [other for other in random.permutation(names).tolist() if other != node]
+        others = others[: random.integers(0, k + 1)]
         digraph.add_edges_from((node, other) for other in others)
         rows.append((node, [(other, float(abs(node - other))) for other in others]))
 

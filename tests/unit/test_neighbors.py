@@ -22,7 +22,7 @@ WEIGHTS = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.3, 2.0)]
 
 
 def make_block(rows: int, *, videos: int = 5, dimensions: tuple[int, int] = (17, 6), seed: int = 0) -> Block:
-    """Unit descriptors in runs per video, with exact duplicates, near-duplicates and zero vectors among them."""
+    """Unit descriptors in runs per video; some are exact duplicates, near-duplicates or zero."""
     random = np.random.default_rng(seed)
     video = np.sort(random.integers(0, videos, rows))
     frame = np.arange(rows)
@@ -48,9 +48,11 @@ def brute_force(
     ids = np.full((len(queries), k), -1)
     distances = np.full((len(queries), k), np.inf)
     for i, query in enumerate(queries.ids):
-        d = weights[0] * np.linalg.norm(samples.visual.astype(float) - queries.visual[i].astype(float), axis=1)
-        d += weights[1] * np.linalg.norm(samples.audio.astype(float) - queries.audio[i].astype(float), axis=1)
-        found, count = 0, {}
+        visual, audio = queries.visual[i].astype(np.float64), queries.audio[i].astype(np.float64)
+        d = weights[0] * np.linalg.norm(samples.visual - visual, axis=1)
+        d += weights[1] * np.linalg.norm(samples.audio - audio, axis=1)
+        found = 0
+        count: dict[int, int] = {}
         for j in sorted(range(len(samples)), key=lambda j: (round(d[j], 6), samples.ids[j])):
             video = samples.ids[j] >> 24
             own = video == query >> 24
@@ -116,13 +118,20 @@ def test_ties_go_by_id_and_self_is_excluded_by_id() -> None:
     seed=st.integers(0, 2**16),
 )
 def test_blocks_and_order_do_not_matter(
-    rows: int, videos: int, k: int, rule: NeighborRule, weights: tuple[float, float], cuts: list[int], seed: int
+    rows: int,
+    videos: int,
+    k: int,
+    rule: NeighborRule,
+    weights: tuple[float, float],
+    cuts: list[int],
+    seed: int,
 ) -> None:
     block = make_block(rows, videos=videos, seed=seed)
     random = np.random.default_rng(seed)
     whole = nearest(block, [block], weights=weights, k=k, rule=rule)
     shuffled = block.take(random.permutation(rows))
-    pieces = [shuffled.take(piece) for piece in np.split(np.arange(rows), sorted(min(cut, rows) for cut in cuts))]
+    edges = sorted(min(cut, rows) for cut in cuts)
+    pieces = [shuffled.take(piece) for piece in np.split(np.arange(rows), edges)]
     pieces = [pieces[i] for i in random.permutation(len(pieces))]
     assert_same(nearest(block, pieces, weights=weights, k=k, rule=rule), whole)
     assert_same(nearest(block, [*pieces, block], weights=weights, k=k, rule=rule), whole)  # folded twice
@@ -161,8 +170,15 @@ def test_read_only_and_strided_arrays_are_welcome() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.integers(0, 80), groups=st.integers(1, 30), rule=st.sampled_from(RULES), seed=st.integers(0, 2**16))
-def test_within_equals_a_search_in_every_component(rows: int, groups: int, rule: NeighborRule, seed: int) -> None:
+@given(
+    rows=st.integers(0, 80),
+    groups=st.integers(1, 30),
+    rule=st.sampled_from(RULES),
+    seed=st.integers(0, 2**16),
+)
+def test_within_equals_a_search_in_every_component(
+    rows: int, groups: int, rule: NeighborRule, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     block = make_block(rows, seed=seed).take(random.permutation(rows))
     components = random.integers(0, groups, rows)
@@ -208,9 +224,11 @@ def test_refuses_searches_without_sense() -> None:
         nearest(block, [block], weights=(1, 1), k=0, rule=NeighborRule())
     with pytest.raises(ParameterError, match="audio = '4-d in a block': expected 6-d"):
         nearest(block, [make_block(5, dimensions=(17, 4))], weights=(1, 1), k=1, rule=NeighborRule())
-    nearest(block, [make_block(5, dimensions=(17, 4))], weights=(1, 0), k=1, rule=NeighborRule())  # not looked at
+    # Of weight 0, so not looked at:
+    nearest(block, [make_block(5, dimensions=(17, 4))], weights=(1, 0), k=1, rule=NeighborRule())
+    ones = np.ones(5, np.int64)
     with pytest.raises(ParameterError, match="components"):
-        nearest_within(block, np.zeros(4, np.int64), weights=(1, 1), k=np.ones(5, np.int64), rule=NeighborRule())
+        nearest_within(block, ones[:4], weights=(1, 1), k=ones, rule=NeighborRule())
 
 
 @pytest.mark.parametrize(

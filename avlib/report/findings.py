@@ -1,0 +1,157 @@
+"""What a warehouse holds of a filter run, gathered for the report. Reads tables only; no media, no HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from avlib import tables
+from avlib.arrays import BoolArray, Int64Array
+from avlib.config import StepSettings
+from avlib.descriptors import HOG_COLOR
+from avlib.errors import WarehouseError
+from avlib.evaluation import Cleanliness, Labels, RetrievalRates, SampleSet, Truth, read_kept, read_samples
+from avlib.inspection import RunStatus, read_status
+from avlib.models import read_model
+from avlib.tables import Table
+from avlib.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class StepFinding:
+    """One step of the filter.
+
+    number: 1 for the first.  k: as asked for; inside components it may be less.  samples_in, samples_out, edges,
+    components: counts; components are those kept.  clean: of the samples left, None without labels.
+    """
+
+    number: int
+    settings: StepSettings
+    samples_in: int
+    edges: int
+    components: int
+    samples_out: int
+    clean: Cleanliness | None
+
+    @property
+    def compares(self) -> str:
+        """Which modalities the step compares, with their weights where it is both."""
+        weights = ((self.settings.w_V, "pictures"), (self.settings.w_A, "sounds"))
+        named = [(weight, name) for weight, name in weights if weight]
+        return named[0][1] if len(named) == 1 else " + ".join(f"{weight:g} × {name}" for weight, name in named)
+
+
+@dataclass(frozen=True)
+class RateRow:
+    """Retrieval rates of one set of samples, for a table.  name: which samples."""
+
+    name: str
+    rates: RetrievalRates
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """A filter run at a glance.
+
+    samples: all of them.  kept: which are in the collection, shape (n,).  component_ids: of the last step, -1 for
+    dropped samples, shape (n,).  truth: by labels, None without.  visual_descriptor: its name and what it is.
+    """
+
+    warehouse: str
+    filter_name: str
+    outcomes: Mapping[str, int]
+    samples: SampleSet
+    kept: BoolArray
+    component_ids: Int64Array
+    truth: Truth | None
+    strategy: str
+    steps: tuple[StepFinding, ...]
+    runs: tuple[RunStatus, ...]
+    visual_descriptor: str
+
+    def cleanliness(self, rows: BoolArray | Int64Array) -> Cleanliness | None:
+        """How clean these samples are; None without labels."""
+        return None if self.truth is None else Cleanliness.of(self.truth.take(rows))
+
+    @property
+    def seconds(self) -> float:
+        """Of all stages that ran, as `runs` has them."""
+        return sum(run.seconds for run in self.runs)
+
+    @property
+    def clean_before(self) -> Cleanliness | None:
+        """Of all samples."""
+        return self.cleanliness(np.arange(len(self.samples)))
+
+    @property
+    def clean_after(self) -> Cleanliness | None:
+        """Of the collection."""
+        return self.cleanliness(self.kept)
+
+
+def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Findings:
+    """Gather a filter run. Raises WarehouseError where the warehouse has not been filtered."""
+    samples = read_samples(warehouse)
+    truth = None if labels is None else samples.truth(labels)
+    strategy, settings = _read_strategy(warehouse)
+    left = samples.ids
+    components: dict[int, int] = {}
+    steps = []
+    for step, step_settings in enumerate(settings):
+        of_step = ds.field("step") == step
+        rows = _read(warehouse, tables.COMPONENTS, ["sample_id", "component_id"], of_step)
+        components = dict(zip(rows["sample_id"].to_pylist(), rows["component_id"].to_pylist(), strict=True))
+        found = StepFinding(
+            number=step + 1,
+            settings=step_settings,
+            samples_in=len(left),
+            edges=warehouse.open(tables.MUTUAL_EDGES).to_pyarrow_dataset().count_rows(filter=of_step),
+            components=len(set(components.values())),
+            samples_out=len(components),
+            clean=None if truth is None else Cleanliness.of(truth.take(np.isin(samples.ids, list(components)))),
+        )
+        steps.append(found)
+        left = rows["sample_id"].to_numpy()
+    status = read_status(warehouse.uri)
+    return Findings(
+        warehouse=warehouse.uri,
+        filter_name=warehouse.name,
+        outcomes=status.outcomes,
+        samples=samples,
+        kept=read_kept(warehouse, samples),
+        component_ids=np.array([components.get(sample, -1) for sample in samples.ids.tolist()], np.int64),
+        truth=truth,
+        strategy=strategy,
+        steps=tuple(steps),
+        runs=tuple(run for run in status.runs if run.filter_name in ("", warehouse.name)),
+        visual_descriptor=describe_descriptor(read_model(warehouse.uri).name),
+    )
+
+
+def describe_descriptor(name: str) -> str:
+    """A picture descriptor by its name and what it is, so that nobody takes one kind for the other."""
+    if name == HOG_COLOR:
+        return f"{name}: classical, no network"
+    return f"{name}: network, penultimate layer"
+
+
+def _read_strategy(warehouse: Warehouse) -> tuple[str, list[StepSettings]]:
+    """Name and steps of the newest filter run, as `runs` has them."""
+    of_filter = (ds.field("stage") == "filter") & (ds.field("filter_name") == warehouse.name)
+    runs = _read(warehouse, tables.RUNS, ["started", "settings"], of_filter).sort_by([("started", "descending")])
+    if not runs.num_rows:
+        raise WarehouseError(
+            f"{warehouse.uri} has no filter run {warehouse.name}: run `avlib filter --warehouse {warehouse.uri}` first"
+        )
+    chosen = json.loads(runs["settings"][0].as_py())[0]
+    strategy = chosen["strategy"]
+    return strategy, [StepSettings(**step) for step in chosen["strategies"][strategy]]
+
+
+def _read(warehouse: Warehouse, table: Table, columns: list[str], rows: ds.Expression) -> pa.Table:
+    return warehouse.open(table).to_pyarrow_dataset().to_table(columns=columns, filter=rows)

@@ -1,0 +1,167 @@
+"""Findings → one HTML file. Everything it shows and plays is inside it; it asks nothing of any network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import avlib
+from avlib.arrays import Int64Array
+from avlib.evaluation import video_name
+from avlib.report import clips
+from avlib.report.findings import Findings, RateRow
+from avlib.report.picks import largest_components, spread_over_videos
+from avlib.retrieval.answers import Answer
+
+COMPONENTS = 12
+CLIPS_PER_COMPONENT = 8
+DROPPED = 12
+QUERIES = 24
+SUGGESTIONS = 5
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One picture with its sound.  picture: data URI or None.  sound: key in the page's sounds or None.
+
+    clean: by labels, None without.  label: what is seen and heard by labels, empty without.
+    """
+
+    title: str
+    note: str
+    picture: str | None
+    sound: str | None
+    clean: bool | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A contact sheet.  picture: of the query, where it is one's answers."""
+
+    title: str
+    note: str
+    clips: tuple[Clip, ...]
+    picture: str | None = None
+
+
+def write_report(
+    to: Path, findings: Findings, *, title: str, answers: Sequence[Answer] = (), rates: Sequence[RateRow] = ()
+) -> Path:
+    """Write the report and return its path.
+
+    answers: suggestions for held-out pictures; the first 24 are shown, spread over the list.  rates: how often the
+    suggestions are right, one row for each set of samples. Videos that are gone cost their own pictures only.
+    """
+    sounds: dict[str, str] = {}
+    page = {
+        "title": title,
+        "findings": findings,
+        "components": _components(findings, sounds),
+        "dropped": _dropped(findings, sounds),
+        "queries": _queries(findings, answers, sounds),
+        "rates": rates,
+        "sounds": sounds,
+        "version": avlib.__version__,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    environment = Environment(loader=PackageLoader("avlib.report", "."), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"share": _share}
+    environment.globals |= {"sound_s": clips.SOUND_S}
+    html = environment.get_template("report.html.jinja").render(page)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(html, encoding="utf-8")
+    return to
+
+
+def _components(findings: Findings, sounds: dict[str, str]) -> list[Sheet]:
+    """The largest components of the last step."""
+    videos = findings.samples.uris
+    sheets = []
+    for number, rows in enumerate(largest_components(findings.component_ids, count=COMPONENTS), start=1):
+        shown = spread_over_videos(rows, videos[rows], count=CLIPS_PER_COMPONENT)
+        count = len(np.unique(videos[rows]))
+        note = f"{len(rows)} samples from {count} video{'s' if count > 1 else ''}"
+        clean = findings.cleanliness(rows)
+        if clean is not None:
+            note += f", {_share(clean.share)} clean"
+        sheets.append(Sheet(f"Component {number}", note, tuple(_sample_clips(findings, shown, sounds))))
+    return sheets
+
+
+def _dropped(findings: Findings, sounds: dict[str, str]) -> list[Clip]:
+    rows = np.flatnonzero(~findings.kept).astype(np.int64)
+    videos = findings.samples.uris[rows]
+    return list(_sample_clips(findings, spread_over_videos(rows, videos, count=DROPPED), sounds))
+
+
+def _sample_clips(findings: Findings, rows: Int64Array, sounds: dict[str, str]) -> Iterable[Clip]:
+    """The samples in these ascending rows, which therefore lie video by video in order of time."""
+    samples = findings.samples.take(rows)
+    pictures = _pictures(samples.uris.tolist(), samples.times_s.tolist())
+    for row, uri, time_s in zip(rows.tolist(), samples.uris.tolist(), samples.times_s.tolist(), strict=True):
+        yield _clip(findings, row, sounds, picture=pictures[uri, time_s], note=f"{time_s:.1f} s")
+
+
+def _queries(findings: Findings, answers: Sequence[Answer], sounds: dict[str, str]) -> list[Sheet]:
+    read = [answer for answer in answers if answer.suggestions]
+    chosen = [read[place] for place in np.linspace(0, len(read) - 1, min(QUERIES, len(read))).round().astype(int)]
+    found = [suggestion for answer in chosen for suggestion in answer.suggestions[:SUGGESTIONS]]
+    pictures = _pictures([s.uri for s in found], [s.time_s for s in found])
+    rows = {sample: row for row, sample in enumerate(findings.samples.ids.tolist())}
+    sheets = []
+    for answer in chosen:
+        shown = tuple(
+            _clip(
+                findings,
+                rows[suggestion.sample_id],
+                sounds,
+                picture=pictures[suggestion.uri, suggestion.time_s],
+                note=f"{suggestion.time_s:.1f} s, distance {suggestion.distance:.2f}",
+            )
+            for suggestion in answer.suggestions[:SUGGESTIONS]
+        )
+        path = Path(answer.query)
+        sheets.append(Sheet(f"{path.parent.name}/{path.name}", "held-out picture", shown, clips.still(path)))
+    return sheets
+
+
+def _clip(findings: Findings, row: int, sounds: dict[str, str], *, picture: str | None, note: str) -> Clip:
+    """The sample of a row, its sound put into `sounds` once however often it is shown."""
+    samples, truth = findings.samples, findings.truth
+    uri, key = str(samples.uris[row]), f"s{samples.ids[row]}"
+    if key not in sounds:
+        sound = clips.sound(uri, float(samples.times_s[row]))
+        if sound is not None:
+            sounds[key] = sound
+    labelled = truth is not None and bool(truth.labelled[row])
+    return Clip(
+        title=video_name(uri),
+        note=note,
+        picture=picture,
+        sound=key if key in sounds else None,
+        clean=bool(truth.clean[row]) if truth is not None and labelled else None,
+        label=f"{truth.picture[row]} + {truth.sound[row]}" if truth is not None and labelled else "",
+    )
+
+
+def _pictures(uris: Sequence[str], times_s: Sequence[float]) -> dict[tuple[str, float], str | None]:
+    """Thumbnails by video and time; every video is opened once."""
+    wanted: dict[str, set[float]] = {}
+    for uri, time_s in zip(uris, times_s, strict=True):
+        wanted.setdefault(uri, set()).add(time_s)
+    return {
+        (uri, time_s): picture
+        for uri, times in wanted.items()
+        for time_s, picture in zip(sorted(times), clips.thumbnails(uri, np.array(sorted(times))), strict=True)
+    }
+
+
+def _share(value: float) -> str:
+    """A share for a reader; a dash where there is none."""
+    return "–" if np.isnan(value) else f"{value:.0%}"

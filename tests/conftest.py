@@ -1,0 +1,32 @@
+"""What all tests share: the labelled collection where it is at hand, and one embedded Spark session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from avlib.config import load_settings
+
+_DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real videos, broken files and weights (see README, Tests). Skips where they are not at hand."""
+    folder = Path(os.environ.get("AVLIB_TEST_DATA", _DEFAULT_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; set AVLIB_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    from avlib.spark.session import get_session
+
+    session = get_session(load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=2g"]).spark)
+    yield session
+    session.stop()

@@ -1,0 +1,188 @@
+"""Pictures: which one is on display when, and the normaliser that videos and stills share."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from avlib.errors import InputError, ParameterError
+from avlib.media import PictureReader, load_picture, normalise_picture, probe
+
+SHADES = (40, 90, 140, 190, 240)
+
+
+def write_shades(path: Path, starts_ms: list[int], *, last_ms: int = 40) -> None:
+    """A video whose picture number i has grey SHADES[i] and appears at starts_ms[i]."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, options={"qscale": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index, start_ms in enumerate(starts_ms):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), SHADES[index], np.uint8), format="rgb24")
+            frame.pts, frame.time_base = start_ms, Fraction(1, 1000)
+            for packet in stream.encode(frame):
+                packet.duration = last_ms
+                container.mux(packet)
+        container.mux(stream.encode(None))
+
+
+def shades(path: Path, times_s: list[float]) -> list[int | None]:
+    shown: list[int | None] = [None] * len(times_s)
+    for indexes, pictures in PictureReader(path, probe(path), times_s=np.array(times_s), size_px=8, batch=2):
+        for index, picture in zip(indexes, pictures, strict=True):
+            shown[index] = int(np.argmin(np.abs(np.array(SHADES) - picture.mean())))
+    return shown
+
+
+@pytest.mark.parametrize("extension", ["mkv", "mp4"])
+def test_the_picture_on_display_is_the_last_that_began(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"uneven.{extension}"
+    write_shades(path, [0, 100, 130, 1100, 1133])
+    wanted = [0.0, 0.0, 0.099, 0.1, 0.12, 0.131, 1.0, 1.0997, 1.12, 1.14, 1.17, 1.3]
+    assert shades(path, wanted) == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, None]
+
+
+def test_only_what_is_wanted_and_nothing_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    write_shades(path, [0, 40, 80])
+    assert shades(path, [0.05]) == [1]
+    assert shades(path, []) == []
+    assert shades(path, [99.0]) == [None]
+
+
+def test_a_reader_can_be_iterated_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    write_shades(path, [0, 40, 80])
+    reader = PictureReader(path, probe(path), times_s=np.array([0.0, 0.08]), size_px=8)
+    first, second = ([pictures for _, pictures in reader] for _ in range(2))
+    assert np.array_equal(first, second) and reader.covered_s == pytest.approx(0.12, abs=0.002)
+
+
+def test_rotation_follows_the_display_matrix(shared_data: Path) -> None:
+    path = shared_data / "bad" / "rotated_90.mp4"
+    (_, pictures), *_ = PictureReader(path, probe(path), times_s=np.array([1.0]), size_px=64)
+    with av.open(str(path)) as container:
+        stored = next(f for f in container.decode(video=0) if f.time >= 1.0).to_ndarray(format="rgb24")
+    upright = normalise_picture(np.ascontiguousarray(np.rot90(stored, k=-1)), size_px=64)
+    assert np.abs(pictures[0].astype(int) - upright).mean() < 4
+
+
+def test_colours_follow_matrix_and_range(shared_data: Path) -> None:
+    path = shared_data / "web_clips" / "bt709_full_range.mp4"
+    (_, pictures), *_ = PictureReader(path, probe(path), times_s=np.array([0.0]), size_px=224)
+    with av.open(str(path)) as container:
+        planes = next(container.decode(video=0)).to_ndarray(format="yuv444p").astype(np.float64)
+    y, cb, cr = planes[0], planes[1] - 128, planes[2] - 128  # full range, BT.709
+    rgb = np.stack([y + 1.5748 * cr, y - 0.1873 * cb - 0.4681 * cr, y + 1.8556 * cb], axis=2)
+    side = round(720 * 224 / 256)
+    top, left = (720 - side) // 2, (1280 - side) // 2
+    expected = np.clip(rgb, 0, 255)[top : top + side, left : left + side].mean(axis=(0, 1))
+    assert np.allclose(pictures[0].mean(axis=(0, 1)), expected, atol=2.5)
+
+
+def test_normaliser_agrees_with_pillow() -> None:
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(0, 256, (9, 16, 3)).astype(np.uint8)
+    picture = np.asarray(Image.fromarray(coarse).resize((640, 360), Image.Resampling.BICUBIC))
+    scaled = Image.fromarray(picture).resize((round(640 * 256 / 360), 256), Image.Resampling.BILINEAR)
+    left, top = (scaled.width - 224) // 2, (256 - 224) // 2
+    expected = np.asarray(scaled.crop((left, top, left + 224, top + 224)))
+    assert np.abs(normalise_picture(picture, size_px=224).astype(int) - expected).mean() < 1.5
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.integers(1, 64),
+    st.sampled_from([0, 90, 180, 270]),
+    st.integers(0, 255),
+)
+def test_any_size_becomes_square_and_flat_stays_flat(w: int, h: int, size: int, turn: int, grey: int) -> None:
+    picture = np.full((h, w, 3), grey, np.uint8)
+    normal = normalise_picture(picture, size_px=size, rotation_deg=turn)
+    assert normal.shape == (size, size, 3) and normal.dtype == np.uint8 and normal.flags.c_contiguous
+    assert np.abs(normal.astype(int) - grey).max() <= 1
+
+
+def test_turning_before_is_turning_after() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
+    for turn in (90, 180, 270):
+        turned = normalise_picture(np.ascontiguousarray(np.rot90(picture, k=-turn // 90)), size_px=48)
+        assert (
+            np.abs(normalise_picture(picture, size_px=48, rotation_deg=turn).astype(int) - turned).max() <= 2
+        )
+
+
+def test_normaliser_refuses_other_arrays() -> None:
+    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(ParameterError, match="picture"):
+            normalise_picture(wrong, size_px=8)
+    with pytest.raises(ParameterError, match="rotation_deg"):
+        normalise_picture(np.zeros((4, 4, 3), np.uint8), size_px=8, rotation_deg=45)
+
+
+@pytest.mark.parametrize(
+    ("mode", "extension", "colour"),
+    [
+        ("RGB", "jpg", (200, 100, 50)),
+        ("CMYK", "jpg", (55, 155, 205, 0)),
+        ("RGB", "png", (200, 100, 50)),
+        ("RGBA", "png", (200, 100, 50, 255)),
+        ("P", "gif", None),
+        ("RGB", "webp", (200, 100, 50)),
+        ("RGB", "bmp", (200, 100, 50)),
+        ("RGB", "tif", (200, 100, 50)),
+    ],
+)
+def test_stills_of_all_sorts(
+    tmp_path: Path, mode: str, extension: str, colour: tuple[int, ...] | None
+) -> None:
+    path = tmp_path / f"still.{extension}"
+    picture = (
+        Image.new("RGB", (60, 40), (200, 100, 50)).quantize()
+        if mode == "P"
+        else Image.new(mode, (60, 40), colour)
+    )
+    picture.save(path)
+    assert np.allclose(load_picture(path, size_px=16), (200, 100, 50), atol=4)
+
+
+def test_transparent_is_white_and_deep_grey_is_scaled(tmp_path: Path) -> None:
+    Image.new("RGBA", (30, 30), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert load_picture(tmp_path / "clear.png", size_px=8).min() == 255
+    Image.fromarray(np.full((30, 30), 32768, np.uint16)).save(tmp_path / "deep.png")
+    assert np.allclose(load_picture(tmp_path / "deep.png", size_px=8), 128, atol=1)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:, 32:] = 255  # bright on the right; turned clockwise: bright below
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture).save(tmp_path / "turned.png", exif=exif)
+    loaded = load_picture(tmp_path / "turned.png", size_px=16)
+    assert loaded[:6].max() < 30 and loaded[10:].min() > 225
+
+
+def test_what_is_no_picture_is_refused(tmp_path: Path, shared_data: Path) -> None:
+    text = tmp_path / "x.jpg"
+    text.write_text("not a picture")
+    whole = tmp_path / "whole.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3)).astype(np.uint8)).save(whole)
+    half = tmp_path / "half.png"
+    half.write_bytes(whole.read_bytes()[:9000])
+    for path in (text, half, tmp_path, shared_data / "bad" / "all_black.mp4"):
+        with pytest.raises(InputError, match="is not a picture avlib can read; give one of JPEG, PNG"):
+            load_picture(path, size_px=8)
+    with pytest.raises(InputError, match="no such file"):
+        load_picture(tmp_path / "none.png", size_px=8)
+    with pytest.raises(InputError, match="at most 100 pixels"):
+        load_picture(whole, size_px=8, max_pixels=100)
