@@ -72,7 +72,11 @@ def pipeline(
 
 @app.command()
 def ingest(
-    inputs: InputsArgument, warehouse: Warehouse, config: Config = [], assign: Assign = [], debug: Debug = False
+    inputs: InputsArgument,
+    warehouse: Warehouse,
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
 ) -> None:
     """Inputs → videos: one row per input."""
     settings = _settings(config, assign)
@@ -126,7 +130,9 @@ def _sub_stage(name: str, run: Callable[[TableStore, Settings, int], None], expl
     ) -> None:
         settings = _settings(config, assign, strategy)
         if step >= len(settings.filter.steps):
-            raise typer.BadParameter(f"{settings.filter.strategy} has {len(settings.filter.steps)} steps", param_hint="step")
+            raise typer.BadParameter(
+                f"{settings.filter.strategy} has {len(settings.filter.steps)} steps", param_hint="step"
+            )
         run(_store(settings, warehouse, name), settings, step)
 
     app.command(name, help=explanation)(command)
@@ -164,7 +170,11 @@ _sub_stage("collection", _run_collection, "Components up to a step → collectio
 
 @app.command()
 def index(
-    warehouse: Warehouse, name: Name = "default", config: Config = [], assign: Assign = [], debug: Debug = False
+    warehouse: Warehouse,
+    name: Name = "default",
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
 ) -> None:
     """Collection → the FAISS index that suggest reads."""
     settings = _settings(config, assign)

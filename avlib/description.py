@@ -64,7 +64,11 @@ class Description:
     def failed(self, error: MediaError) -> Description:
         """This description, ended by an error."""
         return replace(
-            self, status="failed", error_class=error.error_class, transient=error.transient, error=error.reason
+            self,
+            status="failed",
+            error_class=error.error_class,
+            transient=error.transient,
+            error=error.reason,
         )
 
 
@@ -82,9 +86,14 @@ def describe_video(
         description = replace(description, content_hash=_content_hash(path))
         info = probe(path)
         description = _with_info(description, info)
-        missing = _missing_stream(info)
-        if missing is not None:
-            return replace(description, **missing)
+        if info.audio_stream is None:
+            return replace(
+                description, status="no_audio", audio_status="none", error_class="no_audio", error="no sound track"
+            )
+        if info.video_stream is None:
+            return replace(
+                description, status="no_video", visual_status="none", error_class="no_video", error="no picture track"
+            )
         description = replace(description, audio_status="failed")  # until it is read
         sound = decode_sound(path, info, sample_rate_hz=settings.audio.sr)
         description = replace(description, audio_status="partial" if sound.damage else "ok")
@@ -172,14 +181,6 @@ def _with_info(description: Description, info: MediaInfo) -> Description:
         channels=info.channels,
         duration_s=info.duration_s,
     )
-
-
-def _missing_stream(info: MediaInfo) -> dict[str, str] | None:
-    if info.audio_stream is None:
-        return {"status": "no_audio", "audio_status": "none", "error_class": "no_audio", "error": "no sound track"}
-    if info.video_stream is None:
-        return {"status": "no_video", "visual_status": "none", "error_class": "no_video", "error": "no picture track"}
-    return None
 
 
 def _covered_s(spans_s: Float64Array, pictures_until_s: float) -> float:

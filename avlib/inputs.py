@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ def find_inputs(arguments: Sequence[str], *, extensions: Sequence[str]) -> Input
 
 def uri_of(path: Path) -> str:
     """The absolute path as it is; as a percent-encoded file: URI where the name is not valid Unicode."""
-    text = os.path.abspath(path)
+    text = str(path.absolute())
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -92,7 +91,7 @@ def _matches(argument: str) -> list[Path]:
     path = Path(argument).expanduser()
     if path.exists():  # before globbing: a name may hold brackets
         return [path]
-    matches = sorted(glob.glob(str(path), recursive=True))
+    matches = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     if not matches:
         raise InputError(f"{argument}: no such file or folder, and nothing matches it as a pattern")
     return [Path(match) for match in matches]

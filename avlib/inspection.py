@@ -52,7 +52,10 @@ class Status:
 
     def as_text(self) -> str:
         """For a reader."""
-        lines = [self.warehouse, "videos: " + (", ".join(f"{n} {s}" for s, n in self.outcomes.items()) or "none")]
+        lines = [
+            self.warehouse,
+            "videos: " + (", ".join(f"{n} {s}" for s, n in self.outcomes.items()) or "none"),
+        ]
         for table in self.tables:
             of_run = f" ({table.filter_name})" if table.filter_name else ""
             lines.append(f"  {table.table + of_run:<28} {table.rows:>10} rows, version {table.version}")
@@ -76,7 +79,11 @@ def read_status(warehouse: str) -> Status:
     runs = _read(reader, tables.RUNS, ["started", "stage", "filter_name", "seconds", "summary"])
     records = tuple(
         RunStatus(
-            row["stage"], row["filter_name"], f"{row['started']:%Y-%m-%d %H:%M:%S}", row["seconds"], row["summary"]
+            row["stage"],
+            row["filter_name"],
+            f"{row['started']:%Y-%m-%d %H:%M:%S}",
+            row["seconds"],
+            row["summary"],
         )
         for row in runs.sort_by("started").to_pylist()
     )
@@ -89,7 +96,10 @@ def read_failures(warehouse: str) -> list[dict[str, object]]:
     uris = _read(reader, tables.VIDEOS, ["video_id", "uri"])
     latest = _latest_descriptions(reader)
     bad = latest.filter(pc.not_equal(latest["status"], "ok")).join(uris, "video_id")
-    return bad.select(["uri", "status", "error_class", "transient", "error"]).sort_by("uri").to_pylist()
+    rows: list[dict[str, object]] = (
+        bad.select(["uri", "status", "error_class", "transient", "error"]).sort_by("uri").to_pylist()
+    )
+    return rows
 
 
 def filter_names(warehouse: str) -> list[str]:

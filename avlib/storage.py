@@ -16,7 +16,8 @@ def filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system of a path or URI, and the path in it. s3a:// (Hadoop's name) is s3://."""
     if "://" not in uri and not uri.startswith("file:"):
         return fs.LocalFileSystem(), uri
-    return fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    system, path = fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    return system, str(path)
 
 
 def is_file(uri: str) -> bool:

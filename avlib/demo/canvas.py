@@ -52,9 +52,7 @@ def gradient(top: Color, bottom: Color) -> Image.Image:
     return Image.fromarray(np.broadcast_to(rows, (WORLD_PX[1], WORLD_PX[0], 3)).astype(np.uint8))
 
 
-def mottle(
-    world: Image.Image, rng: np.random.Generator, cells: tuple[int, int], amount: float
-) -> Image.Image:
+def mottle(world: Image.Image, rng: np.random.Generator, cells: tuple[int, int], amount: float) -> Image.Image:
     """Return the world with smooth random light and shade, up to ± amount / 2 of its brightness."""
     field = 1 + amount * (smooth_noise(rng, cells, WORLD_PX) - 0.5)
     return Image.fromarray(np.clip(np.asarray(world) * field[:, :, None], 0, 255).astype(np.uint8))
@@ -62,9 +60,7 @@ def mottle(
 
 def veil(world: Image.Image, color: Color, share: Float32Array) -> Image.Image:
     """Return the world with a colour laid over it; share: (height, width) in [0, 1]."""
-    return Image.composite(
-        Image.new("RGB", world.size, color), world, Image.fromarray((255 * share).astype(np.uint8))
-    )
+    return Image.composite(Image.new("RGB", world.size, color), world, Image.fromarray((255 * share).astype(np.uint8)))
 
 
 def glow(center: tuple[float, float], radius_px: float) -> Float32Array:
@@ -74,17 +70,13 @@ def glow(center: tuple[float, float], radius_px: float) -> Float32Array:
     return np.exp(-squared).astype(np.float32)
 
 
-def disc(
-    draw: ImageDraw.ImageDraw, center: tuple[float, float], radii: tuple[float, float], color: Color
-) -> None:
+def disc(draw: ImageDraw.ImageDraw, center: tuple[float, float], radii: tuple[float, float], color: Color) -> None:
     """Paint an upright ellipse."""
     (x, y), (across, down) = center, radii
     draw.ellipse((x - across, y - down, x + across, y + down), fill=color)
 
 
-def place(
-    shape: Points | Float64Array, at: tuple[float, float], *, scale: float = 1.0, turn: float = 0.0
-) -> Points:
+def place(shape: Points | Float64Array, at: tuple[float, float], *, scale: float = 1.0, turn: float = 0.0) -> Points:
     """Return a shape's points scaled, turned clockwise by an angle in radians about (0, 0), then moved."""
     points = np.asarray(shape, dtype=np.float64) * scale
     x = at[0] + points[:, 0] * np.cos(turn) - points[:, 1] * np.sin(turn)

@@ -29,9 +29,7 @@ class Clock:
     def __init__(self, rng: np.random.Generator, beat: Beat) -> None:
         """Draw the shapes, colours and places of one scene."""
         self._beat = beat
-        paint = hsv(
-            rng.choice([0.09, 0.13, 0.35, 0.55, 0.95]), rng.uniform(0.08, 0.35), rng.uniform(0.7, 0.92)
-        )
+        paint = hsv(rng.choice([0.09, 0.13, 0.35, 0.55, 0.95]), rng.uniform(0.08, 0.35), rng.uniform(0.7, 0.92))
         world = mottle(Image.new("RGB", WORLD_PX, paint), rng, (4, 3), 0.25)
         draw = ImageDraw.Draw(world)
         if rng.random() < 0.6:
@@ -85,12 +83,8 @@ class Clock:
         draw = ImageDraw.Draw(world)
         swing = self._reach * self._beat.swing(time_s)
         pivot = (self._x, 250.0)
-        draw.polygon(
-            place([(-2.5, 0), (2.5, 0), (2.5, 130), (-2.5, 130)], pivot, turn=swing), fill=self._brass
-        )
-        draw.polygon(
-            place(oval((self._bob, self._bob), (0, 138)), pivot, turn=swing), fill=shade(self._brass, 0.8)
-        )
+        draw.polygon(place([(-2.5, 0), (2.5, 0), (2.5, 130), (-2.5, 130)], pivot, turn=swing), fill=self._brass)
+        draw.polygon(place(oval((self._bob, self._bob), (0, 138)), pivot, turn=swing), fill=shade(self._brass, 0.8))
         shine = place(oval((self._bob * 0.6, self._bob * 0.6), (-4, 133)), pivot, turn=swing)
         draw.polygon(shine, fill=shade(self._brass, 1.3))
         face = (self._x, 158.0)
@@ -140,9 +134,7 @@ class Bell:
         draw = ImageDraw.Draw(wall)
         beam = hsv(0.07, 0.55, float(rng.uniform(0.22, 0.4)))
         draw.rectangle((left - 20, self._pivot[1] - 24, right + 20, self._pivot[1] - 2), fill=beam)
-        draw.rectangle(
-            (left - 20, self._pivot[1] - 24, right + 20, self._pivot[1] - 18), fill=shade(beam, 1.25)
-        )
+        draw.rectangle((left - 20, self._pivot[1] - 24, right + 20, self._pivot[1] - 18), fill=shade(beam, 1.25))
         return wall
 
     def __call__(self, time_s: float) -> Image.Image:
@@ -159,16 +151,10 @@ class Bell:
             right, left = profile * (share, 1), (profile * (-share, 1))[::-1]
             offset = np.asarray([22 * (share - 1), 0]) * (profile[:, 1:] / 200)
             outline = np.concatenate([right + offset, left + offset[::-1]])
-            draw.polygon(
-                place(outline, self._pivot, scale=self._scale, turn=swing), fill=shade(self._metal, light)
-            )
+            draw.polygon(place(outline, self._pivot, scale=self._scale, turn=swing), fill=shade(self._metal, light))
         for y, half in ((150, 74), (178, 97)):
             ring = [(-half, y), (half, y), (half + 2, y + 6), (-half - 2, y + 6)]
-            draw.polygon(
-                place(ring, self._pivot, scale=self._scale, turn=swing), fill=shade(self._metal, 0.5)
-            )
+            draw.polygon(place(ring, self._pivot, scale=self._scale, turn=swing), fill=shade(self._metal, 0.5))
         head = [(-16, -22), (16, -22), (16, 24), (-16, 24)]
-        draw.polygon(
-            place(head, self._pivot, scale=self._scale, turn=swing), fill=mix(iron, self._metal, 0.3)
-        )
+        draw.polygon(place(head, self._pivot, scale=self._scale, turn=swing), fill=mix(iron, self._metal, 0.3))
         return world

@@ -52,9 +52,7 @@ class Fire:
             (255, 240, 150),
         ]
         colors = [np.interp(heat[:, 0], [0, 0.3, 0.6, 1], [stop[i] for stop in stops]) for i in range(3)]
-        self._palette = np.stack([*colors, np.clip(heat[:, 0] * 3.5 - 0.25, 0, 1) * 255], axis=1).astype(
-            np.uint8
-        )
+        self._palette = np.stack([*colors, np.clip(heat[:, 0] * 3.5 - 0.25, 0, 1) * 255], axis=1).astype(np.uint8)
 
     def _camp(self, rng: np.random.Generator) -> Image.Image:
         world = gradient(hsv(rng.uniform(0.6, 0.72), 0.6, rng.uniform(0.06, 0.2)), hsv(0.65, 0.4, 0.16))
@@ -84,18 +82,14 @@ class Fire:
         for lean in rng.uniform(-0.35, 0.35, size=int(rng.integers(3, 6))):
             color = hsv(rng.uniform(0.04, 0.08), 0.6, rng.uniform(0.2, 0.38))
             at = (self._foot[0] + float(rng.uniform(-25, 25)), self._foot[1] + float(rng.uniform(-8, 18)))
-            draw.polygon(
-                place([(-120, -13), (120, -13), (120, 13), (-120, 13)], at, turn=float(lean)), fill=color
-            )
+            draw.polygon(place([(-120, -13), (120, -13), (120, 13), (-120, 13)], at, turn=float(lean)), fill=color)
             draw.polygon(place(oval((8, 13), (120, 0)), at, turn=float(lean)), fill=shade(color, 1.4))
 
     def __call__(self, time_s: float) -> Image.Image:
         """Paint the fire; it flares up on every beat."""
         gust = float(np.exp(-3 * self._beat.since(time_s) / self._beat.period_s))
         world = Image.blend(self._dim, self._lit, 0.6 + 0.3 * gust + 0.1 * float(np.sin(19 * time_s)))
-        flame = Image.fromarray(
-            self._palette[(255 * self._flame(time_s, gust)).astype(np.uint8)], mode="RGBA"
-        )
+        flame = Image.fromarray(self._palette[(255 * self._flame(time_s, gust)).astype(np.uint8)], mode="RGBA")
         across, down = round(self._size[0]), round(self._size[1])
         flame = flame.resize((across, down), Image.Resampling.BILINEAR)
         world.paste(flame, (round(self._foot[0] - across / 2), round(self._foot[1] + 14 - down)), flame)

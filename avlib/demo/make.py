@@ -74,9 +74,7 @@ def make_collection(
         categories=CATEGORIES,
         videos=videos,
         duration_s=sum(plan.duration_s for plan in plans),
-        clean_s=sum(
-            s.end_s - s.start_s for plan in plans for s in plan.stretches if s.sound == plan.category
-        ),
+        clean_s=sum(s.end_s - s.start_s for plan in plans for s in plan.stretches if s.sound == plan.category),
     )
     _prepare(made.videos_dir, {plan.name for plan in plans})
     write = partial(_write_one, folder=made.videos_dir, seed=seed)
@@ -93,9 +91,7 @@ def _prepare(folder: Path, names: set[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         strangers = sorted({path.name for path in folder.iterdir()} - names)
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write the demo there ({error.strerror}); give another folder"
-        ) from error
+        raise InputError(f"{folder}: cannot write the demo there ({error.strerror}); give another folder") from error
     if strangers:
         raise InputError(f"{folder}: holds other files ({strangers[0]}, …); give an empty or a new folder")
 
@@ -106,9 +102,7 @@ def _spread(write: Callable[[VideoPlan], None], plans: list[VideoPlan], processe
     return _in_processes(write, plans, min(processes, len(plans)))
 
 
-def _in_processes(
-    write: Callable[[VideoPlan], None], plans: list[VideoPlan], processes: int
-) -> Iterable[None]:
+def _in_processes(write: Callable[[VideoPlan], None], plans: list[VideoPlan], processes: int) -> Iterable[None]:
     # Spawned, not forked: the caller may already hold threads (a JVM gateway, OpenMP).
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:

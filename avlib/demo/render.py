@@ -67,9 +67,7 @@ def soundtrack(plan: VideoPlan, *, seed: int) -> Float32Array:
             track = (1 - share) * track + share * _replacement(rng, stretch, plan)
     left = track.astype(np.float32)[:, None]
     return (
-        left
-        if plan.format.channels == 1
-        else np.concatenate([left, np.float32(rng.uniform(0.75, 1)) * left], axis=1)
+        left if plan.format.channels == 1 else np.concatenate([left, np.float32(rng.uniform(0.75, 1)) * left], axis=1)
     )
 
 

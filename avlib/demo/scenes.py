@@ -58,9 +58,7 @@ class Sea:
         self._phase = rng.uniform(0, 2 * np.pi, size=(9, 2))
         self._choppy = float(rng.uniform(0.7, 1.4))
         self._shore = float(rng.uniform(405, 450))
-        self._boat = (
-            (float(rng.uniform(60, 580)), float(rng.uniform(0.6, 1.1))) if rng.random() < 0.4 else None
-        )
+        self._boat = (float(rng.uniform(60, 580)), float(rng.uniform(0.6, 1.1))) if rng.random() < 0.4 else None
         self._boat_color = hsv(rng.random(), 0.7, 0.8)
 
     def __call__(self, time_s: float) -> Image.Image:
@@ -79,9 +77,7 @@ class Sea:
             height = (1.5 + 13 * depth) * self._choppy
             first, second = self._phase[row]
             swell = np.sin(x * (0.05 - 0.035 * depth) + first - turn * 0.5)
-            crest = base - height * (
-                swell + 0.35 * np.sin(x * 0.06 + second + turn) + 0.5 * np.sin(turn + first)
-            )
+            crest = base - height * (swell + 0.35 * np.sin(x * 0.06 + second + turn) + 0.5 * np.sin(turn + first))
             outline = list(zip(x.tolist(), crest.tolist(), strict=True))
             color = mix(self._far, self._near, depth)
             draw.polygon([(0, HEIGHT), *outline, (WIDTH, HEIGHT)], fill=shade(color, 1 - 0.15 * (row % 2)))
@@ -94,9 +90,7 @@ class Sea:
         ]
         draw.polygon([(px, py - 12) for px, py in foam], fill=(240, 246, 246))
         draw.polygon(foam, fill=shade(self._sand, 0.85))
-        draw.polygon(
-            [(px, py + 26) for px, py in foam[1:-1]] + [(WIDTH, HEIGHT), (0, HEIGHT)], fill=self._sand
-        )
+        draw.polygon([(px, py + 26) for px, py in foam[1:-1]] + [(WIDTH, HEIGHT), (0, HEIGHT)], fill=self._sand)
         return world
 
     def _paint_boat(self, draw: ImageDraw.ImageDraw, time_s: float) -> None:
@@ -104,13 +98,9 @@ class Sea:
         x, scale = self._boat
         at = (x + 4 * time_s, self._horizon + 6 + 2 * np.sin(2 * time_s))
         lean = 0.06 * float(np.sin(1.3 * time_s))
-        draw.polygon(
-            place([(-26, -6), (26, -6), (18, 5), (-18, 5)], at, scale=scale, turn=lean), fill=(70, 45, 40)
-        )
+        draw.polygon(place([(-26, -6), (26, -6), (18, 5), (-18, 5)], at, scale=scale, turn=lean), fill=(70, 45, 40))
         draw.polygon(place([(0, -62), (24, -10), (0, -10)], at, scale=scale, turn=lean), fill=(250, 250, 245))
-        draw.polygon(
-            place([(-3, -55), (-3, -10), (-18, -10)], at, scale=scale, turn=lean), fill=self._boat_color
-        )
+        draw.polygon(place([(-3, -55), (-3, -10), (-18, -10)], at, scale=scale, turn=lean), fill=self._boat_color)
 
 
 class Bird:
@@ -138,14 +128,10 @@ class Bird:
         for _ in range(int(rng.integers(8, 20))):
             x = float(rng.uniform(0, WIDTH))
             y = self._perch[1] + 8 + slope * (x - self._perch[0]) + float(rng.uniform(-30, 34))
-            leaf = place(
-                oval((30, 11)), (x, y), scale=float(rng.uniform(0.6, 1.3)), turn=float(rng.uniform(0, 3.1))
-            )
+            leaf = place(oval((30, 11)), (x, y), scale=float(rng.uniform(0.6, 1.3)), turn=float(rng.uniform(0, 3.1)))
             draw.polygon(leaf, fill=hsv(hue + rng.uniform(-0.05, 0.03), 0.75, rng.uniform(0.4, 0.75)))
         self._world = world
-        self._coat = hsv(
-            rng.choice([0.02, 0.08, 0.13, 0.55, 0.6]), rng.uniform(0.5, 0.85), rng.uniform(0.55, 0.9)
-        )
+        self._coat = hsv(rng.choice([0.02, 0.08, 0.13, 0.55, 0.6]), rng.uniform(0.5, 0.85), rng.uniform(0.55, 0.9))
         self._belly = hsv(rng.choice([0.03, 0.07, 0.13, 0.15]), rng.uniform(0.3, 0.8), rng.uniform(0.85, 1.0))
         self._beak = hsv(rng.uniform(0.07, 0.13), 0.8, rng.uniform(0.3, 0.95))
         self._scale = float(rng.uniform(0.85, 1.15))
@@ -201,9 +187,7 @@ class Helicopter:
             color = mix(hsv(land, 0.5, 0.5 - 0.1 * ridge), hsv(hue, 0.2, 0.85), 0.5 - 0.25 * ridge)
             draw.polygon([(0, HEIGHT), *outline, (WIDTH, HEIGHT)], fill=color)
         self._world = world
-        self._body = hsv(
-            rng.choice([0.0, 0.1, 0.3, 0.6, 0.65]), rng.uniform(0.5, 0.9), rng.uniform(0.35, 0.8)
-        )
+        self._body = hsv(rng.choice([0.0, 0.1, 0.3, 0.6, 0.65]), rng.uniform(0.5, 0.9), rng.uniform(0.35, 0.8))
         self._stripe = (245, 245, 240) if rng.random() < 0.6 else shade(self._body, 0.5)
         self._faces = float(rng.choice([-1, 1]))
         self._scale = float(rng.uniform(0.95, 1.3))
@@ -226,9 +210,7 @@ class Helicopter:
         for leg in (-25, 38):
             paint([(leg, 35), (leg + 5, 35), (leg + 9, 66), (leg + 4, 66)], dark)
         paint([(-62, 64), (78, 64), (90, 56), (92, 60), (79, 70), (-62, 70)], dark)
-        paint(
-            [(-40, -22), (-190, -16), (-212, -58), (-226, -58), (-206, 0), (-40, 18)], shade(self._body, 0.85)
-        )
+        paint([(-40, -22), (-190, -16), (-212, -58), (-226, -58), (-206, 0), (-40, 18)], shade(self._body, 0.85))
         paint(list(oval((88, 44), (10, 0))), self._body)
         paint([(-70, 8), (92, 8), (88, 18), (-62, 18)], self._stripe)
         paint([(40, -33), (70, -28), (92, -10), (97, 2), (50, 2)], (150, 195, 220))

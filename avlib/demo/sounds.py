@@ -107,9 +107,7 @@ def helicopter(rng: np.random.Generator, beat: Beat, duration_s: float, rate_hz:
     time_s = seconds(duration_s, rate_hz)
     since = beat.since_all(time_s)
     thump = noise(rng, len(time_s), 50, float(rng.uniform(160, 260)), rate_hz) * np.exp(-since / 0.022)
-    wind = noise(rng, len(time_s), 200, float(rng.uniform(900, 1500)), rate_hz) * (
-        0.25 + np.exp(-since / 0.03)
-    )
+    wind = noise(rng, len(time_s), 200, float(rng.uniform(900, 1500)), rate_hz) * (0.25 + np.exp(-since / 0.03))
     whine_hz = float(rng.uniform(520, 800)) * (1 + 0.01 * drift(rng, len(time_s), 0.5, rate_hz))
     turn = 2 * np.pi * np.cumsum(whine_hz) / rate_hz
     whine = sum(0.5**harmonic * np.sin(harmonic * turn) for harmonic in (1, 2, 3))

@@ -16,9 +16,7 @@ def seconds(duration_s: float, rate_hz: int) -> Float64Array:
 def band(sound: Float64Array, low_hz: float, high_hz: float, rate_hz: int) -> Float64Array:
     """Return the part of a sound between two frequencies (the upper is cut at 0.45 of the rate)."""
     edges = [low_hz, min(high_hz, 0.45 * rate_hz)]
-    filtered: Float64Array = signal.sosfilt(
-        signal.butter(2, edges, "bandpass", fs=rate_hz, output="sos"), sound
-    )
+    filtered: Float64Array = signal.sosfilt(signal.butter(2, edges, "bandpass", fs=rate_hz, output="sos"), sound)
     return filtered
 
 

@@ -91,9 +91,7 @@ def _colours(picture: UInt8Array) -> Float64Array:
 def _textures(grey: Float64Array) -> Float64Array:
     grey_levels = np.rint(grey * 255).astype(np.uint8)
     codes = [(_local_patterns(grey_levels, points, radius), points + 2) for points, radius in _LBP]
-    return np.concatenate(
-        [_histogram(code[region], n) for code, n in codes for region in (_WHOLE, *_QUARTERS)]
-    )
+    return np.concatenate([_histogram(code[region], n) for code, n in codes for region in (_WHOLE, *_QUARTERS)])
 
 
 def _local_patterns(grey_levels: UInt8Array, points: int, radius: int) -> Int64Array:

@@ -37,9 +37,7 @@ def mfcc_windows(
     an unknown window function.
     """
     if waveform.ndim != 1:
-        raise ParameterError(
-            "waveform", f"an array of shape {waveform.shape}", "a mono waveform of shape (samples,)"
-        )
+        raise ParameterError("waveform", f"an array of shape {waveform.shape}", "a mono waveform of shape (samples,)")
     if not frame_rate_hz > 0:
         raise ParameterError("frame_rate_hz", frame_rate_hz, "above 0")
     centres = np.rint(times_s * settings.sr).astype(np.int64)
@@ -47,9 +45,7 @@ def mfcc_windows(
     for column, frames in enumerate(settings.window_frames):
         length = round(frames * settings.sr / frame_rate_hz)
         if length < 1:
-            raise ParameterError(
-                "frame_rate_hz", frame_rate_hz, f"at most sr = {settings.sr}, one sample a frame"
-            )
+            raise ParameterError("frame_rate_hz", frame_rate_hz, f"at most sr = {settings.sr}, one sample a frame")
         rows = max(1, _BATCH_BYTES // (_BYTES_PER_WINDOW_SAMPLE * length))
         for start in range(0, len(centres), rows):
             windows = _cut(waveform, centres[start : start + rows] - length // 2, length)
@@ -98,9 +94,7 @@ def _window_function(window: str, length: int) -> Float64Array:
     try:
         return librosa.filters.get_window(window, length, fftbins=True)
     except ValueError as error:
-        raise ParameterError(
-            "window", window, f"a window function scipy.signal.get_window knows ({error})"
-        ) from None
+        raise ParameterError("window", window, f"a window function scipy.signal.get_window knows ({error})") from None
 
 
 @lru_cache(maxsize=64)

@@ -128,12 +128,8 @@ def set_weights(network: nn.Module, state: dict[str, torch.Tensor], *, model: st
         if names
     ]
     if wrong:
-        raise ConfigError(
-            f"weights {source} do not fit {model}: {', '.join(wrong)}; are they another model's?"
-        )
-    wanted.update(
-        state
-    )  # an update of the network's own dict keeps its version marks, which safetensors drops
+        raise ConfigError(f"weights {source} do not fit {model}: {', '.join(wrong)}; are they another model's?")
+    wanted.update(state)  # an update of the network's own dict keeps its version marks, which safetensors drops
     network.load_state_dict(wanted, strict=True)
 
 

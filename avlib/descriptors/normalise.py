@@ -65,9 +65,7 @@ class ExactSums:
 
     def _add(self, rows: Float64Array) -> None:
         if not np.all(np.abs(rows) < MAX_VALUE):  # NaN compares as False
-            raise ParameterError(
-                "batch", "a value that is NaN or too large", f"finite values below {MAX_VALUE}"
-            )
+            raise ParameterError("batch", "a value that is NaN or too large", f"finite values below {MAX_VALUE}")
         fixed = np.rint(rows * (1 << _FRACTION_BITS)).astype(np.int64)
         # |fixed| ≤ 2^40 = high · 2^20 + low with |high| ≤ 2^20 and low < 2^20, so every product is at most
         # 2^40 and a sum of 2^14 of them at most 2^54: int64 holds all three.
@@ -75,9 +73,7 @@ class ExactSums:
         totals = zip(fixed.sum(0), (high * high).sum(0), (high * low).sum(0), (low * low).sum(0), strict=True)
         for i, (total, high_high, high_low, low_low) in enumerate(totals):
             self.sums[i] += int(total)
-            self.squares[i] += (
-                (int(high_high) << 2 * _HALF_BITS) + (int(high_low) << (_HALF_BITS + 1)) + int(low_low)
-            )
+            self.squares[i] += (int(high_high) << 2 * _HALF_BITS) + (int(high_low) << (_HALF_BITS + 1)) + int(low_low)
         self.count += len(rows)
 
     def merge(self, other: ExactSums) -> None:
@@ -118,9 +114,7 @@ def standardise(x: Float32Array, *, mean: Float64Array, deviation: Float64Array)
     Raises ParameterError if the shapes do not fit.
     """
     if x.ndim != 2 or mean.shape != (x.shape[1],) or deviation.shape != mean.shape:
-        raise ParameterError(
-            "x", f"an array of shape {x.shape}", f"shape (n, {mean.size}), as the statistics have"
-        )
+        raise ParameterError("x", f"an array of shape {x.shape}", f"shape (n, {mean.size}), as the statistics have")
     return ((x - mean) / np.where(deviation == 0, 1.0, deviation)).astype(np.float32)
 
 

@@ -35,9 +35,7 @@ def rms_energy(
     if np.any(np.diff(times_s) < 0):
         raise ParameterError("times_s", "an array that descends", "ascending times")
     if waveform.ndim != 1:
-        raise ParameterError(
-            "waveform", f"an array of shape {waveform.shape}", "a mono waveform of shape (samples,)"
-        )
+        raise ParameterError("waveform", f"an array of shape {waveform.shape}", "a mono waveform of shape (samples,)")
 
     spans = np.array([[0, waveform.size]]) if spans_s is None else np.rint(spans_s * sample_rate_hz)
     spans = np.clip(spans.astype(np.int64).reshape(-1, 2), 0, waveform.size)
@@ -62,9 +60,7 @@ def _window_rms(waveform: Float32Array, first: np.ndarray, last: np.ndarray) -> 
     """RMS of waveform[first:last] for each pair; first ascends and first < last."""
     origin = first[0]
     squares = np.square(waveform[origin : last.max()], dtype=np.float64)
-    squares = np.append(
-        squares, 0.0
-    )  # reduceat's indexes must lie inside, and the last window ends at the end
+    squares = np.append(squares, 0.0)  # reduceat's indexes must lie inside, and the last window ends at the end
     pairs = np.stack([first - origin, last - origin], axis=1).ravel()
     sums = np.add.reduceat(squares, pairs)[::2]  # the odd ones are what lies between two windows
     root: Float64Array = np.sqrt(sums / (last - first))

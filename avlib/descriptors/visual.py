@@ -45,17 +45,13 @@ def load_visual_descriptor(model: str, weights: Path | None, *, device: str = "c
     """
     if model == HOG_COLOR:
         if weights is not None:
-            raise ConfigError(
-                f"describe.visual_weights = {weights}: {HOG_COLOR} has no weights, leave it DEFAULT"
-            )
+            raise ConfigError(f"describe.visual_weights = {weights}: {HOG_COLOR} has no weights, leave it DEFAULT")
         # Imported here, so that whoever needs one of the two does not pay for the other.
         from avlib.descriptors.classical import HogColor
 
         return HogColor()
     if weights is None:
-        raise ConfigError(
-            f"describe.visual_model = {model} needs weights: resolve describe.visual_weights first"
-        )
+        raise ConfigError(f"describe.visual_model = {model} needs weights: resolve describe.visual_weights first")
     from avlib.descriptors.network import NetworkDescriptor
 
     return NetworkDescriptor(model, weights, device=device)

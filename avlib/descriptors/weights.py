@@ -33,9 +33,7 @@ def resolve_weights(model: str, weights: str) -> Path | None:
     """
     if model == HOG_COLOR:
         if weights != DEFAULT:
-            raise ConfigError(
-                f"describe.visual_weights = {weights}: {HOG_COLOR} has no weights, leave it {DEFAULT}"
-            )
+            raise ConfigError(f"describe.visual_weights = {weights}: {HOG_COLOR} has no weights, leave it {DEFAULT}")
         return None
     from avlib.descriptors.network import check_model
 
@@ -44,9 +42,7 @@ def resolve_weights(model: str, weights: str) -> Path | None:
         return _download(model)
     path = Path(weights).expanduser()
     if path.suffix not in (".pth", ".pt", ".safetensors"):
-        raise ConfigError(
-            f"describe.visual_weights = {weights}: give {DEFAULT}, or a .pth or .safetensors file"
-        )
+        raise ConfigError(f"describe.visual_weights = {weights}: give {DEFAULT}, or a .pth or .safetensors file")
     if not path.is_file():
         raise ConfigError(f"describe.visual_weights = {weights}: there is no such file")
     return path
@@ -62,9 +58,7 @@ def _download(model: str) -> Path:
         return cached
     prefix = re.search(r"-([a-f0-9]{8,})\.", cached.name)
     timeout_s = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(
-        _DOWNLOAD_TIMEOUT_S
-    )  # torch sets none, and a silent firewall would hang the driver
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)  # torch sets none, and a silent firewall would hang the driver
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(cached), prefix and prefix[1], progress=False)
@@ -104,9 +98,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         inside = (
-            f"a dict of {', '.join(map(str, list(state)[:3]))}"
-            if isinstance(state, dict)
-            else type(state).__name__
+            f"a dict of {', '.join(map(str, list(state)[:3]))}" if isinstance(state, dict) else type(state).__name__
         )
         raise ConfigError(f"weights {path}: expected a state dict of names and tensors, found {inside}")
     return {_OLD_DENSENET_KEY.sub(r"\1\2", name): value for name, value in state.items()}

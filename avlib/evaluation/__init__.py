@@ -1,4 +1,4 @@
-"""Measuring: how clean samples are by labels, and how often suggestions are right. Never used by the filter itself."""
+"""Measuring: how clean samples are by labels, how often suggestions are right. The filter never uses it."""
 
 from avlib.evaluation.labels import Cleanliness, Labels, StrArray, Truth, read_labels
 from avlib.evaluation.retrieval import RetrievalRates, answer_rates, nearest_rows, retrieval_rates

@@ -1,6 +1,7 @@
-"""labels.csv: what is really to be seen and heard in each stretch of a video. For measuring only, never for filtering.
+"""labels.csv: what is really seen and heard in each stretch of a video. For measuring, never for filtering.
 
-Columns: video (file name), start_s, end_s, picture_category, sound_category, is_clean (1 or 0); others are ignored.
+Columns: video (file name), start_s, end_s, picture_category, sound_category, is_clean (1 or 0); others are
+ignored.
 A stretch covers the times start_s ≤ t < end_s; stretches of one video do not overlap, and may leave gaps.
 """
 
@@ -82,7 +83,7 @@ class Labels:
         return tuple(self._rows)
 
     def at(self, videos: Sequence[str] | StrArray, times_s: Float64Array) -> Truth:
-        """The truth of samples.  videos: n file names.  times_s: shape (n,), seconds from the video's start."""
+        """The truth of samples.  videos: n file names.  times_s: shape (n,), from the video's start."""
         names = np.asarray(videos, dtype=np.str_)
         if names.shape != times_s.shape or times_s.ndim != 1:
             raise ParameterError("videos", f"{names.shape} names", f"one for each time, {times_s.shape}")
@@ -111,15 +112,17 @@ class Labels:
 def read_labels(path: Path) -> Labels:
     """Read labels.csv.
 
-    Raises InputError, naming the file and the place: no such file, a missing column, no rows, an empty name, a value
-    that is no number or no 0/1, a stretch that ends before it begins, two stretches of a video that overlap.
+    Raises InputError, naming the file and the row: no such file, a missing column, no rows, an empty name, a
+    value that is no number or no 0/1, a stretch that ends before it begins, two of a video that overlap.
     """
     stretches = _read(path)
     if not stretches.num_rows:
         raise InputError(f"{path}: no labels in it; one row for each stretch is needed")
     start_s, end_s = stretches["start_s"].to_numpy(), stretches["end_s"].to_numpy()
     for row in np.flatnonzero(~((start_s >= 0) & (start_s < end_s) & (end_s < np.inf))):  # NaN compares as False
-        raise InputError(f"{path}: row {row + 1} runs from {start_s[row]} to {end_s[row]} s: end_s must lie after start_s")
+        raise InputError(
+            f"{path}: row {row + 1} runs from {start_s[row]} to {end_s[row]} s: end_s must lie after start_s"
+        )
     stretches = stretches.append_column("row", pa.array(np.arange(1, stretches.num_rows + 1)))
     stretches = stretches.sort_by([("video", "ascending"), ("start_s", "ascending")])
     _refuse_overlaps(path, stretches)

@@ -1,7 +1,7 @@
-"""How often suggestions are right: the categories of the nearest samples of held-out pictures (cf. Solèr et al. 2016, §4).
+"""How often suggestions for held-out pictures are right, by their categories (cf. Solèr et al. 2016, §4).
 
-Right is judged by labels at the time of the sample, not by the video as a whole: a dog's picture under which music
-plays is no dog's sound.
+Right is judged by labels at the time of the sample, not by the video as a whole: a dog's picture under which
+music plays is no dog's sound.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from avlib.evaluation.labels import StrArray, Truth
 class RetrievalRates:
     """Shares of queries, in [0, 1].
 
-    best_*: the nearest sample has the query's category.  majority_*: it is the most frequent one among the nearest m;
-    of t equally frequent ones each counts 1 / t.  *_sound: judged by what is heard, *_picture: by what is seen.
+    best_*: the nearest sample has the query's category.  majority_*: it is the most frequent one among the
+    nearest m; of t equally frequent ones each counts 1 / t.  *_sound: by what is heard, *_picture: by what is
+    seen.
     """
 
     queries: int
@@ -37,8 +38,8 @@ def retrieval_rates(
 ) -> RetrievalRates:
     """Rates of the m nearest samples, found by comparing every query with every sample.
 
-    queries: shape (q, d).  categories: shape (q,).  samples: shape (n, d).  truth: of the samples, (n,). Descriptors
-    are L2-normalised. Raises ParameterError where the shapes do not fit, there is no query, or m is not in [1, n].
+    queries: shape (q, d).  categories: shape (q,).  samples: shape (n, d).  truth: of the samples, (n,).
+    Descriptors are L2-normalised. Raises ParameterError for shapes that do not fit, no query, or m not in [1, n].
     """
     rows = nearest_rows(queries, samples, m=m)
     if truth.sound.shape != (len(samples),):
@@ -47,12 +48,12 @@ def retrieval_rates(
 
 
 def nearest_rows(queries: Float32Array, samples: Float32Array, *, m: int) -> Int64Array:
-    """The m nearest samples of each query by Euclidean distance, ascending; ties by row. Returns shape (q, m)."""
+    """The m nearest samples of each query by Euclidean distance, ascending, ties by row. Shape (q, m)."""
     if queries.ndim != 2 or samples.ndim != 2 or queries.shape[1] != samples.shape[1]:
         raise ParameterError("queries", queries.shape, f"shape (q, d) with the samples' d, {samples.shape}")
     if not 1 <= m <= len(samples):
         raise ParameterError("m", m, f"1 to the number of samples, {len(samples)}")
-    # A few more than asked for, so that a tie at the m-th place is decided by row and not by the heap's order.
+    # More than asked for, so that a tie at the m-th place is decided by row and not by the heap's order.
     distances, rows = faiss.knn(
         np.ascontiguousarray(queries), np.ascontiguousarray(samples), min(len(samples), 2 * m + 8)
     )
@@ -63,8 +64,9 @@ def nearest_rows(queries: Float32Array, samples: Float32Array, *, m: int) -> Int
 def answer_rates(categories: StrArray, sound: StrArray, picture: StrArray) -> RetrievalRates:
     """Rates of answers that were found elsewhere, best first.
 
-    categories: shape (q,).  sound, picture: shape (q, m), the answers' categories; empty for an answer that is
-    missing or not labelled, which is never right. Raises ParameterError where shapes do not fit or there is no query.
+    categories: shape (q,).  sound, picture: shape (q, m), the answers' categories; empty where one is missing
+    or not labelled, which is never right.
+    Raises ParameterError where shapes do not fit or there is no query.
     """
     if not len(categories):
         raise ParameterError("categories", "no query", "one at least")
@@ -81,7 +83,7 @@ def answer_rates(categories: StrArray, sound: StrArray, picture: StrArray) -> Re
 
 
 def _majority(categories: StrArray, answers: StrArray) -> Float64Array:
-    """For each query 1 / t where its category is one of the t most frequent among the answers, else 0. Shape (q,)."""
+    """1 / t where a query's category is one of the t most frequent among its answers, else 0. Shape (q,)."""
     shares = np.zeros(len(categories))
     for query, (category, row) in enumerate(zip(categories, answers, strict=True)):
         found, counts = np.unique(row[row != ""], return_counts=True)

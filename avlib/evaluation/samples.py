@@ -47,7 +47,7 @@ def video_name(uri: str) -> str:
 
 
 def read_samples(warehouse: Warehouse) -> SampleSet:
-    """All samples that count: those of the newest attempt at each video. Raises WarehouseError where there are none."""
+    """All samples that count: of the newest attempt at each video. Raises WarehouseError without tables."""
     rows = _live_rows(warehouse, ["time_s"])
     ids: Int64Array = rows["sample_id"].to_numpy()
     videos = _read(warehouse, tables.VIDEOS, ["video_id", "uri"])

@@ -67,9 +67,7 @@ class _Stretch:
         return max(run.end_s for run in self.runs)
 
 
-def _read_around(
-    path: Path, info: MediaInfo, target: SoundFormat, *, start_s: float, duration_s: float
-) -> _Stretch:
+def _read_around(path: Path, info: MediaInfo, target: SoundFormat, *, start_s: float, duration_s: float) -> _Stretch:
     """Runs from before start_s to the wanted end; goes back as far as it takes to find sound there."""
     back_s = _PREROLL_S
     while True:

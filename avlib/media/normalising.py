@@ -79,8 +79,6 @@ def normalise_picture(picture: UInt8Array, *, size_px: int, rotation_deg: int = 
     rotation_deg turns it clockwise first, by a multiple of 90. Raises ParameterError for another shape.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise ParameterError(
-            "picture", f"{picture.dtype} {picture.shape}", "uint8 of shape (height, width, 3)"
-        )
+        raise ParameterError("picture", f"{picture.dtype} {picture.shape}", "uint8 of shape (height, width, 3)")
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     return PictureNormaliser(size_px=size_px, rotation_deg=rotation_deg)(frame)

@@ -130,6 +130,4 @@ def _reading_error(path: Path, error: Exception) -> MediaError:
     what = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if code == errno.ENOMEM:
         return MediaError(path, "not enough memory to read it", error_class="out_of_memory", transient=True)
-    return MediaError(
-        path, f"it cannot be read: {what}", error_class="unreadable", transient=code in _TRANSIENT
-    )
+    return MediaError(path, f"it cannot be read: {what}", error_class="unreadable", transient=code in _TRANSIENT)

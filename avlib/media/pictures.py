@@ -53,9 +53,7 @@ class PictureReader:
     covered_s: float
     """After iterating: up to which time pictures were decoded."""
 
-    def __init__(
-        self, path: Path, info: MediaInfo, *, times_s: Float64Array, size_px: int, batch: int = 32
-    ) -> None:
+    def __init__(self, path: Path, info: MediaInfo, *, times_s: Float64Array, size_px: int, batch: int = 32) -> None:
         if times_s.ndim != 1 or np.any(np.diff(times_s) < 0) or not np.all(np.isfinite(times_s)):
             raise ParameterError("times_s", times_s.shape, "shape (n,), finite and ascending")
         if batch < 1:
@@ -108,16 +106,12 @@ class PictureReader:
 
     def _normaliser(self) -> PictureNormaliser:
         info = self._info
-        return PictureNormaliser(
-            size_px=self._size_px, rotation_deg=info.rotation_deg, pixel_aspect=info.pixel_aspect
-        )
+        return PictureNormaliser(size_px=self._size_px, rotation_deg=info.rotation_deg, pixel_aspect=info.pixel_aspect)
 
     def _from_first_wanted(self) -> Generator[_Shown, None, None]:
         """Pictures in order from at or before the first wanted time: by seeking, else from the beginning."""
         first_s = float(self._times_s[0])
-        entries_s = [
-            first_s - margin_s for margin_s in _SEEK_MARGINS_S if first_s - margin_s > _SEEK_BEYOND_S
-        ]
+        entries_s = [first_s - margin_s for margin_s in _SEEK_MARGINS_S if first_s - margin_s > _SEEK_BEYOND_S]
         for entry_s in [*entries_s, None]:
             damage = Damage(from_s=first_s if entry_s is not None else 0.0)
             try:

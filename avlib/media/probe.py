@@ -115,9 +115,7 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame
     return None
 
 
-def _displayed_size(
-    stream: VideoStream | None, first: VideoFrame | None
-) -> tuple[int | None, int | None, int]:
+def _displayed_size(stream: VideoStream | None, first: VideoFrame | None) -> tuple[int | None, int | None, int]:
     if stream is None or stream.codec_context is None or not (stream.width and stream.height):
         return None, None, 0
     width, height = max(1, round(stream.width * _pixel_aspect(stream))), stream.height

@@ -70,9 +70,7 @@ class Damage:
         return f" at {first}" if first == last else f" between {first} and {last}"
 
 
-def decoded_frames(
-    container: InputContainer, stream: MediaStream, info: MediaInfo, damage: Damage
-) -> Iterator[Frame]:
+def decoded_frames(container: InputContainer, stream: MediaStream, info: MediaInfo, damage: Damage) -> Iterator[Frame]:
     """All frames of one stream that can be decoded, in order; what cannot goes into `damage`. One thread."""
     stream.codec_context.thread_count = 1
     if info.container.startswith(_MOV):  # its index says where each packet lies: the others need not be read
@@ -107,9 +105,7 @@ def _decode(packet: Packet[Any], stream: MediaStream, info: MediaInfo, damage: D
         return [frame for frame in packet.decode() if isinstance(frame, AudioFrame | VideoFrame)]
     except FFmpegError:
         stamp = packet.pts if packet.pts is not None else packet.dts
-        damage.lose(
-            float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None
-        )
+        damage.lose(float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None)
         return []
 
 

@@ -82,9 +82,7 @@ class _GrowingRun:
 
     def _take(self, pieces: Sequence[AudioFrame | None]) -> None:
         # A resampler that passes frames through answers None when flushed.
-        self._pieces += [
-            piece.to_ndarray().astype(np.float32, copy=False) for piece in pieces if piece is not None
-        ]
+        self._pieces += [piece.to_ndarray().astype(np.float32, copy=False) for piece in pieces if piece is not None]
 
 
 def sound_runs(

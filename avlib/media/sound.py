@@ -49,9 +49,7 @@ def decode_sound(path: Path, info: MediaInfo, *, sample_rate_hz: int) -> Sound:
         runs = list(sound_runs(container, stream, info, damage, target=target))
         spans_s = _spans_s(runs)
         if not len(spans_s):
-            raise MediaError(
-                path, f"no sound in it can be decoded ({info.audio_codec})", error_class="undecodable"
-            )
+            raise MediaError(path, f"no sound in it can be decoded ({info.audio_codec})", error_class="undecodable")
         note_missing_end(stream, info, damage, last_s=float(spans_s[-1, 1]))
     _note_gaps(spans_s, damage)
     samples = round(float(spans_s[-1, 1]) * sample_rate_hz)
@@ -80,11 +78,7 @@ def _spans_s(runs: Sequence[SoundRun]) -> Float64Array:
 
 
 def _note_gaps(spans_s: Float64Array, damage: Damage) -> None:
-    gaps = [
-        (end, start)
-        for end, start in zip(spans_s[:-1, 1], spans_s[1:, 0], strict=True)
-        if start - end > GAP_S
-    ]
+    gaps = [(end, start) for end, start in zip(spans_s[:-1, 1], spans_s[1:, 0], strict=True) if start - end > GAP_S]
     if gaps:
         more = f" and {len(gaps) - 3} more" if len(gaps) > 3 else ""
         damage.note("no sound at " + ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in gaps[:3]) + more)

@@ -25,9 +25,7 @@ def load_picture(path: Path, *, size_px: int, max_pixels: int = 100_000_000) -> 
         with Image.open(path, formats=PICTURE_FORMATS) as picture:
             if picture.width * picture.height > max_pixels:
                 size = f"{picture.width} x {picture.height}"
-                raise InputError(
-                    f"{path} is too large a picture ({size}); give one of at most {max_pixels} pixels"
-                )
+                raise InputError(f"{path} is too large a picture ({size}); give one of at most {max_pixels} pixels")
             upright = ImageOps.exif_transpose(picture)
             return normalise_picture(_rgb(upright), size_px=size_px)
     except FileNotFoundError as error:

@@ -61,9 +61,7 @@ _compiled = numba.njit(cache=True, nogil=True)
 
 
 @_compiled
-def fold(
-    queries: Side, block: Side, products: tuple[Float32Array, Float32Array], search: Search, lists: Lists
-) -> None:
+def fold(queries: Side, block: Side, products: tuple[Float32Array, Float32Array], search: Search, lists: Lists) -> None:
     """Fold all pairs (query, block sample) into the lists of the queries.
 
     products: visual and audio inner products, each (queries, block), C order; (0, 0) where the weight is 0.

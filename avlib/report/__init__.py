@@ -1,4 +1,4 @@
-"""One self-contained HTML file that shows what a filter run kept: numbers, components to look at and listen to."""
+"""One self-contained HTML file: what a filter run kept, in numbers, and to look at and listen to."""
 
 from avlib.report.findings import Findings, RateRow, read_findings
 from avlib.report.page import write_report

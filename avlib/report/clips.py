@@ -1,4 +1,4 @@
-"""Pictures and sounds small enough to live inside a page: JPEG and MP3, which every browser shows and plays."""
+"""Pictures and sounds small enough to live inside a page: JPEG and MP3, which every browser knows."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def encode_mp3(waveform: Float32Array, *, sample_rate_hz: int) -> bytes:
         assert isinstance(stream, AudioStream)
         stream.bit_rate = _SOUND_BITS_PER_S
         frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(waveform.T), format="fltp", layout="mono" if waveform.shape[1] == 1 else "stereo"
+            np.ascontiguousarray(waveform.T),
+            format="fltp",
+            layout="mono" if waveform.shape[1] == 1 else "stereo",
         )
         frame.sample_rate, frame.pts, frame.time_base = sample_rate_hz, 0, Fraction(1, sample_rate_hz)
         resampler = AudioResampler(stream.format, "mono", _SOUND_RATE_HZ, frame_size=stream.frame_size)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from avlib.config import StepSettings
 from avlib.descriptors import HOG_COLOR
 from avlib.errors import WarehouseError
 from avlib.evaluation import Cleanliness, Labels, RetrievalRates, SampleSet, Truth, read_kept, read_samples
-from avlib.inspection import RunStatus, read_status
+from avlib.inspection import read_status
 from avlib.models import read_model
 from avlib.tables import Table
 from avlib.warehouse import Warehouse
@@ -26,8 +27,8 @@ from avlib.warehouse import Warehouse
 class StepFinding:
     """One step of the filter.
 
-    number: 1 for the first.  k: as asked for; inside components it may be less.  samples_in, samples_out, edges,
-    components: counts; components are those kept.  clean: of the samples left, None without labels.
+    number: 1 for the first.  samples_in, edges, components (kept), samples_out: counts.  clean: of those
+    left, None without labels.
     """
 
     number: int
@@ -40,7 +41,7 @@ class StepFinding:
 
     @property
     def compares(self) -> str:
-        """Which modalities the step compares, with their weights where it is both."""
+        """Which modalities the step compares, with their weights where it compares both."""
         weights = ((self.settings.w_V, "pictures"), (self.settings.w_A, "sounds"))
         named = [(weight, name) for weight, name in weights if weight]
         return named[0][1] if len(named) == 1 else " + ".join(f"{weight:g} × {name}" for weight, name in named)
@@ -54,12 +55,24 @@ class RateRow:
     rates: RetrievalRates
 
 
+@dataclass(frozen=True)
+class Run:
+    """The newest record of a stage."""
+
+    stage: str
+    started: datetime
+    seconds: float
+    summary: str
+    settings: str
+
+
 @dataclass(frozen=True, eq=False)
 class Findings:
     """A filter run at a glance.
 
-    samples: all of them.  kept: which are in the collection, shape (n,).  component_ids: of the last step, -1 for
-    dropped samples, shape (n,).  truth: by labels, None without.  visual_descriptor: its name and what it is.
+    samples: all of them.  kept: which are in the collection, shape (n,).  component_ids: of the last step, -1
+    for dropped samples, shape (n,).  truth: by labels, None without.  runs: the newest of each stage.  seconds:
+    that the runs took together.  visual_descriptor: its name and what it is.
     """
 
     warehouse: str
@@ -71,17 +84,13 @@ class Findings:
     truth: Truth | None
     strategy: str
     steps: tuple[StepFinding, ...]
-    runs: tuple[RunStatus, ...]
+    runs: tuple[Run, ...]
+    seconds: float
     visual_descriptor: str
 
     def cleanliness(self, rows: BoolArray | Int64Array) -> Cleanliness | None:
         """How clean these samples are; None without labels."""
         return None if self.truth is None else Cleanliness.of(self.truth.take(rows))
-
-    @property
-    def seconds(self) -> float:
-        """Of all stages that ran, as `runs` has them."""
-        return sum(run.seconds for run in self.runs)
 
     @property
     def clean_before(self) -> Cleanliness | None:
@@ -98,7 +107,8 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
     """Gather a filter run. Raises WarehouseError where the warehouse has not been filtered."""
     samples = read_samples(warehouse)
     truth = None if labels is None else samples.truth(labels)
-    strategy, settings = _read_strategy(warehouse)
+    runs = _read_runs(warehouse)
+    strategy, settings = _strategy(warehouse, runs)
     left = samples.ids
     components: dict[int, int] = {}
     steps = []
@@ -117,18 +127,18 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         )
         steps.append(found)
         left = rows["sample_id"].to_numpy()
-    status = read_status(warehouse.uri)
     return Findings(
         warehouse=warehouse.uri,
         filter_name=warehouse.name,
-        outcomes=status.outcomes,
+        outcomes=read_status(warehouse.uri).outcomes,
         samples=samples,
         kept=read_kept(warehouse, samples),
         component_ids=np.array([components.get(sample, -1) for sample in samples.ids.tolist()], np.int64),
         truth=truth,
         strategy=strategy,
         steps=tuple(steps),
-        runs=tuple(run for run in status.runs if run.filter_name in ("", warehouse.name)),
+        runs=tuple(runs.values()),
+        seconds=_seconds(runs.values()),
         visual_descriptor=describe_descriptor(read_model(warehouse.uri).name),
     )
 
@@ -140,15 +150,31 @@ def describe_descriptor(name: str) -> str:
     return f"{name}: network, penultimate layer"
 
 
-def _read_strategy(warehouse: Warehouse) -> tuple[str, list[StepSettings]]:
-    """Name and steps of the newest filter run, as `runs` has them."""
-    of_filter = (ds.field("stage") == "filter") & (ds.field("filter_name") == warehouse.name)
-    runs = _read(warehouse, tables.RUNS, ["started", "settings"], of_filter).sort_by([("started", "descending")])
-    if not runs.num_rows:
-        raise WarehouseError(
-            f"{warehouse.uri} has no filter run {warehouse.name}: run `avlib filter --warehouse {warehouse.uri}` first"
-        )
-    chosen = json.loads(runs["settings"][0].as_py())[0]
+def _read_runs(warehouse: Warehouse) -> dict[str, Run]:
+    """The newest run of every stage, in order of time."""
+    of_run = ds.field("filter_name").isin(["", warehouse.name])
+    columns = ["stage", "started", "seconds", "summary", "settings"]
+    rows = _read(warehouse, tables.RUNS, columns, of_run).sort_by("started").to_pylist()
+    newest = {row["stage"]: Run(**row) for row in rows}
+    return dict(sorted(newest.items(), key=lambda item: item[1].started))
+
+
+def _seconds(runs: Iterable[Run]) -> float:
+    """Time the runs took together; what ran inside another counts once.  runs: in order of time."""
+    total, until = 0.0, float("-inf")
+    for run in runs:
+        start = run.started.timestamp()
+        total += max(0.0, start + run.seconds - max(start, until))
+        until = max(until, start + run.seconds)
+    return total
+
+
+def _strategy(warehouse: Warehouse, runs: Mapping[str, Run]) -> tuple[str, list[StepSettings]]:
+    """Name and steps of the newest filter run."""
+    if "filter" not in runs:
+        again = f"run `avlib filter --name {warehouse.name} --warehouse {warehouse.uri}` first"
+        raise WarehouseError(f"{warehouse.uri} has no filter run {warehouse.name}: {again}")
+    chosen = json.loads(runs["filter"].settings)[0]
     strategy = chosen["strategy"]
     return strategy, [StepSettings(**step) for step in chosen["strategies"][strategy]]
 

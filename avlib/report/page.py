@@ -55,8 +55,8 @@ def write_report(
 ) -> Path:
     """Write the report and return its path.
 
-    answers: suggestions for held-out pictures; the first 24 are shown, spread over the list.  rates: how often the
-    suggestions are right, one row for each set of samples. Videos that are gone cost their own pictures only.
+    answers: suggestions for held-out pictures; at most 24 are shown, spread over the list.  rates: how often
+    suggestions are right, one row for each set of samples. A video that is gone costs its own clips only.
     """
     sounds: dict[str, str] = {}
     page = {

@@ -21,20 +21,14 @@ class Answer:
 
     def as_json(self) -> dict[str, object]:
         """query, suggestions (rank, uri, time_s, distance, duration_s, file), and error or unavailable where needed."""
-        suggestions = [
-            {
-                "rank": suggestion.rank,
-                "uri": suggestion.uri,
-                "time_s": suggestion.time_s,
-                "distance": suggestion.distance,
-                "duration_s": suggestion.duration_s,
-                "file": suggestion.file,
-            }
-            | ({"unavailable": suggestion.unavailable} if suggestion.unavailable else {})
-            for suggestion in self.suggestions
-        ]
-        error = {"error": self.error} if self.error else {}
-        return {"query": self.query, "suggestions": suggestions} | error
+        answer: dict[str, object] = {"query": self.query, "suggestions": [_plain(one) for one in self.suggestions]}
+        return answer | ({"error": self.error} if self.error else {})
+
+
+def _plain(suggestion: Suggestion) -> dict[str, object]:
+    names = ("rank", "uri", "time_s", "distance", "duration_s", "file")
+    values: dict[str, object] = {name: getattr(suggestion, name) for name in names}
+    return values | ({"unavailable": suggestion.unavailable} if suggestion.unavailable else {})
 
 
 def answer_all(suggester: Suggester, pictures: Sequence[Path], *, duration_s: float, out: Path) -> list[Answer]:

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 
 import faiss
 import numpy as np
-import pyarrow as pa
 
 from avlib.arrays import Float32Array, Int64Array
 from avlib.errors import WarehouseError
 from avlib.models import StoredModel
 from avlib.storage import is_file, local_copy, read_whole, write_whole
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -60,8 +60,8 @@ def write_shard(folder: str, file: str, *, modality: str, ids: Int64Array, descr
     flat = faiss.IndexFlatL2(descriptors.shape[1])
     index = faiss.IndexIDMap2(flat)
     index.add_with_ids(np.ascontiguousarray(descriptors), ids)
-    content = faiss.serialize_index(index)
-    write_whole(f"{folder}/{file}", pa.py_buffer(content))
+    content = faiss.serialize_index(index).tobytes()
+    write_whole(f"{folder}/{file}", content)
     return Shard(modality, file, len(ids), hashlib.sha256(content).hexdigest())
 
 

@@ -6,7 +6,7 @@ contraction in every partition. Once few edges are left, one executor task finis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -94,7 +94,7 @@ def _contracted(edges: DataFrame) -> DataFrame:
     return edges.mapInArrow(_contract_partition, _EDGES)
 
 
-def _contract_partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _contract_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     pairs = [(batch["node"].to_numpy(), batch["root"].to_numpy()) for batch in batches]
     if pairs:
         nodes, roots = contract(*(np.concatenate(side) for side in zip(*pairs, strict=True)))

@@ -6,7 +6,7 @@ samples that a description vouches for count, so an interrupted batch leaves not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import lru_cache
 
@@ -83,7 +83,9 @@ def check_invariant(store: TableStore) -> str:
 def _pending(store: TableStore, settings: DescribeSettings, model: StoredModel) -> DataFrame:
     """video_id, uri, attempt, input_hash of what is to be described."""
     made_from = hash_of([settings.model_dump(mode="json"), model.model_hash])
-    identity = F.concat_ws("|", "uri", F.col("bytes").cast("string"), F.col("modified").cast("string"), F.lit(made_from))
+    identity = F.concat_ws(
+        "|", "uri", F.col("bytes").cast("string"), F.col("modified").cast("string"), F.lit(made_from)
+    )
     videos = store.read(tables.VIDEOS).select("video_id", "uri", F.sha2(identity, 256).alias("input_hash"))
     if not store.exists(tables.DESCRIPTIONS):
         return videos.withColumn("attempt", F.lit(1))
@@ -121,7 +123,9 @@ def _delete_orphans(store: TableStore) -> None:
         orphans = attempts.join(committed_attempts(store), ["video_id", "attempt"], "left_anti")
     if not orphans.isEmpty():
         store.delete_matching(
-            tables.SAMPLES, orphans, "shiftright(stored.sample_id, 24) = given.video_id AND stored.attempt = given.attempt"
+            tables.SAMPLES,
+            orphans,
+            "shiftright(stored.sample_id, 24) = given.video_id AND stored.attempt = given.attempt",
         )
 
 
@@ -131,7 +135,7 @@ class _Worker:
     def __init__(self, settings: DescribeSettings, model: StoredModel, warehouse: str) -> None:
         self._settings, self._model, self._warehouse = settings, model, warehouse
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         visual = _load_once(self._model, self._warehouse)
         for batch in batches:
             for video in batch.to_pylist():
@@ -184,4 +188,6 @@ def _description_row(values: dict[str, object]) -> pa.RecordBatch:
 def _padded(columns: dict[str, pa.Array], rows: int) -> pa.RecordBatch:
     """A batch of the common schema; columns of the other kind are null."""
     arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in _ROWS]
-    return pa.RecordBatch.from_arrays([array.cast(f.type) for array, f in zip(arrays, _ROWS, strict=True)], schema=_ROWS)
+    return pa.RecordBatch.from_arrays(
+        [array.cast(f.type) for array, f in zip(arrays, _ROWS, strict=True)], schema=_ROWS
+    )

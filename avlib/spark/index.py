@@ -12,13 +12,22 @@ from avlib import tables
 from avlib.config import Settings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.models import read_model
-from avlib.retrieval.index import IndexManifest, Shard, index_folder, read_manifest, write_manifest, write_shard
+from avlib.retrieval.index import (
+    IndexManifest,
+    Shard,
+    index_folder,
+    read_manifest,
+    write_manifest,
+    write_shard,
+)
 from avlib.spark.columns import descriptor_rows
 from avlib.spark.progress import say, watched
 from avlib.spark.stats import latest_stats, latest_stats_version
 from avlib.spark.store import TableStore
 
-_SHARDS = pa.schema([("modality", pa.string()), ("file", pa.string()), ("samples", pa.int64()), ("sha256", pa.string())])
+_SHARDS = pa.schema(
+    [("modality", pa.string()), ("file", pa.string()), ("samples", pa.int64()), ("sha256", pa.string())]
+)
 
 
 def run(store: TableStore, settings: Settings) -> None:
@@ -28,7 +37,10 @@ def run(store: TableStore, settings: Settings) -> None:
     version, stats_version = store.version(tables.COLLECTION), latest_stats_version(store)
     assert version is not None
     present = read_manifest(folder)
-    if present is not None and (present.collection_version, present.stats_version) == (version, stats_version):
+    if present is not None and (present.collection_version, present.stats_version) == (
+        version,
+        stats_version,
+    ):
         say(f"index {store.name}: nothing has changed")
         return
     stats = latest_stats(store)

@@ -38,7 +38,7 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
 def _given(store: TableStore, found: Inputs) -> DataFrame:
     """uri, bytes, modified, metadata of every input; one row per uri."""
     schema = StructType([field for field in spark_schema(VIDEOS) if field.name != "video_id"])
-    files = [(file.uri, file.bytes, file.modified, {}) for file in found.files]
+    files: list[tuple[object, ...]] = [(file.uri, file.bytes, file.modified, {}) for file in found.files]
     given = store.spark.createDataFrame(files, schema=schema)
     for manifest in found.manifests:
         given = given.unionByName(_read_manifest(store, manifest, schema))

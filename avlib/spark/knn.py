@@ -8,7 +8,7 @@ share a block. Which block a sample falls into follows from its id alone, so not
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,7 +190,7 @@ class _Finder:
     def __init__(self, search: BlockSearch, folder: str) -> None:
         self._search, self._folder = search, folder
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for task in batch.to_pylist():
                 yield _rows(self._find(**task))

@@ -1,4 +1,7 @@
-"""mutual_edges: neighbors → mutual_edges. An edge where each sample is among the other's nearest (Brito et al. 1997)."""
+"""mutual_edges: neighbors → mutual_edges.
+
+An edge where each sample is among the other's nearest (Brito et al. 1997).
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ Sums are exact integers, so the same samples give the same bits whatever their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,7 @@ def update_stats(store: TableStore) -> None:
         total.merge(sums)
     stats = total.stats()
     version = latest_stats_version(store) + 1 if store.exists(tables.DESCRIPTOR_STATS) else 1
-    row = Row(version, _DESCRIPTOR, stats.count, stats.mean.tolist(), stats.deviation.tolist())
+    row = (version, _DESCRIPTOR, stats.count, stats.mean.tolist(), stats.deviation.tolist())
     rows = store.spark.createDataFrame([row], schema=spark_schema(tables.DESCRIPTOR_STATS))
     store.append(tables.DESCRIPTOR_STATS, rows)
     recorder.finish(f"version {version} over {stats.count} samples")
@@ -61,7 +61,7 @@ def _latest(store: TableStore) -> Row:
     return row
 
 
-def _sum_partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _sum_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     sums: ExactSums | None = None
     for batch in batches:
         rows = descriptor_rows(batch[_DESCRIPTOR])

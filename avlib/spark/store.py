@@ -6,7 +6,7 @@ Every write is one Delta commit: a reader sees all of it or none of it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from delta.tables import DeltaTable
@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from avlib.errors import WarehouseError
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
 from avlib.warehouse import check_filter_name, missing_table, normalise_uri, wrong_schema_version
 
@@ -75,12 +74,12 @@ class TableStore:
         writer = self._writer(table, stepped).mode("overwrite").option("replaceWhere", f"step = {step}")
         writer.save(self.path(table))
 
-    def insert_missing(self, table: Table, rows: DataFrame, *, update: dict[str, Column]) -> None:
+    def insert_missing(self, table: Table, rows: DataFrame, *, update: Mapping[str, Column]) -> None:
         """Merge rows by the table's key: unknown ones are inserted, known ones get the `update` columns."""
         self._create(table)
         same = " AND ".join(f"stored.{column} = given.{column}" for column in table.key)
         merge = self._delta(table).alias("stored").merge(rows.alias("given"), same)
-        merge.whenMatchedUpdate(set=update).whenNotMatchedInsertAll().execute()
+        merge.whenMatchedUpdate(set=dict(update)).whenNotMatchedInsertAll().execute()
 
     def delete_matching(self, table: Table, given: DataFrame, condition: str) -> None:
         """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
@@ -137,5 +136,3 @@ class TableStore:
 def first_line(error: PySparkException) -> str:
     """What went wrong, without Spark's stack trace."""
     return str(error).strip().splitlines()[0]
-
-

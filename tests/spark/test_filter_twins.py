@@ -16,7 +16,6 @@ from avlib.spark.components import components
 from avlib.spark.knn import BlockSearch, neighbors
 from avlib.spark.mutual_edges import mutual_edges
 
-
 pytestmark = pytest.mark.spark
 
 STRATEGIES = {
@@ -59,7 +58,11 @@ def as_sets(result: StepResult) -> tuple[set[tuple[int, int]], dict[int, int]]:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(
     ("block_rows", "rule"),
-    [(16, {}), (1000, {"exclude": "same_video"}), (40, {"exclude": "window", "exclude_s": 0.5, "per_video": 2})],
+    [
+        (16, {}),
+        (1000, {"exclude": "same_video"}),
+        (40, {"exclude": "window", "exclude_s": 0.5, "per_video": 2}),
+    ],
 )
 def test_the_same_edges_and_components(
     spark: SparkSession,
@@ -95,9 +98,7 @@ def test_lists_do_not_depend_on_partitions_or_order(
     assert {len(row["neighbor_ids"]) for row in straight} == {7}
 
 
-def test_more_neighbors_than_samples_is_an_error(
-    spark: SparkSession, raw_samples: RawSamples, tmp_path: Path
-) -> None:
+def test_more_neighbors_than_samples_is_an_error(spark: SparkSession, raw_samples: RawSamples, tmp_path: Path) -> None:
     search = BlockSearch(StepSettings(w_V=1, w_A=0, k=150, min_size=1), knn_settings(), raw_samples.stats)
     with pytest.raises(ParameterError, match="number of samples, 150"):
         neighbors(raw_samples.frame(spark), search, scope=None, folder=str(tmp_path))
@@ -105,8 +106,6 @@ def test_more_neighbors_than_samples_is_an_error(
 
 def test_one_video_only_is_an_error_where_others_are_asked_for(spark: SparkSession, tmp_path: Path) -> None:
     raw = RawSamples(videos=1)
-    search = BlockSearch(
-        StepSettings(w_V=1, w_A=0, k=3, min_size=1), knn_settings(exclude="same_video"), raw.stats
-    )
+    search = BlockSearch(StepSettings(w_V=1, w_A=0, k=3, min_size=1), knn_settings(exclude="same_video"), raw.stats)
     with pytest.raises(ParameterError, match="more than one video"):
         neighbors(raw.frame(spark), search, scope=None, folder=str(tmp_path))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import deltalake
 import pytest
-from pyspark.errors import PySparkException
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from avlib import tables

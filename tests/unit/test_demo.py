@@ -38,9 +38,7 @@ VIDEOS = 7
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoCollection, list[tuple[int, int]]]:
     told: list[tuple[int, int]] = []
     out = tmp_path_factory.mktemp("demo")
-    collection = make_collection(
-        out, videos=VIDEOS, seed=3, processes=1, progress=lambda *count: told.append(count)
-    )
+    collection = make_collection(out, videos=VIDEOS, seed=3, processes=1, progress=lambda *count: told.append(count))
     return collection, told
 
 
@@ -136,9 +134,7 @@ def test_progress_counts_every_video(made: tuple[DemoCollection, list[tuple[int,
     assert made[1] == [(done, VIDEOS) for done in range(1, VIDEOS + 1)]
 
 
-def test_same_seed_same_bytes_whatever_the_processes(
-    made: tuple[DemoCollection, object], tmp_path: Path
-) -> None:
+def test_same_seed_same_bytes_whatever_the_processes(made: tuple[DemoCollection, object], tmp_path: Path) -> None:
     again = make_collection(tmp_path, videos=VIDEOS, seed=3, processes=2)
     assert digests(tmp_path) == digests(made[0].videos_dir.parent)
     assert (again.duration_s, again.clean_s) == (made[0].duration_s, made[0].clean_s)
@@ -174,9 +170,7 @@ def _dirty_share(plan: VideoPlan) -> float:
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_pictures_move_and_differ_between_videos(category: str) -> None:
     plans = [plan for plan in plan_videos(36, seed=0) if plan.category == category][:2]
-    first, second = (
-        np.stack([p for p, _ in zip(pictures(plan, seed=0), range(12), strict=False)]) for plan in plans
-    )
+    first, second = (np.stack([p for p, _ in zip(pictures(plan, seed=0), range(12), strict=False)]) for plan in plans)
     assert first.dtype == np.uint8 and first.shape[1:] == (*plans[0].format.size_px[::-1], 3)
     assert np.abs(first[0].astype(float) - first[-1]).max() > 60  # more than the grain
     small = [np.asarray(Image.fromarray(v[0]).resize((64, 48))).astype(float) for v in (first, second)]

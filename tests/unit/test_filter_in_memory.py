@@ -58,9 +58,7 @@ def make_samples(rows: int, *, seed: int = 0, videos: int = 6, clusters: int = 5
     return samples.take(random.permutation(rows))
 
 
-def plain_filter(
-    samples: SampleArrays, steps: list[Step], rule: NeighborRule
-) -> list[tuple[dict[int, int], set]]:
+def plain_filter(samples: SampleArrays, steps: list[Step], rule: NeighborRule) -> list[tuple[dict[int, int], set]]:
     """Per step: the component of every sample kept, and all edges."""
     rows = {int(sample): row for row, sample in enumerate(samples.ids)}
 
@@ -147,9 +145,7 @@ def test_nothing_in_nothing_out_and_nothing_left() -> None:
     empty = make_samples(9).take(np.array([], np.int64))
     for result in filter_in_memory(empty, steps=STRATEGIES["V+A"], rule=NeighborRule("same_video")):
         assert len(result.sample_ids) == len(result.edges) == len(result.lists) == 0
-    gone = filter_in_memory(
-        make_samples(50), steps=[step(1, 1, 3, min_size=51), step(1, 0, 3)], rule=NeighborRule()
-    )
+    gone = filter_in_memory(make_samples(50), steps=[step(1, 1, 3, min_size=51), step(1, 0, 3)], rule=NeighborRule())
     assert [len(result.sample_ids) for result in gone] == [0, 0]
 
 

@@ -116,9 +116,7 @@ def test_sound_agrees_with_another_decoder(bad: Path) -> None:
     reference, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     waveform, cut_rate_hz = cut_sound(path, info, start_s=4.0, duration_s=1.5)
     assert cut_rate_hz == rate_hz
-    begin = 4 * rate_hz + np.arange(
-        -60, 61
-    )  # libsndfile and FFmpeg may differ in what of the priming they drop
+    begin = 4 * rate_hz + np.arange(-60, 61)  # libsndfile and FFmpeg may differ in what of the priming they drop
     errors = [np.abs(reference[b : b + len(waveform)] - waveform).mean() for b in begin]
     assert min(errors) < 1e-3
     assert abs(int(np.argmin(errors)) - 60) / rate_hz < 0.002

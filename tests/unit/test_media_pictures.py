@@ -116,9 +116,7 @@ def test_turning_before_is_turning_after() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
     for turn in (90, 180, 270):
         turned = normalise_picture(np.ascontiguousarray(np.rot90(picture, k=-turn // 90)), size_px=48)
-        assert (
-            np.abs(normalise_picture(picture, size_px=48, rotation_deg=turn).astype(int) - turned).max() <= 2
-        )
+        assert np.abs(normalise_picture(picture, size_px=48, rotation_deg=turn).astype(int) - turned).max() <= 2
 
 
 def test_normaliser_refuses_other_arrays() -> None:
@@ -142,14 +140,10 @@ def test_normaliser_refuses_other_arrays() -> None:
         ("RGB", "tif", (200, 100, 50)),
     ],
 )
-def test_stills_of_all_sorts(
-    tmp_path: Path, mode: str, extension: str, colour: tuple[int, ...] | None
-) -> None:
+def test_stills_of_all_sorts(tmp_path: Path, mode: str, extension: str, colour: tuple[int, ...] | None) -> None:
     path = tmp_path / f"still.{extension}"
     picture = (
-        Image.new("RGB", (60, 40), (200, 100, 50)).quantize()
-        if mode == "P"
-        else Image.new(mode, (60, 40), colour)
+        Image.new("RGB", (60, 40), (200, 100, 50)).quantize() if mode == "P" else Image.new(mode, (60, 40), colour)
     )
     picture.save(path)
     assert np.allclose(load_picture(path, size_px=16), (200, 100, 50), atol=4)

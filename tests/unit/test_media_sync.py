@@ -146,9 +146,7 @@ def test_parameters_are_checked(late: Path) -> None:
 
 def test_a_video_without_duration_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "live.webm"
-    write_flash_and_click(
-        path, video_codec="libvpx", audio_codec="libopus", times_s=(1.0,), duration_s=3.0, live=True
-    )
+    write_flash_and_click(path, video_codec="libvpx", audio_codec="libopus", times_s=(1.0,), duration_s=3.0, live=True)
     info = probe(path)
     assert info.duration_s == pytest.approx(3.0, abs=0.1)
     assert decode_sound(path, info, sample_rate_hz=16000).damage is None

@@ -54,9 +54,7 @@ def reference(waveform, *, times_s, frame_rate_hz, settings):
                 htk=settings.htk,
                 norm=settings.mel_norm,
             )
-            decibels = librosa.power_to_db(
-                spectrum, ref=settings.ref, amin=settings.amin, top_db=settings.top_db
-            )
+            decibels = librosa.power_to_db(spectrum, ref=settings.ref, amin=settings.amin, top_db=settings.top_db)
             mfcc = librosa.feature.mfcc(
                 S=decibels,
                 sr=settings.sr,

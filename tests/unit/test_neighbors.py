@@ -176,9 +176,7 @@ def test_read_only_and_strided_arrays_are_welcome() -> None:
     rule=st.sampled_from(RULES),
     seed=st.integers(0, 2**16),
 )
-def test_within_equals_a_search_in_every_component(
-    rows: int, groups: int, rule: NeighborRule, seed: int
-) -> None:
+def test_within_equals_a_search_in_every_component(rows: int, groups: int, rule: NeighborRule, seed: int) -> None:
     random = np.random.default_rng(seed)
     block = make_block(rows, seed=seed).take(random.permutation(rows))
     components = random.integers(0, groups, rows)

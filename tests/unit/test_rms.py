@@ -58,9 +58,7 @@ def test_silence_after_loud_sound_is_exactly_zero_and_quiet_stays_exact():
     loud, silence = np.ones(50_000, np.float32), np.zeros(1000, np.float32)
     quiet = np.full(1000, 1e-8, np.float32)
     times_s = np.array([1.0, 50.5, 51.5])
-    found = rms_energy(
-        np.concatenate([loud, silence, quiet]), times_s=times_s, sample_rate_hz=RATE_HZ, window_s=0.04
-    )
+    found = rms_energy(np.concatenate([loud, silence, quiet]), times_s=times_s, sample_rate_hz=RATE_HZ, window_s=0.04)
     assert found[0] == 1 and found[1] == 0
     assert found[2] == pytest.approx(1e-8, rel=1e-6)
 
@@ -81,9 +79,7 @@ def test_no_sound_at_all_and_no_frames():
     assert np.isnan(rms_energy(empty, times_s=np.array([0.0, 1.0]), sample_rate_hz=10, window_s=0.2)).all()
     assert rms_energy(empty, times_s=np.zeros(0), sample_rate_hz=10, window_s=0.2).shape == (0,)
     no_spans = np.zeros((0, 2))
-    sounding = rms_energy(
-        np.ones(10, np.float32), times_s=np.zeros(1), sample_rate_hz=10, window_s=1, spans_s=no_spans
-    )
+    sounding = rms_energy(np.ones(10, np.float32), times_s=np.zeros(1), sample_rate_hz=10, window_s=1, spans_s=no_spans)
     assert np.isnan(sounding).all()
 
 

@@ -1,0 +1,84 @@
+"""What counts as an input on the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from avlib.errors import InputError
+from avlib.inputs import find_inputs, identify, local_path, uri_of
+
+EXTENSIONS = ("mp4", "webm")
+
+
+def names(folder: Path, *arguments: str) -> list[str]:
+    found = find_inputs([str(folder / argument) for argument in arguments], extensions=EXTENSIONS)
+    return [os.path.relpath(file.uri, folder) for file in found.files]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (
+        "a.mp4",
+        "B.MP4",
+        "c.txt.gz",
+        "x[1].mp4",
+        "sub/d.webm",
+        "sub/e.jpg",
+        "folder.mp4/inside.mp4",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    return tmp_path
+
+
+def test_a_folder_is_walked_and_a_folder_named_like_a_video_is_one_input(folder: Path) -> None:
+    assert names(folder, "") == ["B.MP4", "a.mp4", "folder.mp4", "sub/d.webm", "x[1].mp4"]
+    inside = find_inputs([str(folder / "folder.mp4")], extensions=EXTENSIONS).files
+    assert [file.bytes for file in inside] == [None]
+
+
+def test_globs_and_names_with_brackets(folder: Path) -> None:
+    assert names(folder, "*.mp4") == ["a.mp4", "folder.mp4", "x[1].mp4"]
+    assert names(folder, "**/*.webm") == ["sub/d.webm"]
+    assert names(folder, "x[1].mp4") == ["x[1].mp4"]
+
+
+def test_a_file_named_directly_is_an_input_whatever_its_extension(folder: Path) -> None:
+    assert names(folder, "sub/e.jpg") == ["sub/e.jpg"]
+
+
+def test_manifests_are_told_apart(folder: Path) -> None:
+    (folder / "list.csv").write_text("uri\n")
+    found = find_inputs([str(folder / "list.csv")], extensions=EXTENSIONS)
+    assert (found.files, found.manifests) == ((), (folder / "list.csv",))
+
+
+def test_nothing_found_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_inputs([str(tmp_path / "*.mp4")], extensions=EXTENSIONS)
+    with pytest.raises(InputError, match=r"no video found in .*mp4, webm"):
+        find_inputs([str(tmp_path)], extensions=EXTENSIONS)
+
+
+def test_a_link_upwards_does_not_end_in_a_loop(folder: Path) -> None:
+    (folder / "sub" / "up").symlink_to(folder)
+    assert names(folder, "sub") == ["sub/d.webm"]
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "odd name (Ü, 日本語) #1 & 50% 'q'.webm", os.fsdecode(b"bad-\xff.mp4")])
+def test_a_uri_leads_back_to_its_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"12")
+    uri = uri_of(path)
+    uri.encode()  # can be stored
+    assert local_path(uri) == path
+    assert identify(local_path(uri)).bytes == 2
+
+
+def test_schemes_that_cannot_be_read_are_named() -> None:
+    with pytest.raises(InputError, match="s3://"):
+        local_path("s3://bucket/a.mp4")
+    assert local_path("file:///a%20b.mp4") == Path("/a b.mp4")
