@@ -239,7 +239,7 @@ def demo(
 ) -> None:
     """The whole idea in a few minutes: makes videos, filters them, suggests sounds, writes report.html."""
     settings = _settings([Path("demo.toml")], [])
-    from avlib.demo.show import show
+    from avlib.spark.demo import show
 
     show(out, settings)
 

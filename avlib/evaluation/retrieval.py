@@ -39,7 +39,8 @@ def retrieval_rates(
     """Rates of the m nearest samples, found by comparing every query with every sample.
 
     queries: shape (q, d).  categories: shape (q,).  samples: shape (n, d).  truth: of the samples, (n,).
-    Descriptors are L2-normalised. Raises ParameterError for shapes that do not fit, no query, or m not in [1, n].
+    Descriptors are L2-normalised.
+    Raises ParameterError for shapes that do not fit, no query, or m not in [1, n].
     """
     rows = nearest_rows(queries, samples, m=m)
     if truth.sound.shape != (len(samples),):

@@ -46,6 +46,13 @@ class StepFinding:
         named = [(weight, name) for weight, name in weights if weight]
         return named[0][1] if len(named) == 1 else " + ".join(f"{weight:g} × {name}" for weight, name in named)
 
+    @property
+    def k(self) -> str:
+        """How many neighbors a sample names; inside components perhaps only a share of their size."""
+        share = self.settings.k_share
+        capped = self.number > 1 and share < 1
+        return f"{self.settings.k}, ≤ {share:.0%} of a component" if capped else str(self.settings.k)
+
 
 @dataclass(frozen=True)
 class RateRow:
@@ -71,8 +78,8 @@ class Findings:
     """A filter run at a glance.
 
     samples: all of them.  kept: which are in the collection, shape (n,).  component_ids: of the last step, -1
-    for dropped samples, shape (n,).  truth: by labels, None without.  runs: the newest of each stage.  seconds:
-    that the runs took together.  visual_descriptor: its name and what it is.
+    for dropped samples, shape (n,).  truth: by labels, None without.  runs: the newest of each stage.
+    seconds: that the runs took together.  visual_descriptor: its name and what it is.
     """
 
     warehouse: str

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import avlib
 from avlib.arrays import Int64Array
-from avlib.evaluation import video_name
+from avlib.evaluation import Truth, video_name
 from avlib.report import clips
 from avlib.report.findings import Findings, RateRow
 from avlib.report.picks import largest_components, spread_over_videos
@@ -51,16 +51,24 @@ class Sheet:
 
 
 def write_report(
-    to: Path, findings: Findings, *, title: str, answers: Sequence[Answer] = (), rates: Sequence[RateRow] = ()
+    to: Path,
+    findings: Findings,
+    *,
+    title: str,
+    note: str = "",
+    answers: Sequence[Answer] = (),
+    rates: Sequence[RateRow] = (),
 ) -> Path:
     """Write the report and return its path.
 
-    answers: suggestions for held-out pictures; at most 24 are shown, spread over the list.  rates: how often
-    suggestions are right, one row for each set of samples. A video that is gone costs its own clips only.
+    note: a sentence under the opening one.  answers: suggestions for held-out pictures; at most 24 are shown,
+    spread over the list.  rates: how often suggestions are right, one row for each set of samples.
+    A video that is gone costs its own clips only.
     """
     sounds: dict[str, str] = {}
     page = {
         "title": title,
+        "note": note,
         "findings": findings,
         "components": _components(findings, sounds),
         "dropped": _dropped(findings, sounds),
@@ -146,8 +154,14 @@ def _clip(findings: Findings, row: int, sounds: dict[str, str], *, picture: str 
         picture=picture,
         sound=key if key in sounds else None,
         clean=bool(truth.clean[row]) if truth is not None and labelled else None,
-        label=f"{truth.picture[row]} + {truth.sound[row]}" if truth is not None and labelled else "",
+        label=_label(truth, row) if truth is not None and labelled else "",
     )
+
+
+def _label(truth: Truth, row: int) -> str:
+    """What is seen and heard, in few words."""
+    seen, heard = truth.picture[row], truth.sound[row]
+    return str(seen) if seen == heard else f"{seen} seen, {heard} heard"
 
 
 def _pictures(uris: Sequence[str], times_s: Sequence[float]) -> dict[tuple[str, float], str | None]:

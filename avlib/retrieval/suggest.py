@@ -1,4 +1,4 @@
-"""Query picture → nearest clean samples → their sound, cut from the source video (Solèr et al. 2016, §3.3). No Spark."""
+"""Query picture → nearest clean samples → their sound, cut from its video (Solèr et al. 2016, §3.3). No Spark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import soundfile
 from avlib import tables
 from avlib.arrays import Float32Array
 from avlib.config import SuggestSettings
-from avlib.descriptors import l2_normalise
+from avlib.descriptors import normalise_visual
 from avlib.errors import AvlibError, WarehouseError
 from avlib.inputs import local_path
 from avlib.media import cut_sound, load_picture, probe
@@ -63,11 +63,15 @@ class Suggester:
         self._size_px = manifest.model.picture_size_px
         self._settings = settings
 
+    def describe(self, picture: Path) -> Float32Array:
+        """The descriptor of a query picture, shape (d,), L2-normalised. Raises InputError if it is no picture."""
+        pixels = load_picture(picture, size_px=self._size_px, max_pixels=self._settings.max_pixels)
+        descriptor: Float32Array = normalise_visual(self._model.describe(pixels[None]))[0]
+        return descriptor
+
     def suggest(self, picture: Path) -> list[Suggestion]:
         """The nearest samples to a picture, best first. Raises InputError if it is no picture."""
-        pixels = load_picture(picture, size_px=self._size_px, max_pixels=self._settings.max_pixels)
-        query: Float32Array = l2_normalise(self._model.describe(pixels[None]))[0]
-        ids, distances = self._index.search(query, self._settings.top)
+        ids, distances = self._index.search(self.describe(picture), self._settings.top)
         wanted = ds.field("sample_id").isin(ids.tolist())
         columns = ["sample_id", "uri", "time_s"]
         rows = self._collection.to_pyarrow_dataset().to_table(columns=columns, filter=wanted).to_pylist()

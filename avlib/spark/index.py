@@ -22,6 +22,7 @@ from avlib.retrieval.index import (
 )
 from avlib.spark.columns import descriptor_rows
 from avlib.spark.progress import say, watched
+from avlib.spark.runs import Recorder, Work
 from avlib.spark.stats import latest_stats, latest_stats_version
 from avlib.spark.store import TableStore
 
@@ -43,6 +44,9 @@ def run(store: TableStore, settings: Settings) -> None:
     ):
         say(f"index {store.name}: nothing has changed")
         return
+    recorder = Recorder(
+        store, Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
+    )
     stats = latest_stats(store)
     shards = -(-collection.count() // settings.index.shard_rows)
 
@@ -63,7 +67,9 @@ def run(store: TableStore, settings: Settings) -> None:
         shards=tuple(sorted((Shard(**row.asDict()) for row in built), key=lambda shard: shard.file)),
     )
     write_manifest(folder, manifest)
-    say(f"index {store.name}: {sum(shard.samples for shard in manifest.of_modality('visual'))} samples")
+    summary = f"{sum(shard.samples for shard in manifest.of_modality('visual'))} samples"
+    recorder.finish(summary)
+    say(f"index {store.name}: {summary}")
 
 
 def _build(rows: pa.Table, *, folder: str, version: int, stats: DescriptorStats) -> pa.Table:

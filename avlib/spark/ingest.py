@@ -24,7 +24,7 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
     recorder = Recorder(store, Work("ingest", [], [VIDEOS], [settings.ingest]))
     with watched(store.spark, "ingest"):
         given = _given(store, found)
-        changed = _changed(store, given)
+        changed = _changed(store, given).localCheckpoint()  # files may change while they are merged
         if changed.isEmpty():
             say(f"ingest: nothing new, {store.read(VIDEOS).count()} videos")
             return

@@ -21,7 +21,6 @@ from avlib import tables
 from avlib.arrays import Int64Array
 from avlib.config import KnnSettings, Settings, StepSettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
-from avlib.errors import ParameterError
 from avlib.filtering import cap_k
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest, nearest_within
 from avlib.spark.columns import descriptor_column, descriptor_rows
@@ -94,8 +93,6 @@ def neighbors(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | Non
 def _check_unscoped(samples: DataFrame, search: BlockSearch) -> None:
     counts = samples.agg(F.count("*").alias("samples"), F.count_distinct("video_id").alias("videos")).first()
     assert counts is not None
-    if not counts["samples"]:
-        raise ParameterError("samples", 0, "at least one: every video was silent or failed (see `avlib failures`)")
     search.rule.check(k=search.step.k, samples=counts["samples"], videos=counts["videos"])
 
 

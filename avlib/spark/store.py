@@ -74,6 +74,11 @@ class TableStore:
         writer = self._writer(table, stepped).mode("overwrite").option("replaceWhere", f"step = {step}")
         writer.save(self.path(table))
 
+    def drop_steps(self, table: Table, *, first: int) -> None:
+        """Delete the rows of step `first` and later, left by a longer strategy under the same name."""
+        if self.exists(table) and not self.read(table).where(F.col("step") >= first).isEmpty():
+            self._delta(table).delete(F.col("step") >= first)
+
     def insert_missing(self, table: Table, rows: DataFrame, *, update: Mapping[str, Column]) -> None:
         """Merge rows by the table's key: unknown ones are inserted, known ones get the `update` columns."""
         self._create(table)

@@ -34,6 +34,8 @@ from avlib.warehouse import Warehouse
 _MARK = ".avlib-demo"
 _SAY_EVERY = 6
 
+_NOTE = "The settings (conf/demo.toml) were picked by the labels of collections like this: expect less elsewhere."
+
 
 def show(out: Path, settings: Settings) -> None:
     """Run the demo in a folder: out/videos, labels.csv, queries, warehouse, suggestions, report.html.
@@ -64,7 +66,7 @@ def show(out: Path, settings: Settings) -> None:
         ),
     )
     say("4/4 the report")
-    report = write_report(out / "report.html", findings, title="avlib demo", answers=answers, rates=rates)
+    report = write_report(out / "report.html", findings, title="avlib demo", note=_NOTE, answers=answers, rates=rates)
     sys.stdout.write(_summary(findings, rates, seconds=time.monotonic() - started))
     sys.stdout.write(f"report      {report}: open it in a browser\n")
     sys.stdout.write(f"next        avlib suggest {pictures[0]} --warehouse {out / 'warehouse'}\n")
@@ -158,6 +160,7 @@ def _summary(findings: Findings, rates: tuple[RateRow, ...], *, seconds: float) 
     for row in rates:
         shares = (row.rates.best_sound, row.rates.majority_sound, row.rates.best_picture)
         lines.append(_row(row.name, *(f"{share:.0%}" for share in shares)))
+    lines.append(f"            {_NOTE}")
     return "\n".join([*lines, f"time        {seconds:.0f} s", ""])
 
 
