@@ -42,7 +42,8 @@ LAUNCHERS = {
     "avlib": "#!/bin/sh\n"
     '\'\'\'exec\' "{venv}/bin/python" "$0" "$@"\n'
     "' '''\n"
-    "import sys\n\nfrom avlib.cli import main\n\nsys.exit(main())\n",
+    "import sys\n\nfrom avlib.cli import main\n\n"
+    'if __name__ == "__main__":  # spawned processes import this file\n    sys.exit(main())\n',
     "spark-submit": "#!/bin/sh\n"
     'export PYSPARK_PYTHON="${{PYSPARK_PYTHON:-{venv}/bin/python}}"\n'
     'exec "{dependencies}/pyspark/bin/spark-submit" "$@"\n',

@@ -69,7 +69,8 @@ def show(out: Path, settings: Settings) -> None:
     report = write_report(out / "report.html", findings, title="avlib demo", note=_NOTE, answers=answers, rates=rates)
     sys.stdout.write(_summary(findings, rates, seconds=time.monotonic() - started))
     sys.stdout.write(f"report      {report}: open it in a browser\n")
-    sys.stdout.write(f"next        avlib suggest {pictures[0]} --warehouse {out / 'warehouse'}\n")
+    command = sys.argv[0] if Path(sys.argv[0]).name == "avlib" else "avlib"
+    sys.stdout.write(f"next        {command} suggest {pictures[0]} --warehouse {out / 'warehouse'}\n")
 
 
 def _make_videos(out: Path) -> None:
