@@ -126,8 +126,8 @@ def require_java() -> None:
         "macOS: brew install openjdk@17) or point JAVA_HOME to it"
     )
     if java is None or not Path(java).exists():
-        where = f"JAVA_HOME is {home}, which has no bin/java" if home else "no java on the PATH"
-        raise ConfigError(f"Spark needs Java, and there is {where}: {mend}")
+        where = f"JAVA_HOME is {home}, which has no bin/java" if home else "there is no java on the PATH"
+        raise ConfigError(f"Spark needs Java: {where}; {mend}")
     printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', printed)
     if found is None or int(found[1]) < MINIMUM_JAVA:

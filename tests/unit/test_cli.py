@@ -1,0 +1,63 @@
+"""What the command line says when something is not right: one line, exit code 2, no stack trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avlib.cli import main
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    printed = capsys.readouterr().err.strip()
+    assert "Traceback" not in printed
+    return printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["filter", "-w", "W", "--set", "knn.kk=3"], "avlib: --set knn.kk=3: knn.kk: no such key"),
+        (["filter", "-w", "W", "--set", "knn.k=0"], "knn.k: input should be greater than or equal to 1"),
+        (["filter", "-w", "W", "--strategy", "Z"], "none of 'joint', 'V+A', 'A+V'"),
+        (["filter", "-w", "W", "--config", "nowhere.toml"], "no such settings file"),
+        (["status", "-w", "nowhere"], "no table videos: run `avlib ingest"),
+        (["failures", "-w", "nowhere"], "no table videos: run `avlib ingest"),
+        (["suggest", "picture.png", "-w", "nowhere"], "no table collection: run `avlib filter"),
+        (["suggest", "picture.png", "-w", "nowhere", "--name", "../up"], "--name = '../up'"),
+    ],
+)
+def test_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = said(arguments, capsys)
+    assert expected in printed
+    assert len(printed.splitlines()) == 1
+
+
+def test_debug_shows_the_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    from avlib.errors import ConfigError
+
+    with pytest.raises(ConfigError):
+        main(["filter", "-w", "W", "--set", "knn.kk=3", "--debug"])
+
+
+def test_a_missing_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from avlib.errors import ConfigError
+    from avlib.spark.session import require_java
+
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"JAVA_HOME is .*, which has no bin/java; install Java 17"):
+        require_java()
+    old = tmp_path / "bin" / "java"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    old.chmod(0o755)
+    with pytest.raises(ConfigError, match="is version 11"):
+        require_java()
+    monkeypatch.delenv("JAVA_HOME")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(ConfigError, match="no java on the PATH"):
+        require_java()
