@@ -91,8 +91,12 @@ def read_status(warehouse: str) -> Status:
 
 
 def read_failures(warehouse: str) -> list[dict[str, object]]:
-    """uri, status, error_class, transient, error of every described video that is not ok, by uri."""
+    """uri, status, error_class, transient, error of every described video that is not ok, by uri.
+
+    Raises WarehouseError where there is no warehouse.
+    """
     reader = Warehouse(warehouse)
+    reader.open(tables.VIDEOS)
     uris = _read(reader, tables.VIDEOS, ["video_id", "uri"])
     latest = _latest_descriptions(reader)
     bad = latest.filter(pc.not_equal(latest["status"], "ok")).join(uris, "video_id")
