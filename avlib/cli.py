@@ -197,7 +197,8 @@ def suggest(
     debug: Debug = False,
 ) -> None:
     """Sounds for pictures: the nearest clean samples, and their sound as WAV files."""
-    chosen = [text for text in (top and f"suggest.top={top}", duration and f"suggest.duration_s={duration}") if text]
+    given = {"suggest.top": top, "suggest.duration_s": duration}
+    chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
     settings = _settings(config, [*assign, *chosen])
     from avlib.retrieval.answers import answer_all, as_text
     from avlib.retrieval.answers import as_json as answers_as_json
@@ -274,7 +275,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Errors that a user can mend are one line and exit code 2; --debug shows the trace."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments)
+        app(arguments, prog_name="avlib")
     except Exception as error:
         mendable = _mendable(error)
         if mendable is None or "--debug" in arguments:
@@ -284,8 +285,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _mendable(error: Exception) -> str | None:
-    """The one line of an avlib error, also of one that a Spark worker raised; None for a bug."""
+    """One line for an error of avlib's, also one that a Spark worker raised, of Spark's or the system's; else None."""
     if isinstance(error, AvlibError):
         return str(error)
     raised = re.search(r"^avlib\.errors\.\w+: (.+)$", str(error), re.MULTILINE)
-    return raised[1] if raised else None
+    if raised:
+        return raised[1]
+    if isinstance(error, OSError) or type(error).__module__.startswith(("pyspark.errors", "py4j")):
+        cause = re.search(r"^(?:Caused by|: )[\w.$]*: ?(.+)$", str(error), re.MULTILINE)
+        said = cause[1] if cause else str(error).strip().splitlines()[0]
+        return f"{said} (--debug shows where)"
+    return None

@@ -197,11 +197,11 @@ def hash_of(values: object) -> str:
 def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()) -> Settings:
     """Settings from conf/default.toml, then each overlay file, then each `section.key=value`.
 
-    An overlay that is no path to a file is looked up by name in avlib's conf folder (`demo.toml`).
+    An overlay named without a folder that is not here is looked up in avlib's conf folder (`demo.toml`).
     Raises ConfigError naming the file (or --set) and the key.
     """
     layers = [_read_toml(CONF_FOLDER / "default.toml")]
-    layers += [_read_toml(path if path.exists() else CONF_FOLDER / path.name) for path in overlays]
+    layers += [_read_toml(_overlay_place(path)) for path in overlays]
     layers += [(f"--set {text}", _parse_assignment(text)) for text in assignments]
     merged: dict[str, Any] = {}
     origin: dict[tuple[str, ...], str] = {}
@@ -212,6 +212,10 @@ def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_explain(error, origin)) from None
+
+
+def _overlay_place(path: Path) -> Path:
+    return CONF_FOLDER / path if path == Path(path.name) and not path.exists() else path
 
 
 def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:

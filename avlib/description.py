@@ -18,7 +18,7 @@ from avlib.config import DescribeSettings
 from avlib.descriptors import loud_frames, mfcc_windows, rms_energy
 from avlib.descriptors.visual import VisualDescriptor
 from avlib.errors import MediaError, ParameterError
-from avlib.media import MediaInfo, PictureReader, Sound, decode_sound, probe
+from avlib.media import MediaInfo, PictureReader, Sound, check_is_file, decode_sound, probe
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def describe_video(
     if path.is_dir():
         return replace(description, status="skipped", error_class="is_directory", error="a folder, not a video file")
     try:
+        check_is_file(path)  # a pipe would never end
         description = replace(description, content_hash=_content_hash(path))
         info = probe(path)
         description = _with_info(description, info)
@@ -192,9 +193,5 @@ def _content_hash(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise MediaError(path, "no such file", error_class="not_found") from None
-    except PermissionError:
-        raise MediaError(path, "no permission to read it", error_class="permission") from None
     except OSError as error:
-        raise MediaError(path, f"cannot be read: {error.strerror}", error_class="io", transient=True) from None
+        raise MediaError(path, f"cannot be read: {error.strerror}", error_class="unreadable", transient=True) from None

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from avlib.errors import InputError
 
 MANIFEST_EXTENSIONS = ("csv", "parquet", "txt")
+_SECRET = re.compile(r"^x-amz-|^x-goog-|token|secret|signature|password|credential|^sig$|key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,61 @@ def find_inputs(arguments: Sequence[str], *, extensions: Sequence[str]) -> Input
     return Inputs(tuple(files[uri] for uri in sorted(files)), tuple(manifests))
 
 
+def read_manifest(path: Path) -> pa.Table:
+    """uri and metadata (the other columns, as text, without nulls) of a CSV, Parquet or text manifest.
+
+    A text manifest has one uri a line. Rows without a uri are left out; a relative path counts from the manifest's
+    folder. Raises InputError where the file cannot be read or has no column uri.
+    """
+    rows = _manifest_rows(path)
+    named = [(str(row.pop("uri")).strip(), row) for row in rows if row.get("uri") and str(row["uri"]).strip()]
+    return pa.table(
+        {
+            "uri": pa.array([_manifest_uri(path, uri) for uri, _ in named], pa.string()),
+            "metadata": pa.array(
+                [[(name, str(value)) for name, value in row.items() if value not in (None, "")] for _, row in named],
+                pa.map_(pa.string(), pa.string()),
+            ),
+        }
+    )
+
+
+def _manifest_rows(path: Path) -> list[dict[str, object]]:
+    listed: list[dict[str, object]]
+    try:
+        match _extension(path):
+            case "parquet":
+                rows = pq.read_table(path)
+                columns, listed = rows.column_names, rows.to_pylist()
+            case "csv":
+                with path.open(encoding="utf-8-sig", newline="") as file:
+                    reader = csv.DictReader(file, restkey="more")
+                    columns, listed = list(reader.fieldnames or ()), list(reader)
+            case _:
+                columns, listed = ["uri"], [{"uri": line} for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read as a manifest: {str(error).splitlines()[0]}") from None
+    if "uri" not in columns:
+        raise InputError(f"{path}: a manifest needs a column uri, this one has {', '.join(columns) or 'none'}")
+    return listed
+
+
+def _manifest_uri(manifest: Path, uri: str) -> str:
+    if "://" in uri and not uri.startswith("file:"):
+        return without_credentials(uri)
+    return uri_of(manifest.absolute().parent / local_path(uri))
+
+
+def without_credentials(uri: str) -> str:
+    """The URI without user, password and signature: these are never stored."""
+    parts = urlsplit(uri)
+    query = [(name, value) for name, value in parse_qsl(parts.query) if not _SECRET.search(name)]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(query)))
+
+
 def uri_of(path: Path) -> str:
     """The absolute path as it is; as a percent-encoded file: URI where the name is not valid Unicode."""
-    text = str(path.absolute())
+    text = os.path.normpath(path.absolute())  # one file, one name; links stay as they are
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from avlib.config import DescribeSettings
+from avlib.config import DescribeSettings, hash_of
 from avlib.descriptors.visual import VisualDescriptor, load_visual_descriptor
 from avlib.descriptors.weights import resolve_weights, save_weights
 from avlib.errors import WarehouseError
@@ -58,17 +58,25 @@ def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
     return StoredModel(name, stored, model_hash, size_px)
 
 
-def write_model(model: StoredModel, *, warehouse: str) -> None:
-    """Make this the model that the samples of the warehouse are described with."""
-    write_whole(_place(warehouse), json.dumps(asdict(model), indent=1).encode())
+def described_with(settings: DescribeSettings, model: StoredModel) -> str:
+    """Hash of all that decides what a description holds, besides the file: settings and model."""
+    # How many at a time, and where the weights came from, change no row.
+    deciding = settings.model_dump(mode="json", exclude={"batch_videos", "picture_batch", "visual_weights"})
+    return hash_of([deciding, model.model_hash])
 
 
-def read_model(warehouse: str) -> StoredModel:
-    """The model that the samples of the warehouse are described with. Raises WarehouseError where there is none."""
-    if not is_file(_place(warehouse)):
-        raise WarehouseError(f"{warehouse} names no picture model: run `avlib describe --warehouse {warehouse}` first")
-    return StoredModel(**json.loads(read_whole(_place(warehouse)).to_pybytes()))
+def write_model(model: StoredModel, *, warehouse: str, described_with: str) -> None:
+    """Record the model behind `described_with`."""
+    write_whole(_place(warehouse, described_with), json.dumps(asdict(model), indent=1).encode())
 
 
-def _place(warehouse: str) -> str:
-    return f"{warehouse}/models/visual.json"
+def read_model(warehouse: str, described_with: str) -> StoredModel:
+    """The model that samples were described with. Raises WarehouseError where there is no record of it."""
+    place = _place(warehouse, described_with)
+    if not is_file(place):
+        raise WarehouseError(f"{place}: the record of the picture model is missing; run `avlib describe` again")
+    return StoredModel(**json.loads(read_whole(place).to_pybytes()))
+
+
+def _place(warehouse: str, described_with: str) -> str:
+    return f"{warehouse}/models/{described_with}.json"

@@ -80,7 +80,8 @@ DESCRIPTIONS = Table(
         [
             _required("video_id", pa.int64()),
             _required("attempt", pa.int32()),
-            _required("input_hash", pa.string()),  # of the file's identity, the settings and the model
+            _required("input_hash", pa.string()),  # of the file's identity and described_with
+            _required("described_with", pa.string()),  # of the settings that decide rows, and the model
             _required("status", pa.string()),
             _required("audio_status", pa.string()),
             _required("visual_status", pa.string()),
@@ -203,6 +204,7 @@ COLLECTION = Table(
             _required("visual", DESCRIPTOR),  # raw, as in samples
             _required("audio_mfcc65", DESCRIPTOR),
             _required("metadata", METADATA),
+            _required("described_with", pa.string()),  # as in descriptions, the same for all rows
         ]
     ),
     key=("sample_id",),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from avlib.errors import ParameterError, WarehouseError
+from avlib.inputs import local_path
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, Table
 
 _WRITTEN_BY = {
@@ -51,10 +51,15 @@ class Warehouse:
 
 
 def normalise_uri(warehouse: str) -> str:
-    """A warehouse as an absolute path or a URI, without a trailing slash."""
-    if re.match(r"^[a-z][a-z0-9+.-]*://", warehouse):
+    """A warehouse as an absolute path or a URI, without a trailing slash.
+
+    Raises WarehouseError for a name that Spark would take for a pattern.
+    """
+    if re.search(r"[\[\]{}*?]", warehouse):
+        raise WarehouseError(f"{warehouse}: Spark takes [ ] {{ }} * ? for a pattern; name the warehouse without them")
+    if re.match(r"^(?!file:)[a-z][a-z0-9+.-]*://", warehouse):
         return warehouse.rstrip("/")
-    return str(Path(warehouse.removeprefix("file:")).expanduser().resolve())
+    return str(local_path(warehouse).expanduser().resolve())
 
 
 def check_filter_name(name: str) -> str:

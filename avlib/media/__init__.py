@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from avlib.media.cutting import cut_sound
 from avlib.media.normalising import PictureNormaliser, normalise_picture
-from avlib.media.opening import ALLOWED_FORMATS, ERROR_CLASSES
+from avlib.media.opening import ALLOWED_FORMATS, ERROR_CLASSES, check_is_file
 from avlib.media.pictures import PictureReader
 from avlib.media.probe import MediaInfo, probe
 from avlib.media.sound import Sound, decode_sound
@@ -29,6 +29,7 @@ __all__ = [
     "PictureNormaliser",
     "PictureReader",
     "Sound",
+    "check_is_file",
     "cut_sound",
     "decode_sound",
     "load_picture",

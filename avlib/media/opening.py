@@ -52,7 +52,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     Raises MediaError with one of the classes in `ERROR_CLASSES`, also for what FFmpeg raises inside the
     `with` block, so that no FFmpeg error ever leaves this package.
     """
-    _check_is_file(path)
+    check_is_file(path)
     try:
         container = av.open(
             _url(path),
@@ -87,7 +87,8 @@ def _url(path: Path) -> str:
     return f"file:{path}"
 
 
-def _check_is_file(path: Path) -> None:
+def check_is_file(path: Path) -> None:
+    """Raise MediaError unless the path is a regular file that can be read and is not empty."""
     try:
         status = path.stat()
         if stat.S_ISREG(status.st_mode):

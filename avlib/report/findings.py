@@ -146,8 +146,15 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         steps=tuple(steps),
         runs=tuple(runs.values()),
         seconds=_seconds(runs.values()),
-        visual_descriptor=describe_descriptor(read_model(warehouse.uri).name),
+        visual_descriptor=describe_descriptor(_model_name(warehouse)),
     )
+
+
+def _model_name(warehouse: Warehouse) -> str:
+    """The picture model of the newest description."""
+    rows = warehouse.open(tables.DESCRIPTIONS).to_pyarrow_dataset().to_table(columns=["attempt", "described_with"])
+    newest = rows.sort_by([("attempt", "descending")])["described_with"][0].as_py()
+    return read_model(warehouse.uri, newest).name
 
 
 def describe_descriptor(name: str) -> str:

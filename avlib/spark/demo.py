@@ -24,8 +24,6 @@ from avlib.evaluation import (
     retrieval_rates,
     video_name,
 )
-from avlib.media import load_picture
-from avlib.models import read_model
 from avlib.report import Findings, RateRow, read_findings, write_report
 from avlib.retrieval.answers import Answer, answer_all
 from avlib.retrieval.suggest import Suggester
@@ -62,7 +60,7 @@ def show(out: Path, settings: Settings) -> None:
         RateRow("the collection", kept_rates),
         RateRow(
             "all samples, unfiltered",
-            _unfiltered_rates(warehouse, findings, pictures, top=settings.suggest.top),
+            _unfiltered_rates(warehouse, findings, suggester, pictures, top=settings.suggest.top),
         ),
     )
     say("4/4 the report")
@@ -129,12 +127,12 @@ def _answer_rates(answers: list[Answer], labels: Labels, *, top: int) -> Retriev
     return answer_rates(categories, np.array(sound, dtype=np.str_), np.array(picture, dtype=np.str_))
 
 
-def _unfiltered_rates(warehouse: Warehouse, findings: Findings, pictures: list[Path], *, top: int) -> RetrievalRates:
+def _unfiltered_rates(
+    warehouse: Warehouse, findings: Findings, suggester: Suggester, pictures: list[Path], *, top: int
+) -> RetrievalRates:
     """The same where nothing is filtered: the nearest of all samples."""
-    stored = read_model(warehouse.uri)
-    model = stored.load(warehouse.uri)
-    described = [model.describe(load_picture(path, size_px=stored.picture_size_px)[None]) for path in pictures]
-    queries, samples = normalise_visual(np.concatenate(described)), normalise_visual(read_visual(warehouse))
+    queries = np.stack([suggester.describe(picture) for picture in pictures])
+    samples = normalise_visual(read_visual(warehouse))
     assert findings.truth is not None  # the demo has labels
     return retrieval_rates(queries, _categories(pictures), samples, findings.truth, m=top)
 

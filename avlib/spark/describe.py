@@ -11,26 +11,27 @@ from dataclasses import asdict
 from functools import lru_cache
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
-from avlib.config import DescribeSettings, Settings, hash_of
+from avlib.config import DescribeSettings, Settings
 from avlib.description import Description, SampleBatch, describe_video
 from avlib.descriptors.visual import VisualDescriptor
 from avlib.errors import InputError, MediaError, WarehouseError
 from avlib.identity import sample_ids
 from avlib.inputs import local_path
-from avlib.models import StoredModel, store_model, write_model
+from avlib.models import StoredModel, described_with, store_model, write_model
 from avlib.spark.columns import descriptor_column
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
-from avlib.spark.samples import committed_attempts, latest_descriptions, with_video_id
+from avlib.spark.samples import committed_attempts, latest_descriptions, live_samples, with_video_id
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
 
 _TASKS_PER_SLOT = 16
+_PENDING = "video_id bigint, uri string, input_hash string, described_with string, attempt int"
 
 # One stream of rows out of the workers: a video's samples, then its description. `kind` says which.
 _SAMPLE_FIELDS = list(tables.SAMPLES.schema)
@@ -43,19 +44,22 @@ _ROWS = pa.schema(
 
 
 def run(store: TableStore, settings: Settings) -> None:
-    """Describe every video that has no description of its present file, settings and model."""
+    """Describe every video that has no description of its present file, settings and model, or failed in passing."""
     work = Work("describe", [tables.VIDEOS], [tables.DESCRIPTIONS, tables.SAMPLES], [settings.describe])
     recorder = Recorder(store, work)
     model = store_model(settings.describe, warehouse=store.warehouse)
-    write_model(model, warehouse=store.warehouse)
-    done = 0
-    total = _pending(store, settings.describe, model).count()
-    while done < total:
+    made_with = described_with(settings.describe, model)
+    write_model(model, warehouse=store.warehouse, described_with=made_with)
+    pending = _pending(store, made_with).localCheckpoint()
+    done, last, total = 0, -1, pending.count()
+    if total:
         _delete_orphans(store)
-        batch = _pending(store, settings.describe, model).orderBy("video_id").limit(settings.describe.batch_videos)
-        label = f"describe {done + 1}-{min(done + settings.describe.batch_videos, total)} of {total} videos"
-        with watched(store.spark, label):
-            done += _describe_batch(store, batch, settings.describe, model)
+    while done < total:
+        batch = pending.where(F.col("video_id") > last).orderBy("video_id").limit(settings.describe.batch_videos)
+        videos = batch.collect()
+        with watched(store.spark, f"describe {done + 1}-{done + len(videos)} of {total} videos"):
+            _describe_batch(store, videos, settings.describe, model)
+        done, last = done + len(videos), videos[-1]["video_id"]
     if done:
         _delete_orphans(store)
     summary = check_invariant(store)
@@ -66,7 +70,10 @@ def run(store: TableStore, settings: Settings) -> None:
 
 
 def check_invariant(store: TableStore) -> str:
-    """Every video has exactly one status; returns their counts in words. Raises WarehouseError otherwise."""
+    """Every video has exactly one status, and as many samples as its description says; returns counts in words.
+
+    Raises WarehouseError otherwise.
+    """
     outcome = store.read(tables.VIDEOS).join(latest_descriptions(store), "video_id", "left")
     rows = outcome.groupBy("status").agg(F.count("*").alias("videos"), F.sum("samples").alias("samples")).collect()
     counts = {row["status"]: row["videos"] for row in rows}
@@ -75,41 +82,53 @@ def check_invariant(store: TableStore) -> str:
             f"{counts[None]} of {sum(counts.values())} videos in {store.warehouse} have no description: "
             "describe lost them. Run `avlib describe` again, and please report this"
         )
+    _check_sample_counts(store)
     listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
     samples = sum(row["samples"] for row in rows)
     return f"{sum(counts.values())} videos = {listed or 'none'}; {samples} samples"
 
 
-def _pending(store: TableStore, settings: DescribeSettings, model: StoredModel) -> DataFrame:
-    """video_id, uri, attempt, input_hash of what is to be described."""
-    made_from = hash_of([settings.model_dump(mode="json"), model.model_hash])
-    identity = F.concat_ws(
-        "|", "uri", F.col("bytes").cast("string"), F.col("modified").cast("string"), F.lit(made_from)
+def _check_sample_counts(store: TableStore) -> None:
+    counted = live_samples(store).groupBy("video_id").agg(F.count("*").alias("found"))
+    said = latest_descriptions(store).where("samples > 0").select("video_id", "samples")
+    off = said.join(counted, "video_id", "full").where("NOT samples <=> found").count()
+    if off:
+        raise WarehouseError(
+            f"{off} videos in {store.warehouse} have another number of samples than their description says: did two "
+            "describe jobs run at once? Restore the table `samples` to an earlier version, or use a new warehouse"
+        )
+
+
+def _pending(store: TableStore, made_with: str) -> DataFrame:
+    """video_id, uri, attempt, input_hash, described_with of what is to be described."""
+    modified_us = F.unix_micros("modified").cast("string")  # a time's text would depend on the session's time zone
+    identity = F.concat_ws("|", "uri", F.col("bytes").cast("string"), modified_us, F.lit(made_with))
+    videos = store.read(tables.VIDEOS).select(
+        "video_id", "uri", F.sha2(identity, 256).alias("input_hash"), F.lit(made_with).alias("described_with")
     )
-    videos = store.read(tables.VIDEOS).select("video_id", "uri", F.sha2(identity, 256).alias("input_hash"))
     if not store.exists(tables.DESCRIPTIONS):
         return videos.withColumn("attempt", F.lit(1))
-    described = latest_descriptions(store).select("video_id", "attempt", F.col("input_hash").alias("described_hash"))
+    described = latest_descriptions(store).select(
+        "video_id", "attempt", F.col("input_hash").alias("described_hash"), "transient"
+    )
     joined = videos.join(described, "video_id", "left")
-    changed = joined.where("described_hash IS NULL OR described_hash != input_hash")
-    return changed.withColumn("attempt", F.coalesce("attempt", F.lit(0)) + 1).drop("described_hash")
+    changed = joined.where("described_hash IS NULL OR described_hash != input_hash OR transient")
+    return changed.withColumn("attempt", F.coalesce("attempt", F.lit(0)) + 1).drop("described_hash", "transient")
 
 
-def _describe_batch(store: TableStore, batch: DataFrame, settings: DescribeSettings, model: StoredModel) -> int:
-    batch = batch.localCheckpoint()  # the pending list must not change under the commits below
-    videos = batch.count()
+def _describe_batch(store: TableStore, videos: list[Row], settings: DescribeSettings, model: StoredModel) -> None:
     slots = store.spark.sparkContext.defaultParallelism
-    spread = batch.repartition(min(videos, _TASKS_PER_SLOT * slots))
+    batch = store.spark.sparkContext.parallelize(videos, min(len(videos), _TASKS_PER_SLOT * slots))
+    spread = store.spark.createDataFrame(batch, _PENDING)
     with store.scratch("describe") as folder:
         described = spread.mapInArrow(_Worker(settings, model, store.warehouse), from_arrow_schema(_ROWS))
         described.write.partitionBy("kind").parquet(folder)
         rows = store.spark.read.schema(from_arrow_schema(_ROWS)).parquet(folder)
         store.append(tables.SAMPLES, rows.where("kind = 'sample'"))
         descriptions = rows.where("kind = 'description'")
-        if descriptions.count() != videos:
-            raise WarehouseError(f"describe: {videos} videos went in and {descriptions.count()} came out")
+        if descriptions.count() != len(videos):
+            raise WarehouseError(f"describe: {len(videos)} videos went in and {descriptions.count()} came out")
         store.append(tables.DESCRIPTIONS, descriptions)
-    return videos
 
 
 def _delete_orphans(store: TableStore) -> None:

@@ -23,8 +23,10 @@ from avlib.retrieval.index import (
 from avlib.spark.columns import descriptor_rows
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
+from avlib.spark.samples import samples_described_with
 from avlib.spark.stats import latest_stats, latest_stats_version
 from avlib.spark.store import TableStore
+from avlib.storage import remove_folder
 
 _SHARDS = pa.schema(
     [("modality", pa.string()), ("file", pa.string()), ("samples", pa.int64()), ("sha256", pa.string())]
@@ -48,10 +50,11 @@ def run(store: TableStore, settings: Settings) -> None:
         store, Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
     )
     stats = latest_stats(store)
+    generation = f"v{version}-s{stats_version}"
     shards = -(-collection.count() // settings.index.shard_rows)
 
     def build(rows: pa.Table) -> pa.Table:  # Spark reads these types, which a partial would hide
-        return _build(rows, folder=folder, version=version, stats=stats)
+        return _build(rows, folder=folder, generation=generation, stats=stats)
 
     with watched(store.spark, "index"):
         rows = collection.select("sample_id", "visual", "audio_mfcc65").withColumn(
@@ -61,18 +64,32 @@ def run(store: TableStore, settings: Settings) -> None:
     manifest = IndexManifest(
         collection_version=version,
         stats_version=stats_version,
-        model=read_model(store.warehouse),
+        model=read_model(store.warehouse, _described_with(store)),
         mean=tuple(stats.mean),
         deviation=tuple(stats.deviation),
         shards=tuple(sorted((Shard(**row.asDict()) for row in built), key=lambda shard: shard.file)),
     )
     write_manifest(folder, manifest)
+    _remove_superseded(folder, present, manifest)
     summary = f"{sum(shard.samples for shard in manifest.of_modality('visual'))} samples"
     recorder.finish(summary)
     say(f"index {store.name}: {summary}")
 
 
-def _build(rows: pa.Table, *, folder: str, version: int, stats: DescriptorStats) -> pa.Table:
+def _described_with(store: TableStore) -> str:
+    """What the samples of the collection were described with; of an empty one, what there is."""
+    row = store.read(tables.COLLECTION).select("described_with").first()
+    return samples_described_with(store) if row is None else str(row["described_with"])
+
+
+def _remove_superseded(folder: str, old: IndexManifest | None, new: IndexManifest) -> None:
+    """Remove the files of the index before, which the new manifest no longer names."""
+    folders = {shard.file.partition("/")[0] for shard in new.shards}
+    for gone in {shard.file.partition("/")[0] for shard in (old.shards if old else ())} - folders:
+        remove_folder(f"{folder}/{gone}")
+
+
+def _build(rows: pa.Table, *, folder: str, generation: str, stats: DescriptorStats) -> pa.Table:
     rows = rows.sort_by("sample_id")
     ids, number = rows["sample_id"].to_numpy(), rows["shard"][0].as_py()
     described = {
@@ -80,7 +97,9 @@ def _build(rows: pa.Table, *, folder: str, version: int, stats: DescriptorStats)
         "audio": normalise_audio(descriptor_rows(rows["audio_mfcc65"]), stats),
     }
     shards = [
-        write_shard(folder, f"v{version}/{modality}-{number:05}.faiss", modality=modality, ids=ids, descriptors=values)
+        write_shard(
+            folder, f"{generation}/{modality}-{number:05}.faiss", modality=modality, ids=ids, descriptors=values
+        )
         for modality, values in described.items()
     ]
     return pa.Table.from_pylist([asdict(shard) for shard in shards], schema=_SHARDS)

@@ -21,23 +21,32 @@ from avlib import tables
 from avlib.arrays import Int64Array
 from avlib.config import KnnSettings, Settings, StepSettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
+from avlib.errors import WarehouseError
 from avlib.filtering import cap_k
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest, nearest_within
 from avlib.spark.columns import descriptor_column, descriptor_rows
 from avlib.spark.progress import watched
-from avlib.spark.samples import live_samples
+from avlib.spark.samples import live_samples, samples_described_with
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 from avlib.storage import read_whole, write_whole
 
 _BLOCK_ROW = pa.schema([("scope", pa.string()), ("block", pa.int64()), ("rows", pa.int64()), ("samples", pa.int64())])
+_TASK = "scope string, block bigint, blocks array<bigint>"
 _NEIGHBORS = pa.schema([field for field in tables.NEIGHBORS.schema if field.name != "step"])
 
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the neighbor lists of one step (0 is the first)."""
+    samples_described_with(store)
     samples = live_samples(store)
     scope = store.read(tables.COMPONENTS, step=step - 1) if step else None
+    if scope is not None and scope.isEmpty():
+        raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
+    # What later results were made from is about to change.
+    store.drop_steps(tables.NEIGHBORS, first=step + 1)
+    store.drop_steps(tables.MUTUAL_EDGES, first=step)
+    store.drop_steps(tables.COMPONENTS, first=step)
     search = BlockSearch(settings.filter.steps[step], settings.knn, latest_stats(store))
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
         lists = neighbors(samples, search, scope=scope, folder=folder)
@@ -86,7 +95,7 @@ def neighbors(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | Non
     spark = samples.sparkSession
     if not blocks:
         return spark.createDataFrame([], from_arrow_schema(_NEIGHBORS))
-    tasks = spark.createDataFrame(_tasks(blocks)).repartition(len(blocks))
+    tasks = spark.createDataFrame(spark.sparkContext.parallelize(_tasks(blocks), len(blocks)), _TASK)
     return tasks.mapInArrow(_Finder(search, folder), from_arrow_schema(_NEIGHBORS))
 
 

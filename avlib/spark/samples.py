@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib import tables
+from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.spark.store import TableStore
 
@@ -25,6 +26,26 @@ def with_video_id(samples: DataFrame) -> DataFrame:
 def committed_attempts(store: TableStore) -> DataFrame:
     """video_id, attempt of the descriptions that vouch for samples."""
     return latest_descriptions(store).where("samples > 0").select("video_id", "attempt")
+
+
+def samples_described_with(store: TableStore) -> str:
+    """The one `described_with` of all samples that count.
+
+    Raises WarehouseError where there are none, or a describe with other settings has not been finished.
+    """
+    found = latest_descriptions(store).where("samples > 0").groupBy("described_with").count().collect()
+    if not found:
+        raise WarehouseError(
+            f"{store.warehouse} has no samples to filter: every video failed, is silent, or lacks sound or pictures; "
+            f"see `avlib failures --warehouse {store.warehouse}`"
+        )
+    if len(found) > 1:
+        counts = " and ".join(str(row["count"]) for row in found)
+        raise WarehouseError(
+            f"{store.warehouse}: {counts} videos were described with different settings or models; run `avlib "
+            "describe` to its end with the ones you want"
+        )
+    return str(found[0]["described_with"])
 
 
 def live_samples(store: TableStore) -> DataFrame:

@@ -46,11 +46,16 @@ def get_session(settings: SparkSettings) -> SparkSession:
     Raises ConfigError where Java is missing or too old, or Delta's JARs cannot be had.
     """
     active = SparkSession.getActiveSession()
-    if active is not None:
-        return active
-    if "PYSPARK_GATEWAY_PORT" in os.environ:  # set by spark-submit
-        return SparkSession.builder.getOrCreate()
-    return _start_embedded(settings)
+    if active is None and "PYSPARK_GATEWAY_PORT" in os.environ:  # set by spark-submit
+        active = SparkSession.builder.getOrCreate()
+    if active is None:
+        return _start_embedded(settings)
+    if "DeltaSparkSessionExtension" not in (active.conf.get("spark.sql.extensions", "") or ""):
+        raise ConfigError(
+            "this Spark session has no Delta Lake: submit with --packages io.delta:delta-spark_4.1_2.13:4.3.1 and "
+            "the two spark.sql settings that README, On a cluster, shows"
+        )
+    return active
 
 
 def _start_embedded(settings: SparkSettings) -> SparkSession:
@@ -76,6 +81,7 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
         .config("spark.databricks.delta.snapshotPartitions", "2")
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", "2000")
         .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.warehouse.dir", tempfile.gettempdir())  # never used; else a folder appears here
         .config("spark.python.worker.reuse", "true")
     )
     log = _log_file()

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from delta.tables import DeltaTable
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -75,14 +74,14 @@ class TableStore:
         writer.save(self.path(table))
 
     def drop_steps(self, table: Table, *, first: int) -> None:
-        """Delete the rows of step `first` and later, left by a longer strategy under the same name."""
+        """Delete the rows of step `first` and later: what they were made from has changed, or is about to."""
         if self.exists(table) and not self.read(table).where(F.col("step") >= first).isEmpty():
             self._delta(table).delete(F.col("step") >= first)
 
-    def insert_missing(self, table: Table, rows: DataFrame, *, update: Mapping[str, Column]) -> None:
-        """Merge rows by the table's key: unknown ones are inserted, known ones get the `update` columns."""
+    def merge(self, table: Table, rows: DataFrame, *, on: str, update: Mapping[str, Column]) -> None:
+        """Merge rows by a column: unknown ones are inserted, known ones (`stored`) get the `update` columns."""
         self._create(table)
-        same = " AND ".join(f"stored.{column} = given.{column}" for column in table.key)
+        same = f"stored.{on} = given.{on}"
         merge = self._delta(table).alias("stored").merge(rows.alias("given"), same)
         merge.whenMatchedUpdate(set=dict(update)).whenNotMatchedInsertAll().execute()
 
@@ -136,8 +135,3 @@ class TableStore:
         found = None if detail is None else detail["properties"].get(SCHEMA_VERSION_PROPERTY)
         if found != str(SCHEMA_VERSION):
             raise wrong_schema_version(self.warehouse, found)
-
-
-def first_line(error: PySparkException) -> str:
-    """What went wrong, without Spark's stack trace."""
-    return str(error).strip().splitlines()[0]

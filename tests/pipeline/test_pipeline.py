@@ -35,8 +35,8 @@ class Ran:
     videos: Path
     queries: Path
 
-    def run(self) -> None:
-        main_exits(0, ["pipeline", str(self.videos), "--warehouse", self.warehouse, *QUICK])
+    def run(self, *options: str) -> None:
+        main_exits(0, ["pipeline", str(self.videos.parent / "list.csv"), "-w", self.warehouse, *QUICK, *options])
 
     def versions(self, store: TableStore) -> dict[str, int | None]:
         return {table.name: store.version(table) for table in tables.ALL}
@@ -46,6 +46,9 @@ class Ran:
 def ran(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("pipeline")
     made = make_collection(folder / "made", videos=12, processes=2)
+    names = sorted(path.name for path in made.videos_dir.iterdir())
+    listed = [f"videos/{name},title {number}" for number, name in enumerate(names)]
+    (made.videos_dir.parent / "list.csv").write_text("\n".join(["uri,title", *listed]))
     result = Ran(str(folder / "warehouse"), made.videos_dir, made.queries_dir)
     result.run()
     return result
@@ -71,6 +74,9 @@ def test_the_collection_is_a_clean_subset(ran: Ran, store: TableStore) -> None:
     samples = store.read(tables.SAMPLES).toPandas().set_index("sample_id")
     assert 0 < len(collection) < len(samples)
     assert set(collection["sample_id"]) <= set(samples.index)
+    titles = dict(zip(collection["uri"], collection["metadata"].map(lambda pairs: dict(pairs)["title"]), strict=True))
+    names = sorted(path.name for path in ran.videos.iterdir())
+    assert titles == {uri: f"title {names.index(Path(uri).name)}" for uri in titles}
     sizes = collection["component_ids"].map(tuple).value_counts()
     assert sizes.min() >= 3
     assert {len(ids) for ids in collection["component_ids"]} == {2}
@@ -80,7 +86,7 @@ def test_the_collection_is_a_clean_subset(ran: Ran, store: TableStore) -> None:
 
 def test_a_second_run_recomputes_nothing(ran: Ran, store: TableStore) -> None:
     before = ran.versions(store)
-    ran.run()
+    ran.run("--set", "describe.picture_batch=7", "--set", "describe.batch_videos=5")  # these decide no row
     assert ran.versions(store) == before
 
 
@@ -152,7 +158,7 @@ def test_a_source_that_is_gone_leaves_the_suggestion(
         away.rename(ran.videos)
     (answer,) = json.loads(capsys.readouterr().out)
     assert all(suggestion["file"] is None for suggestion in answer["suggestions"])
-    assert all("no such file" in suggestion["unavailable"] for suggestion in answer["suggestions"])
+    assert all("there is no such file" in suggestion["unavailable"] for suggestion in answer["suggestions"])
 
 
 def test_status_and_failures(ran: Ran, store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:

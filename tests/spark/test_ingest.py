@@ -73,6 +73,26 @@ def test_manifests(store: TableStore, tmp_path: Path, kind: str) -> None:
     assert rows["here.mp4"]["metadata"] == expected
     assert rows["far.mp4"]["metadata"] == {}
 
+    ingest.run(store, load_settings(), [str(tmp_path / "here.mp4")])
+    assert video_rows(store) == rows  # a bare file takes nothing away
+
+
+def test_one_file_is_one_video_however_it_is_named(store: TableStore, tmp_path: Path) -> None:
+    (tmp_path / "a b" / "deep").mkdir(parents=True)
+    (tmp_path / "a b" / "x.mp4").write_bytes(b"1")
+    manifest = tmp_path / "a b" / "deep" / "list.csv"
+    manifest.write_text("uri,title\n../x.mp4,X\n")
+    named = [str(tmp_path / "a b" / "deep" / ".." / "x.mp4"), str(tmp_path / "a b"), str(manifest)]
+    ingest.run(store, load_settings(), named)
+    assert video_rows(store).keys() == {"x.mp4"}
+    assert video_rows(store)["x.mp4"]["metadata"] == {"title": "X"}
+
+
+def test_an_empty_manifest_names_no_video(store: TableStore, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("uri\n")
+    with pytest.raises(InputError, match="no video found"):
+        ingest.run(store, load_settings(), [str(tmp_path / "list.csv")])
+
 
 def test_a_manifest_without_uri(store: TableStore, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path\na.mp4")

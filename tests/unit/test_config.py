@@ -62,8 +62,9 @@ def test_what_is_wrong_is_named(assignment: str, said: str) -> None:
 
 
 def test_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such settings file"):
-        load_settings([tmp_path / "nowhere.toml"])
+    for nowhere in (tmp_path / "nowhere.toml", tmp_path / "demo.toml"):  # only a bare name is looked up in conf
+        with pytest.raises(ConfigError, match="no such settings file"):
+            load_settings([nowhere])
     broken = tmp_path / "broken.toml"
     broken.write_text("[knn\n")
     with pytest.raises(ConfigError, match=r"broken\.toml: not valid TOML"):

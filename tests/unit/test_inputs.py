@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from avlib.errors import InputError
-from avlib.inputs import find_inputs, identify, local_path, uri_of
+from avlib.inputs import find_inputs, identify, local_path, read_manifest, uri_of, without_credentials
 
 EXTENSIONS = ("mp4", "webm")
 
@@ -76,6 +76,32 @@ def test_a_uri_leads_back_to_its_file(tmp_path: Path, name: str) -> None:
     uri.encode()  # can be stored
     assert local_path(uri) == path
     assert identify(local_path(uri)).bytes == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("s3://key:secret@bucket/a.mp4", "s3://bucket/a.mp4"),
+        ("https://user:pw@host/v?id=7&token=abc", "https://host/v?id=7"),
+        ("https://host/v?X-Amz-Signature=1&x=%20b", "https://host/v?x=+b"),
+        ("https://host/plain.mp4", "https://host/plain.mp4"),
+    ],
+)
+def test_credentials_are_never_stored(given: str, stored: str) -> None:
+    assert without_credentials(given) == stored
+
+
+def test_manifest_rows(tmp_path: Path) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text('\ufeffuri,title,licence\n"a, b.mp4","two\nlines",\n,no uri,CC0\n file:///x%20y.mp4,,CC0\n')
+    rows = read_manifest(manifest).to_pylist()
+    assert rows == [
+        {"uri": str(tmp_path / "a, b.mp4"), "metadata": [("title", "two\nlines")]},
+        {"uri": "/x y.mp4", "metadata": [("licence", "CC0")]},
+    ]
+    (tmp_path / "bad.parquet").write_bytes(b"no parquet")
+    with pytest.raises(InputError, match=r"bad\.parquet: cannot be read as a manifest"):
+        read_manifest(tmp_path / "bad.parquet")
 
 
 def test_schemes_that_cannot_be_read_are_named() -> None:
