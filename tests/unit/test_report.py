@@ -45,7 +45,7 @@ def _write(folder: Path, table: Table, rows: list[dict[str, object]]) -> None:
 
 
 def _described(video_id: int, attempt: int, status: str = "ok") -> dict[str, object]:
-    needed = {"input_hash": "x", "audio_status": "ok", "visual_status": "ok", "samples": 4}
+    needed = {"input_hash": "x", "described_with": "w", "audio_status": "ok", "visual_status": "ok", "samples": 4}
     return {"video_id": video_id, "attempt": attempt, "status": status, "error": "why"} | needed
 
 
@@ -80,14 +80,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     edges = [(0, ids[0][0], ids[0][1]), (0, ids[0][1], ids[0][2]), (1, ids[0][0], ids[0][1])]
     _write(root, tables.MUTUAL_EDGES, [{"step": t, "src": a, "dst": b, "distance": 0.5} for t, a, b in edges])
     about = {"video_id": 0, "uri": str(video), "component_ids": [0, 0], "visual": [0.0, 1.0], "audio_mfcc65": [0.0]}
-    kept_rows = [{"sample_id": s, "time_s": float(t), "metadata": {}} | about for t, s in enumerate(ids[0])]
+    kept_rows = [
+        {"sample_id": s, "time_s": float(t), "metadata": {}, "described_with": "w"} | about
+        for t, s in enumerate(ids[0])
+    ]
     _write(root, tables.COLLECTION, kept_rows)
     chosen = load_settings(assignments=["filter.strategy=A+V"]).filter.chosen.model_dump(mode="json")
     filter_run = _run("filter", 20, 5.0, json.dumps([chosen]))
     # descriptor_stats ran inside describe; an older ingest is no longer of interest
     others = [_run("ingest", 0, 9.0), _run("ingest", 10, 1.0), _run("describe", 12, 6.0)]
     _write(root, tables.RUNS, [*others, _run("descriptor_stats", 14, 3.0), filter_run])
-    write_model(StoredModel("hog_color", None, "x", 224), warehouse=str(root))
+    write_model(StoredModel("hog_color", None, "x", 224), warehouse=str(root), described_with="w")
     return root
 
 
