@@ -97,6 +97,8 @@ class ComponentsSettings(Section):
     """Which components are kept, and how they are computed."""
 
     min_size: int = Field(ge=1)
+    min_videos: int = Field(ge=1)
+    min_share: float = Field(ge=0, le=1)
     one_task_edges: int = Field(ge=0)
 
 
@@ -108,6 +110,8 @@ class StepSettings(Section):
     k: int = Field(ge=1)
     k_share: float = Field(1.0, gt=0, le=1)
     min_size: int = Field(ge=1)
+    min_videos: int = Field(1, ge=1)
+    min_share: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _weighted(self) -> StepSettings:
@@ -177,9 +181,10 @@ class Settings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_steps(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """A step that names no k or min_size takes those of [knn] and [components]."""
+        """A step that names no k, min_size, min_videos or min_share takes those of [knn] and [components]."""
         try:
-            defaults = {"k": values["knn"]["k"], "min_size": values["components"]["min_size"]}
+            selection = {key: values["components"][key] for key in ("min_size", "min_videos", "min_share")}
+            defaults = {"k": values["knn"]["k"]} | selection
             strategies = {
                 name: [defaults | step for step in steps] for name, steps in values["filter"]["strategies"].items()
             }

@@ -55,6 +55,8 @@ DESCRIPTOR = pa.list_(pa.field("element", pa.float32(), nullable=False))
 IDS = pa.list_(pa.field("element", pa.int64(), nullable=False))
 DOUBLES = pa.list_(pa.field("element", pa.float64(), nullable=False))
 METADATA = pa.map_(pa.string(), pa.string())
+DEGREES = pa.map_(pa.int32(), pa.int64())
+SHARES = pa.map_(pa.int64(), pa.float64())
 UTC = pa.timestamp("us", tz="UTC")
 
 VIDEOS = Table(
@@ -176,6 +178,22 @@ MUTUAL_EDGES = Table(
     checks={"canonical": "src < dst"},
 )
 
+STEP_STATS = Table(
+    "step_stats",
+    "filters/{name}/step_stats",
+    pa.schema(
+        [
+            _required("step", pa.int32()),
+            _required("lists", pa.int64()),  # neighbor lists: samples that the step began with
+            _required("listed", pa.int64()),  # neighbors in all lists together
+            _required("edges", pa.int64()),  # mutual ones
+            _required("degrees", DEGREES),  # number of mutual edges → samples that have so many; 0 is always there
+        ]
+    ),
+    key=("step",),
+    checks={"listed_from_both_ends": "edges >= 0 AND listed >= 2 * edges"},
+)
+
 COMPONENTS = Table(
     "components",
     "filters/{name}/components",
@@ -188,6 +206,31 @@ COMPONENTS = Table(
     ),
     key=("step", "sample_id"),
     checks={"smallest_member": "component_id <= sample_id"},
+)
+
+COMPONENT_STATS = Table(
+    "component_stats",
+    "filters/{name}/component_stats",
+    pa.schema(
+        [
+            _required("step", pa.int32()),
+            _required("component_id", pa.int64()),
+            pa.field("parent_id", pa.int64()),  # its component in the step before; null in step 0
+            _required("size", pa.int64()),  # samples
+            _required("parent_size", pa.int64()),  # in step 0: all samples
+            _required("videos", pa.int64()),
+            _required("video_shares", SHARES),  # video_id → share of the component's samples, ascending by video_id
+            _required("medoid_id", pa.int64()),  # the sample nearest to the mean: the one to look at first
+            _required("kept", pa.bool_()),  # false: dropped, by min_size, min_videos or min_share
+        ]
+    ),
+    key=("step", "component_id"),
+    checks={
+        "smallest_member": "component_id <= medoid_id",
+        "within_parent": "size >= 1 AND size <= parent_size",
+        "videos_counted": "videos >= 1 AND videos <= size AND size(video_shares) = videos",
+        "parent_but_in_step_0": "(step = 0) = (parent_id IS NULL)",
+    },
 )
 
 COLLECTION = Table(
@@ -237,7 +280,12 @@ ALL = (
     DESCRIPTOR_STATS,
     NEIGHBORS,
     MUTUAL_EDGES,
+    STEP_STATS,
     COMPONENTS,
+    COMPONENT_STATS,
     COLLECTION,
     RUNS,
 )
+
+BY_STEP = tuple(table for table in ALL if table.key[0] == "step")
+"""The tables of a filter run whose rows belong to a step."""

@@ -18,7 +18,9 @@ _WRITTEN_BY = {
     "descriptor_stats": "describe",
     "neighbors": "knn",
     "mutual_edges": "mutual_edges",
+    "step_stats": "mutual_edges",
     "components": "components",
+    "component_stats": "components",
     "collection": "filter",
     "runs": "ingest",
 }

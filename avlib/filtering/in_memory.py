@@ -9,7 +9,8 @@ import numpy as np
 
 from avlib.arrays import Int64Array
 from avlib.errors import ParameterError
-from avlib.filtering.strategy import Step, kept, scoped_k
+from avlib.filtering.selection import kept
+from avlib.filtering.strategy import Step, scoped_k
 from avlib.graph import MutualEdges, connected_components, mutual_edges
 from avlib.identity import video_ids
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest, nearest_within
@@ -36,8 +37,8 @@ class StepResult:
 def filter_in_memory(samples: SampleArrays, *, steps: Sequence[Step], rule: NeighborRule) -> list[StepResult]:
     """Run a strategy. The samples of the last result are the clean ones.
 
-    Step t looks for neighbors inside each component of step t - 1; components smaller than the step's
-    `min_size` are dropped after every step. The order of the samples does not matter.
+    Step t looks for neighbors inside each component of step t - 1; components that are not
+    large enough (`kept`) are dropped after every step. The order of the samples does not matter.
     Returns one result per step. Raises ParameterError for no steps, for a first k not below the number of
     samples, and for a rule that asks for other videos when there is only one.
     """
@@ -52,7 +53,8 @@ def filter_in_memory(samples: SampleArrays, *, steps: Sequence[Step], rule: Neig
         lists = _neighbors(left, components, step, rule)
         edges = mutual_edges(lists)
         found = connected_components(left.ids, edges)
-        keep = kept(found, step.min_size)
+        parents = np.zeros(len(left), np.int64) if components is None else components
+        keep = kept(left.ids, found, parents=parents, step=step)
         left, components = left.take(np.flatnonzero(keep)), found[keep]
         results.append(StepResult(left.ids, components, lists, edges))
     return results

@@ -1,4 +1,4 @@
-"""What a step is, how many neighbors it takes inside a component, and which components it keeps."""
+"""What a step is, and how many neighbors it takes inside a component."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from avlib.arrays import BoolArray, Int64Array
+from avlib.arrays import Int64Array
 from avlib.config import StepSettings
 
 Step = StepSettings
@@ -26,9 +26,3 @@ def scoped_k(step: Step, components: Int64Array) -> Int64Array:
     """`cap_k` for every sample, by the size of its component. components: shape (n,). Returns shape (n,)."""
     _, where, sizes = np.unique(components, return_inverse=True, return_counts=True)
     return np.array([cap_k(step.k, int(size), step.k_share) for size in sizes], np.int64)[where]
-
-
-def kept(components: Int64Array, min_size: int) -> BoolArray:
-    """Which samples stay: those in components of at least `min_size` samples. Shape (n,) → (n,)."""
-    _, where, sizes = np.unique(components, return_inverse=True, return_counts=True)
-    return np.asarray(sizes[where] >= min_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array, csgraph
 
 from avlib.arrays import Int64Array
@@ -15,11 +16,12 @@ def contract(src: Int64Array, dst: Int64Array) -> tuple[Int64Array, Int64Array]:
     Returns (nodes, roots), shape (n,) each, ascending by node, roots < nodes: the smallest node of a component is
     nobody's node. The union of contracted parts of a graph has the same components as the graph.
     """
-    ids, positions = np.unique(np.concatenate([src, dst]), return_inverse=True)
-    ends = np.split(positions, 2)
-    graph = coo_array((np.ones(len(src), np.int8), tuple(ends)), shape=(len(ids), len(ids)))
-    labels = csgraph.connected_components(graph, directed=False)[1]
-    first = np.unique(labels, return_index=True)[1]  # ids ascend: a label's first node is its smallest
-    roots = ids[first[labels]]
-    below = roots < ids
-    return ids[below], roots[below]
+    ends, ids = pd.factorize(np.concatenate([src, dst]))  # by hashing: several times faster than np.unique
+    graph = coo_array((np.ones(len(src), np.int8), tuple(np.split(ends, 2))), shape=(len(ids), len(ids)))
+    count, labels = csgraph.connected_components(graph, directed=False)
+    smallest = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, labels, ids)
+    roots = smallest[labels]
+    below = np.flatnonzero(roots < ids)
+    order = below[np.argsort(ids[below])]
+    return ids[order], roots[order]

@@ -1,4 +1,4 @@
-"""components: mutual_edges → components. Connected components; those below min_size are dropped.
+"""components: mutual_edges → components, component_stats. Connected components; those too small are dropped.
 
 Large-star / small-star rounds (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") with local
 contraction in every partition. Once few edges are left, one executor task finishes. The driver never sees an edge.
@@ -6,9 +6,10 @@ contraction in every partition. Once few edges are left, one executor task finis
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,20 +18,27 @@ from avlib import tables
 from avlib.config import Settings
 from avlib.errors import WarehouseError
 from avlib.graph import contract
+from avlib.spark import selection
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import live_samples
+from avlib.spark.rounds import Rounds
 from avlib.spark.store import TableStore
+from avlib.storage import remove_folder
 
-_EDGES = "node bigint, root bigint"
+_EDGES = "node bigint, root bigint"  # root < node
+_TASK_EDGES = 1_000_000  # edges of a task in a round
+_CHUNK_EDGES = 4_000_000  # edges that a task contracts at once, and so its memory
+_BATCH_EDGES = 100_000  # edges handed back to Spark at once
 
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the components of one step that are large enough."""
-    with watched(store.spark, f"components, step {step}"), store.scratch("components") as folder:
+    source = f"mutual_edges version {store.version(tables.MUTUAL_EDGES)}, step {step}"
+    with watched(store.spark, f"components, step {step}"), _round_folder(store, step) as folder:
         edges = store.read(tables.MUTUAL_EDGES, step=step)
-        found = components(edges, folder=folder, one_task_edges=settings.components.one_task_edges)
+        limit = settings.components.one_task_edges
+        found = components(edges, folder=folder, one_task_edges=limit, source=f"{source}, one task {limit}")
         verify(edges, found)
-        kept = _large_enough(store, found, step=step, min_size=settings.filter.steps[step].min_size)
+        kept = selection.select(store, found, settings, step=step, folder=folder)
         store.write_step(tables.COMPONENTS, kept, step=step)
         counts = store.read(tables.COMPONENTS, step=step).agg(
             F.count("*").alias("samples"), F.count_distinct("component_id").alias("components")
@@ -40,31 +48,25 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     say(f"  step {step}: {row['samples']} samples in {row['components']} components")
 
 
-def components(edges: DataFrame, *, folder: str, one_task_edges: int) -> DataFrame:
-    """sample_id, component_id of every sample that has an edge. The component's id is its smallest sample id.
+def components(edges: DataFrame, *, folder: str, one_task_edges: int, source: str | None = None) -> DataFrame:
+    """sample_id, component_id of every sample that has an edge to another. The id is the smallest sample id in it.
 
-    edges: src, dst; in any order, repeated or not.  folder: where each round's edges are written, so that no round
-    depends on the lineage of those before; the caller removes it.  one_task_edges: with at most so many edges left,
-    one task finishes.
+    edges: src, dst; in any order, direction, repeated or not.  folder: for the rounds, each of them a table; the
+    result is read from there, so the caller removes it afterwards.  source: identifies the edges; where `folder`
+    holds rounds of the same source they are gone on from. None: begin anew.  one_task_edges: with at most so many
+    edges left, one task finishes.
     """
-    spark = edges.sparkSession
-    rounds = 0
-
-    def materialised(rows: DataFrame) -> DataFrame:
-        nonlocal rounds
-        place, rounds = f"{folder}/{rounds}", rounds + 1
-        rows.write.parquet(place)
-        return spark.read.schema(_EDGES).parquet(place)
-
-    left = materialised(_contracted(edges.selectExpr("src AS node", "dst AS root")))
-    while left.count() > one_task_edges and not _all_stars(left):
-        left = materialised(_contracted(_large_star(left)))
-        left = materialised(_contracted(_small_star(left)))
-    if not _all_stars(left):
-        left = materialised(_contracted(left.coalesce(1)))
-    roots = left.select("root").distinct().selectExpr("root AS node", "root")
-    # distinct: two partitions may have found the same star
-    return left.unionByName(roots).distinct().selectExpr("node AS sample_id", "root AS component_id")
+    rounds = Rounds(edges.sparkSession, folder, source=source or uuid.uuid4().hex, schema=_EDGES)
+    last = rounds.last_whole() or rounds.write(_contracted(edges.selectExpr("src AS node", "dst AS root")))
+    while not last.settled:
+        left = rounds.read(last)
+        if last.rows <= one_task_edges:
+            last = rounds.write(left.coalesce(1).mapInArrow(_contract_whole, _EDGES), settled=True)
+        else:
+            last = rounds.write(_star_round(left, partitions=2 + last.rows // _TASK_EDGES))
+    stars = rounds.read(last)
+    roots = stars.select("root").distinct().selectExpr("root AS node", "root")
+    return stars.unionByName(roots).selectExpr("node AS sample_id", "root AS component_id")
 
 
 def verify(edges: DataFrame, components: DataFrame) -> None:
@@ -77,47 +79,59 @@ def verify(edges: DataFrame, components: DataFrame) -> None:
         raise WarehouseError(f"components: {crossing} edges cross components; run the step again and report this")
 
 
-def _large_enough(store: TableStore, found: DataFrame, *, step: int, min_size: int) -> DataFrame:
-    if min_size == 1:  # samples without an edge are components by themselves
-        scope = store.read(tables.COMPONENTS, step=step - 1) if step else live_samples(store)
-        alone = scope.select("sample_id").join(found, "sample_id", "left_anti")
-        return found.unionByName(alone.withColumn("component_id", F.col("sample_id")))
-    sizes = found.groupBy("component_id").agg(F.count("*").alias("size")).where(F.col("size") >= min_size)
-    return found.join(sizes.select("component_id"), "component_id")
+@contextmanager
+def _round_folder(store: TableStore, step: int) -> Iterator[str]:
+    """Where a step's rounds lie. Removed at the end and after a failed check; kept where something else went wrong,
+    so that the next run goes on from there."""
+    rounds = f"{store.warehouse}/filters/{store.name}/_rounds"
+    try:
+        yield f"{rounds}/step-{step}"
+    except WarehouseError:
+        remove_folder(rounds)
+        raise
+    remove_folder(rounds)
 
 
-# Below, an edge (node, root) always has root < node.
+def _star_round(edges: DataFrame, *, partitions: int) -> DataFrame:
+    """Large-star, then small-star.
+
+    A round that changes nothing is the last. For no round gives any node a larger root; so where nothing changes,
+    no node's smallest root has a root itself (large-star would replace it), and no node has two (small-star would
+    link one to the other): the edges are stars. Otherwise some node's smallest root has become smaller.
+    """
+    smallest = edges.groupBy("node").agg(F.min("root").alias("smallest")).withColumnRenamed("node", "root")
+    # Large-star: a node's larger neighbors are those it is the root of, its smallest neighbor is its smallest root.
+    linked = edges.join(smallest, "root", "left").select("node", F.coalesce("smallest", "root").alias("root"))
+    # Small-star: a node's smaller neighbors are its roots. Contraction of all rows of a node links them, and more.
+    return _contracted(linked.repartition(partitions, "node"))
 
 
 def _contracted(edges: DataFrame) -> DataFrame:
     """Replace the edges of each partition by stars: from every node to the smallest one it is connected to there."""
-    return edges.mapInArrow(_contract_partition, _EDGES)
+    return edges.mapInArrow(_contract_in_chunks, _EDGES)
 
 
-def _contract_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    pairs = [(batch["node"].to_numpy(), batch["root"].to_numpy()) for batch in batches]
-    if pairs:
-        nodes, roots = contract(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
-        yield pa.RecordBatch.from_arrays([pa.array(nodes), pa.array(roots)], names=["node", "root"])
+def _contract_whole(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    edges = list(batches)
+    if edges:
+        yield from _stars(edges)
 
 
-def _all_stars(edges: DataFrame) -> bool:
-    """Whether every node has one root, which is nobody's node: then the edges are the components."""
-    roots = edges.select(F.col("root").alias("node")).distinct()
-    if not edges.join(roots, "node", "left_semi").isEmpty():
-        return False
-    return edges.groupBy("node").agg(F.min("root").alias("a"), F.max("root").alias("b")).where("a != b").isEmpty()
+def _contract_in_chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    chunk: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        chunk.append(batch)
+        rows += len(batch)
+        if rows >= _CHUNK_EDGES:
+            yield from _stars(chunk)
+            chunk, rows = [], 0
+    if chunk:
+        yield from _stars(chunk)
 
 
-def _large_star(edges: DataFrame) -> DataFrame:
-    """Link every larger neighbor of a node to the smallest of its neighborhood."""
-    both = edges.selectExpr("node AS a", "root AS b").unionAll(edges.selectExpr("root AS a", "node AS b"))
-    smallest = both.groupBy("a").agg(F.least(F.min("b"), F.col("a")).alias("root"))
-    return both.join(smallest, "a").where("b > a").selectExpr("b AS node", "root").distinct()
-
-
-def _small_star(edges: DataFrame) -> DataFrame:
-    """Link every smaller neighbor of a node, and the node itself, to the smallest of them."""
-    smallest = edges.groupBy("node").agg(F.min("root").alias("smallest"))
-    lower = edges.join(smallest, "node").where("root != smallest").selectExpr("root AS node", "smallest AS root")
-    return lower.unionAll(smallest.selectExpr("node", "smallest AS root")).distinct()
+def _stars(edges: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    table = pa.Table.from_batches(edges)
+    nodes, roots = contract(table["node"].to_numpy(), table["root"].to_numpy())
+    stars: list[pa.RecordBatch] = pa.table({"node": nodes, "root": roots}).to_batches(max_chunksize=_BATCH_EDGES)
+    return stars

@@ -44,9 +44,8 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     if scope is not None and scope.isEmpty():
         raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
     # What later results were made from is about to change.
-    store.drop_steps(tables.NEIGHBORS, first=step + 1)
-    store.drop_steps(tables.MUTUAL_EDGES, first=step)
-    store.drop_steps(tables.COMPONENTS, first=step)
+    for table in tables.BY_STEP:
+        store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
     search = BlockSearch(settings.filter.steps[step], settings.knn, latest_stats(store))
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
         lists = neighbors(samples, search, scope=scope, folder=folder)

@@ -15,13 +15,15 @@ from avlib.neighbors import NeighborRule
 from avlib.spark.components import components
 from avlib.spark.knn import BlockSearch, neighbors
 from avlib.spark.mutual_edges import mutual_edges
+from avlib.spark.selection import component_rows, with_parents
 
 pytestmark = pytest.mark.spark
 
+# w_V, w_A, k, k_share, min_videos, min_share
 STRATEGIES = {
-    "joint": [(0.5, 0.5, 6, 1.0)],
-    "V+A": [(1.0, 0.0, 10, 1.0), (0.0, 1.0, 8, 0.4)],
-    "three": [(0.0, 1.0, 12, 1.0), (1.0, 0.0, 5, 0.5), (0.3, 0.7, 3, 0.5)],
+    "joint": [(0.5, 0.5, 6, 1.0, 1, 0.05)],
+    "V+A": [(1.0, 0.0, 10, 1.0, 2, 0.05), (0.0, 1.0, 8, 0.4, 1, 0.0)],
+    "three": [(0.0, 1.0, 12, 1.0, 1, 0.0), (1.0, 0.0, 5, 0.5, 3, 0.1), (0.3, 0.7, 3, 0.5, 2, 0.2)],
 }
 
 
@@ -39,8 +41,11 @@ def run_on_spark(
         lists = neighbors(samples, search, scope=scope, folder=str(folder / f"blocks-{number}"))
         edges = mutual_edges(lists).localCheckpoint()
         found = components(edges, folder=str(folder / f"rounds-{number}"), one_task_edges=10**6)
-        sizes = found.groupBy("component_id").count().where(f"count >= {step.min_size}").select("component_id")
-        scope = found.join(sizes, "component_id").localCheckpoint()
+        began_with = samples.selectExpr("sample_id", "cast(null AS bigint) AS parent_id")
+        if scope is not None:
+            began_with = scope.withColumnRenamed("component_id", "parent_id")
+        large = component_rows(with_parents(found, began_with), step).where("kept").select("component_id")
+        scope = found.join(large, "component_id").localCheckpoint()
         results.append(
             (
                 {(row["src"], row["dst"]) for row in edges.collect()},
@@ -73,8 +78,8 @@ def test_the_same_edges_and_components(
     rule: dict[str, object],
 ) -> None:
     steps = [
-        StepSettings(w_V=w_visual, w_A=w_audio, k=k, k_share=share, min_size=4)
-        for w_visual, w_audio, k, share in STRATEGIES[strategy]
+        StepSettings(w_V=w_V, w_A=w_A, k=k, k_share=k_share, min_size=4, min_videos=min_videos, min_share=min_share)
+        for w_V, w_A, k, k_share, min_videos, min_share in STRATEGIES[strategy]
     ]
     knn = knn_settings(block_rows=block_rows, **rule)
     expected = filter_in_memory(

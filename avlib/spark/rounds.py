@@ -1,0 +1,111 @@
+"""Round tables: every round of an iteration is written, checked and read again, so that no lineage grows.
+
+A round is a folder of Parquet files. Once they are there, the round is entered in a journal beside them, with what
+the table holds: rows and a checksum, measured while it was written. A driver that comes back after a kill goes on
+from the last round whose table still holds that.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from avlib.errors import WarehouseError
+from avlib.spark.progress import say
+from avlib.storage import is_file, read_whole, remove_folder, write_whole
+
+_KEPT = 3  # rounds on disk: the newest, and two to fall back to
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is known of a round: its number from 0, its rows and their checksum, whatever their order.
+
+    settled: the same rows as the round before, or known to be the last.
+    """
+
+    number: int
+    rows: int
+    checksum: str
+    settled: bool
+
+
+class Rounds:
+    """The rounds of one iteration over one input.
+
+    folder: holds nothing else.  source: identifies the input, and whatever else decides what the rounds hold; those
+    of another source are removed.  schema: of all rounds, in Spark's words.
+    """
+
+    def __init__(self, spark: SparkSession, folder: str, *, source: str, schema: str) -> None:
+        self._spark = spark
+        self._folder = folder
+        self._journal = f"{folder}/journal.json"
+        self._source = source
+        self._schema = schema
+        self._rounds: list[Round] = []
+        written = json.loads(read_whole(self._journal).to_pybytes()) if is_file(self._journal) else {}
+        if written.get("source") == source:
+            self._rounds = [Round(**entry) for entry in written["rounds"]]
+        else:
+            remove_folder(folder)
+
+    def last_whole(self) -> Round | None:
+        """The newest round whose table holds what it held when it was written. Newer ones are forgotten."""
+        while self._rounds:
+            newest = self._rounds[-1]
+            if self._holds(newest):
+                say(f"  going on after round {newest.number}, which an earlier run has left")
+                return newest
+            self._rounds.pop()
+            before = f"round {self._rounds[-1].number}" if self._rounds else "the beginning"
+            say(f"  the table of round {newest.number} is missing or damaged: going back to {before}")
+        return None
+
+    def read(self, one: Round) -> DataFrame:
+        """The rows of a round. A file that has gone or is damaged is an error, whatever the session ignores."""
+        reader = self._spark.read.schema(self._schema).option("ignoreMissingFiles", False)
+        return reader.option("ignoreCorruptFiles", False).parquet(self._place(one.number))
+
+    def write(self, rows: DataFrame, *, settled: bool = False) -> Round:
+        """Write the next round and check what can be read of it. Raises WarehouseError where that is not the same."""
+        number = self._rounds[-1].number + 1 if self._rounds else 0
+        seen = Observation()
+        rows.observe(seen, *_content(rows)).write.mode("overwrite").parquet(self._place(number))
+        unchanged = bool(self._rounds) and _measured(self._rounds[-1]) == seen.get
+        new = Round(number, seen.get["rows"], seen.get["checksum"], settled or unchanged)
+        if not self._holds(new):
+            raise WarehouseError(
+                f"{self._place(number)}: reading gives other rows than the {new.rows} written; check the storage, "
+                "then run the step again"
+            )
+        self._rounds = [*self._rounds[1 - _KEPT :], new]
+        entries = {"source": self._source, "rounds": [asdict(one) for one in self._rounds]}
+        write_whole(self._journal, json.dumps(entries).encode())
+        remove_folder(self._place(number - _KEPT))
+        return new
+
+    def _place(self, number: int) -> str:
+        return f"{self._folder}/{number:04d}"
+
+    def _holds(self, one: Round) -> bool:
+        rows = self.read
+        try:
+            found = rows(one).agg(*_content(rows(one))).first()
+        except (PySparkException, Py4JJavaError):  # whatever keeps Spark from reading it
+            return False
+        return found is not None and found.asDict() == _measured(one)
+
+
+def _measured(one: Round) -> dict[str, object]:
+    return {"rows": one.rows, "checksum": one.checksum}
+
+
+def _content(rows: DataFrame) -> tuple[Column, Column]:
+    hashes = F.sum(F.xxhash64(*rows.columns).cast("decimal(38)"))
+    return F.count(F.lit(1)).alias("rows"), F.coalesce(hashes.cast("string"), F.lit("0")).alias("checksum")

@@ -1,0 +1,84 @@
+"""Which components a step keeps, and what there is to know of each: component_stats.
+
+The twin of `avlib.filtering.kept`. The driver sees two numbers, never a component.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from avlib import tables
+from avlib.config import Settings, StepSettings
+from avlib.identity import VIDEO_ID_SHIFT
+from avlib.spark.medoids import MedoidSearch, medoids
+from avlib.spark.samples import live_samples
+from avlib.spark.stats import latest_stats
+from avlib.spark.store import TableStore
+
+
+def select(store: TableStore, found: DataFrame, settings: Settings, *, step: int, folder: str) -> DataFrame:
+    """Write the component_stats of one step. Returns sample_id, component_id of the samples that stay.
+
+    found: sample_id, component_id of all samples that have an edge.  folder: for intermediate files; the caller
+    removes it once the returned rows are written.
+    Components of one sample are listed only where min_size is 1: elsewhere they are many, and tell nothing.
+    """
+    rule = settings.filter.steps[step]
+    members = _written(with_parents(found, step_scope(store, step)), f"{folder}/members")
+    rows = _written(component_rows(members, rule), f"{folder}/selection")
+    search = MedoidSearch((rule.w_V, rule.w_A), latest_stats(store), settings.knn.block_rows)
+    sized = members.select("sample_id", "component_id").join(rows.select("component_id", "size"), "component_id")
+    found_medoids = medoids(live_samples(store).join(sized, "sample_id"), rows.select("size"), search)
+    store.write_step(tables.COMPONENT_STATS, rows.join(found_medoids, "component_id"), step=step)
+    return members.select("sample_id", "component_id").join(rows.where("kept").select("component_id"), "component_id")
+
+
+def _written(rows: DataFrame, place: str) -> DataFrame:
+    """The same rows, read back from files: what uses them does not compute them again."""
+    rows.write.mode("overwrite").parquet(place)  # one may be left by a killed driver
+    return rows.sparkSession.read.schema(rows.schema).parquet(place)
+
+
+def step_scope(store: TableStore, step: int) -> DataFrame:
+    """sample_id, parent_id of the samples a step begins with; parent_id is null in step 0."""
+    if step == 0:
+        return live_samples(store).select("sample_id", F.lit(None).cast("bigint").alias("parent_id"))
+    return store.read(tables.COMPONENTS, step=step - 1).withColumnRenamed("component_id", "parent_id")
+
+
+def with_parents(found: DataFrame, scope: DataFrame) -> DataFrame:
+    """sample_id, component_id, parent_id. Samples of the scope without an edge are components by themselves.
+
+    found: sample_id, component_id of those with an edge.  scope: sample_id, parent_id.
+    """
+    joined = scope.join(found, "sample_id", "left")
+    return joined.select("sample_id", F.coalesce("component_id", "sample_id").alias("component_id"), "parent_id")
+
+
+def component_rows(members: DataFrame, rule: StepSettings) -> DataFrame:
+    """component_id, parent_id, size, parent_size, videos, video_shares, kept of every component.
+
+    members: as `with_parents` gives them. Components of one sample are left out unless min_size is 1.
+    """
+    video = F.shiftright("sample_id", VIDEO_ID_SHIFT).alias("video_id")
+    by_video = members.groupBy("component_id", "parent_id", video).agg(F.count("*").alias("samples"))
+    components = by_video.groupBy("component_id", "parent_id").agg(
+        F.sum("samples").alias("size"),
+        F.count("*").alias("videos"),
+        F.sort_array(F.collect_list(F.struct("video_id", "samples"))).alias("by_video"),
+    )
+    parents = members.groupBy(F.col("parent_id").alias("of_parent")).agg(F.count("*").alias("parent_size"))
+    size, parent_size = F.col("size"), F.col("parent_size")
+    shares = F.transform("by_video", lambda video: F.struct(video["video_id"], video["samples"] / size))
+    large = (size >= rule.min_size) & (F.col("videos") >= rule.min_videos) & (size / parent_size >= rule.min_share)
+    listed = components.where(size >= min(rule.min_size, 2))
+    return listed.join(parents, F.col("parent_id").eqNullSafe(F.col("of_parent"))).select(
+        "component_id",
+        "parent_id",
+        "size",
+        "parent_size",
+        "videos",
+        F.map_from_entries(shares).alias("video_shares"),
+        large.alias("kept"),
+    )

@@ -1,0 +1,54 @@
+"""A driver that is killed inside a round of the components: the next one goes on and gives the same rows."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from avlib.spark.components import components
+
+pytestmark = [pytest.mark.spark, pytest.mark.faults]
+
+DRIVER = """
+import sys
+from avlib.config import load_settings
+from avlib.spark.components import components
+from avlib.spark.session import get_session
+
+spark = get_session(load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=1g"]).spark)
+edges = spark.read.parquet(sys.argv[1])
+components(edges, folder=sys.argv[2], one_task_edges=0, source="path")
+"""
+
+
+def test_sigkill(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = np.random.default_rng(0).permutation(3000).tolist()
+    given, folder = str(tmp_path / "edges"), tmp_path / "rounds"
+    path = spark.createDataFrame(list(itertools.pairwise(ids)), "src bigint, dst bigint")
+    path.repartition(4).write.parquet(given)
+
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, given, str(folder)], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        # The first files of a round that is not in the journal yet: the driver is inside it.
+        while not (folder / "0001").exists() and driver.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+    entered = json.loads((folder / "journal.json").read_text())["rounds"]
+    assert not entered[-1]["settled"]
+
+    found = components(spark.read.parquet(given), folder=str(folder), one_task_edges=0, source="path")
+    assert sorted(map(tuple, found.collect())) == [(node, 0) for node in range(3000)]
+    assert f"going on after round {entered[-1]['number']}" in capsys.readouterr().err
