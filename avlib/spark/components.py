@@ -1,7 +1,8 @@
 """components: mutual_edges → components, component_stats. Connected components; those too small are dropped.
 
 Large-star / small-star rounds (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") with local
-contraction in every partition. Once few edges are left, one executor task finishes. The driver never sees an edge.
+contraction in every partition. Once few edges are left, one executor task finishes. avlib
+collects no edge to the driver; Spark itself may broadcast a small join through it.
 """
 
 from __future__ import annotations
