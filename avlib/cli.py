@@ -46,6 +46,14 @@ Strategy = Annotated[
 ]
 Step = Annotated[int, typer.Option("--step", min=0, help="Step of the strategy; 0 is the first.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable answer on stdout.")]
+RetryFailed = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-failed",
+        metavar="[=CLASS]",
+        help="Describe again what failed; with =CLASS, what has this error class in `avlib failures`.",
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any video failed.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error, and Spark's own log.")]
 
@@ -90,6 +98,7 @@ def describe(
     warehouse: Warehouse,
     config: Config = [],
     assign: Assign = [],
+    retry_failed: RetryFailed = None,
     strict: Strict = False,
     debug: Debug = False,
 ) -> None:
@@ -98,7 +107,7 @@ def describe(
     store = _store(settings, warehouse)
     from avlib.spark import describe as stage
 
-    stage.run(store, settings)
+    stage.run(store, settings, retry=retry_failed)
     _exit_strictly(store.warehouse, strict)
 
 
@@ -200,13 +209,15 @@ def suggest(
     given = {"suggest.top": top, "suggest.duration_s": duration}
     chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
     settings = _settings(config, [*assign, *chosen])
+    from avlib.media import Decoder
     from avlib.retrieval.answers import answer_all, as_text
     from avlib.retrieval.answers import as_json as answers_as_json
     from avlib.retrieval.suggest import Suggester
     from avlib.warehouse import Warehouse as WarehouseReader
 
     suggester = Suggester(WarehouseReader(warehouse, name=name), settings.suggest)
-    answers = answer_all(suggester, pictures, duration_s=settings.suggest.duration_s, out=out)
+    with Decoder(settings.decode) as decoder:
+        answers = answer_all(suggester, pictures, decoder=decoder, duration_s=settings.suggest.duration_s, out=out)
     typer.echo(answers_as_json(answers) if as_json else as_text(answers))
     if any(answer.error for answer in answers):
         raise typer.Exit(2)
@@ -274,6 +285,8 @@ def _exit_strictly(warehouse: str, strict: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Errors that a user can mend are one line and exit code 2; --debug shows the trace."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # typer knows no option whose value may be left out
+    arguments = ["--retry-failed=any" if argument == "--retry-failed" else argument for argument in arguments]
     try:
         app(arguments, prog_name="avlib")
     except Exception as error:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from avlib.errors import ConfigError
+from avlib.identity import MAX_FRAMES
 
 _PACKAGE = Path(__file__).parent
 # A wheel carries conf/ inside the package; a checkout keeps it at the top.
@@ -35,6 +36,17 @@ class IngestSettings(Section):
     """What counts as an input when a folder is walked."""
 
     extensions: tuple[str, ...]
+
+
+class DecodeSettings(Section):
+    """What reading one video may cost before it is given up (see avlib.media.Decoder)."""
+
+    stall_s: float = Field(gt=0)
+    video_s: float = Field(gt=0)
+    memory_mb: int = Field(ge=512)
+    max_pixels: int = Field(ge=1)
+    max_duration_s: float = Field(gt=0, le=86_400)
+    renew_after: int = Field(ge=1)
 
 
 class AudioSettings(Section):
@@ -78,6 +90,7 @@ class DescribeSettings(Section):
     visual_model: str
     visual_weights: str
     batch_videos: int = Field(ge=1)
+    slice_s: float = Field(ge=10)
     audio: AudioSettings
 
 
@@ -170,6 +183,7 @@ class Settings(Section):
     """All settings, one section per stage."""
 
     ingest: IngestSettings
+    decode: DecodeSettings
     describe: DescribeSettings
     knn: KnnSettings
     components: ComponentsSettings
@@ -177,6 +191,16 @@ class Settings(Section):
     index: IndexSettings
     suggest: SuggestSettings
     spark: SparkSettings
+
+    @model_validator(mode="after")
+    def _countable(self) -> Settings:
+        frames = self.describe.frame_rate_hz * self.decode.max_duration_s
+        if frames >= MAX_FRAMES:
+            raise ValueError(
+                f"decode.max_duration_s at describe.frame_rate_hz makes {frames:.0f} frames of a video, and sample ids "
+                f"have room for {MAX_FRAMES}"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from avlib.config import load_settings
+from avlib.media import Decoder
 
 _DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -21,6 +22,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set AVLIB_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(load_settings().decode) as decoding:
+        yield decoding
 
 
 @pytest.fixture(scope="session")

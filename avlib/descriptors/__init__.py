@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avlib.descriptors.loudness import RmsMeter
     from avlib.descriptors.mfcc import mfcc_windows
     from avlib.descriptors.normalise import (
         DescriptorStats,
@@ -27,6 +28,7 @@ __all__ = [
     "HOG_COLOR",
     "DescriptorStats",
     "ExactSums",
+    "RmsMeter",
     "VisualDescriptor",
     "l2_normalise",
     "load_visual_descriptor",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "RmsMeter": "loudness",
     "mfcc_windows": "mfcc",
     "loud_frames": "rms",
     "rms_energy": "rms",

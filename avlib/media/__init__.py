@@ -9,30 +9,40 @@ Conventions:
 - What cannot be read raises `MediaError`, with an error_class out of `ERROR_CLASSES`; what is partly damaged
   is read as far as it goes, on both sides of the damage, and `damage` says in words what is missing.
 - Decoding is FFmpeg's (PyAV); none of its exceptions leaves this package.
+- `Decoder` does all of it in a process of its own, within limits: the product reads videos through it alone. The
+  functions and readers themselves are what runs in there.
 """
 
 from __future__ import annotations
 
-from avlib.media.cutting import cut_sound
+from avlib.media.cutting import cut_sound, sound_between
+from avlib.media.decoder import Decoder, IsolatedVideo
 from avlib.media.normalising import PictureNormaliser, normalise_picture
 from avlib.media.opening import ALLOWED_FORMATS, ERROR_CLASSES, check_is_file
 from avlib.media.pictures import PictureReader
 from avlib.media.probe import MediaInfo, probe
-from avlib.media.sound import Sound, decode_sound
+from avlib.media.runs import JITTER_S, SoundPiece, place, spans_s
+from avlib.media.sound import SoundReader
 from avlib.media.stills import PICTURE_FORMATS, load_picture
 
 __all__ = [
     "ALLOWED_FORMATS",
     "ERROR_CLASSES",
+    "JITTER_S",
     "PICTURE_FORMATS",
+    "Decoder",
+    "IsolatedVideo",
     "MediaInfo",
     "PictureNormaliser",
     "PictureReader",
-    "Sound",
+    "SoundPiece",
+    "SoundReader",
     "check_is_file",
     "cut_sound",
-    "decode_sound",
     "load_picture",
     "normalise_picture",
+    "place",
     "probe",
+    "sound_between",
+    "spans_s",
 ]

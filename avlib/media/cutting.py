@@ -14,7 +14,7 @@ from avlib.errors import MediaError, ParameterError
 from avlib.media.opening import open_media
 from avlib.media.probe import MediaInfo
 from avlib.media.reading import Damage, seek
-from avlib.media.runs import SoundFormat, SoundRun, place, sound_runs
+from avlib.media.runs import SoundFormat, SoundPiece, place, sound_pieces
 from avlib.media.sound import sound_stream
 
 _PREROLL_S = 1.0
@@ -45,39 +45,52 @@ def cut_sound(path: Path, info: MediaInfo, *, start_s: float, duration_s: float)
     target = SoundFormat(rate_hz, channels=min(info.channels, 2))
     start_s = max(start_s, info.sound_start_s or 0.0)
     stretch = _read_around(path, info, target, start_s=start_s, duration_s=duration_s)
-    if stretch.at_end and stretch.last_s < start_s + duration_s:
-        start_s = max(info.sound_start_s or 0.0, stretch.last_s - duration_s)
+    last_s = stretch.pieces[-1].end / rate_hz
+    if stretch.at_end and last_s < start_s + duration_s:
+        start_s = max(info.sound_start_s or 0.0, last_s - duration_s)
         stretch = _read_around(path, info, target, start_s=start_s, duration_s=duration_s)
-    available_s = stretch.last_s - start_s
+        last_s = stretch.pieces[-1].end / rate_hz
+    available_s = last_s - start_s
     if not stretch.at_end or available_s > duration_s - _STAMP_ROUNDING_S:
         available_s = duration_s
     samples = round(available_s * rate_hz)
-    waveform = place(stretch.runs, target=target, start_s=start_s, samples=samples)
+    waveform = place(stretch.pieces, channels=target.channels, first=round(start_s * rate_hz), samples=samples)
     return np.ascontiguousarray(waveform.T), rate_hz
+
+
+def sound_between(path: Path, info: MediaInfo, *, sample_rate_hz: int, start_s: float, end_s: float) -> Float32Array:
+    """The sound of [start_s, end_s) as SoundReader gives it, without decoding all that lies before. Shape (n,).
+
+    n = round((end_s - start_s) · sample_rate_hz); zeros where there is none. start_s may lie before 0. Decoders of
+    noise-like sound make other noise after a seek. Raises MediaError when none in it can be decoded.
+    """
+    target = SoundFormat(sample_rate_hz, channels=1)
+    stretch = _read_around(path, info, target, start_s=max(start_s, 0.0), duration_s=end_s - max(start_s, 0.0))
+    samples = round((end_s - start_s) * sample_rate_hz)
+    waveform: Float32Array = place(stretch.pieces, channels=1, first=round(start_s * sample_rate_hz), samples=samples)[
+        0
+    ]
+    return waveform
 
 
 @dataclass(frozen=True)
 class _Stretch:
-    runs: list[SoundRun]
+    pieces: list[SoundPiece]
     at_end: bool
-    """Whether the last run is the stream's last."""
-
-    @property
-    def last_s(self) -> float:
-        return max(run.end_s for run in self.runs)
+    """Whether the last piece is the stream's last."""
 
 
 def _read_around(path: Path, info: MediaInfo, target: SoundFormat, *, start_s: float, duration_s: float) -> _Stretch:
-    """Runs from before start_s to the wanted end; goes back as far as it takes to find sound there."""
+    """Pieces from before start_s to the wanted end; goes back as far as it takes to find sound there."""
     back_s = _PREROLL_S
     while True:
         stretch = _read(path, info, target, window_s=(start_s - back_s, start_s + duration_s))
-        if stretch.runs and stretch.runs[0].start_s <= start_s:
+        if stretch.pieces and stretch.pieces[0].first <= start_s * target.sample_rate_hz:
             return stretch
         if back_s >= start_s:  # that was all there is
             break
         back_s *= _BACK_OFF
-    if not stretch.runs:
+    if not stretch.pieces:
         reason = f"no sound in it can be decoded ({info.audio_codec})"
         raise MediaError(path, reason, error_class="undecodable")
     return stretch
@@ -90,5 +103,5 @@ def _read(path: Path, info: MediaInfo, target: SoundFormat, *, window_s: tuple[f
         if window_s[0] > 0 and info.container.startswith(_EXACT_SEEK):
             with suppress(FFmpegError):  # what cannot be sought in is read from the beginning
                 seek(container, stream, info, time_s=window_s[0])
-        runs = list(sound_runs(container, stream, info, damage, target=target, window_s=window_s))
-        return _Stretch(runs, damage.at_end)
+        pieces = list(sound_pieces(container, stream, info, damage, target=target, window_s=window_s))
+        return _Stretch(pieces, damage.at_end)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
 
@@ -20,6 +21,18 @@ ALLOWED_FORMATS = (
 )
 """FFmpeg demuxers that may open a file. No playlists, no concat files: they open other files and URLs."""
 
+ALLOWED_CODECS = (
+    "h264,hevc,av1,vp8,vp9,vp7,vp6,vp6f,vp6a,vp3,theora,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4v3,h261,"
+    "h263,h263p,h263i,flv1,wmv1,wmv2,wmv3,vc1,svq1,svq3,rv10,rv20,rv30,rv40,cinepak,indeo3,indeo5,mjpeg,dvvideo,prores,"
+    "dnxhd,ffv1,huffyuv,ffvhuff,utvideo,qtrle,gif,png,rawvideo,jpeg2000,"
+    "aac,aac_latm,mp1,mp2,mp3,opus,vorbis,flac,alac,ac3,eac3,dts,truehd,mlp,wmav1,wmav2,wmapro,wmalossless,amr_nb,amr_wb,"
+    "speex,nellymoser,cook,ra_144,ra_288,sipr,qdm2,qdmc,gsm,gsm_ms,ilbc,wavpack,tta,ape,"
+    "adpcm_ima_wav,adpcm_ima_qt,adpcm_ms,adpcm_swf,adpcm_yamaha,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,"
+    "pcm_u16le,pcm_u16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,"
+    "pcm_dvd,pcm_s16le_planar,pcm_s24le_planar"
+)
+"""FFmpeg codecs, by canonical name, that may decode a stream: those of videos as people make them."""
+
 ERROR_CLASSES = {
     "not_found": "no such file",
     "is_directory": "a folder",
@@ -29,7 +42,12 @@ ERROR_CLASSES = {
     "incomplete": "a media file whose header or index is missing or damaged",
     "no_streams": "neither pictures nor sound, or not the one that was asked for",
     "undecodable": "has the stream, but nothing of it can be decoded",
-    "out_of_memory": "needs more memory than there is (transient)",
+    "codec_refused": "in a codec that avlib does not allow",
+    "too_large": "pictures of more pixels than allowed",
+    "memory_limit": "needs more memory than one video may have, or than there is",
+    "stalled": "no progress for longer than allowed",
+    "timeout": "takes longer than one video may",
+    "crashed": "the decoding process died of it",
     "unreadable": "the system refused to read it (transient for input/output errors)",
 }
 """The values of MediaError.error_class in this package, and what they mean."""
@@ -43,6 +61,13 @@ _TRANSIENT = {
     errno.ESTALE,
     errno.ETIMEDOUT,
 }
+
+
+def check_codec(path: Path, context: CodecContext) -> None:
+    """Raise MediaError where a stream's codec is none of `ALLOWED_CODECS`."""
+    name = context.codec.canonical_name
+    if name not in ALLOWED_CODECS.split(","):
+        raise MediaError(path, f"its codec {name} is not one that avlib decodes", error_class="codec_refused")
 
 
 @contextmanager
@@ -130,5 +155,6 @@ def _reading_error(path: Path, error: Exception) -> MediaError:
     code = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     what = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if code == errno.ENOMEM:
-        return MediaError(path, "not enough memory to read it", error_class="out_of_memory", transient=True)
+        reason = "it needs more memory than decode.memory_mb gives one video, or than there is"
+        return MediaError(path, reason, error_class="memory_limit")
     return MediaError(path, f"it cannot be read: {what}", error_class="unreadable", transient=code in _TRANSIENT)

@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 from avlib.arrays import Float64Array, Int64Array, UInt8Array
 from avlib.errors import MediaError, ParameterError
 from avlib.media.normalising import PictureNormaliser
-from avlib.media.opening import open_media, reading_errors
-from avlib.media.probe import MediaInfo
+from avlib.media.opening import check_codec, open_media, reading_errors
+from avlib.media.probe import MAX_PIXELS, MediaInfo, check_size
 from avlib.media.reading import Damage, decoded_frames, note_missing_end, seek, stamp_s
 
 _STAMP_ROUNDING_S = 0.0005
@@ -53,7 +53,16 @@ class PictureReader:
     covered_s: float
     """After iterating: up to which time pictures were decoded."""
 
-    def __init__(self, path: Path, info: MediaInfo, *, times_s: Float64Array, size_px: int, batch: int = 32) -> None:
+    def __init__(
+        self,
+        path: Path,
+        info: MediaInfo,
+        *,
+        times_s: Float64Array,
+        size_px: int,
+        batch: int = 32,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         if times_s.ndim != 1 or np.any(np.diff(times_s) < 0) or not np.all(np.isfinite(times_s)):
             raise ParameterError("times_s", times_s.shape, "shape (n,), finite and ascending")
         if batch < 1:
@@ -63,6 +72,7 @@ class PictureReader:
         self._times_s = times_s
         self._size_px = size_px
         self._batch = batch
+        self._max_pixels = max_pixels
         self._frame_s = 1 / info.frame_rate_hz if info.frame_rate_hz else _DEFAULT_FRAME_S
         self.damage = None
         self.covered_s = 0.0
@@ -144,6 +154,8 @@ class PictureReader:
             raise MediaError(
                 self._path, "its pictures are in a format that cannot be decoded", error_class="undecodable"
             )
+        check_codec(self._path, stream.codec_context)
+        check_size(self._path, stream, max_pixels=self._max_pixels)
         return stream
 
     def _shown(self, container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[_Shown]:

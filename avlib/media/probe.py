@@ -14,7 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avlib.errors import MediaError
-from avlib.media.opening import open_media
+from avlib.media import progress
+from avlib.media.opening import check_codec, open_media
 
 _PACKETS_TO_FIRST_PICTURE = 200
 
@@ -49,10 +50,15 @@ class MediaInfo:
     """The container's start time on its own clock. All other times in this package count from here."""
 
 
-def probe(path: Path) -> MediaInfo:
+MAX_PIXELS = 100_000_000
+"""Of a picture, unless said otherwise."""
+
+
+def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> MediaInfo:
     """Read the headers of a media file and, for its rotation, the first picture.
 
-    Raises MediaError: `no_streams` when it holds neither pictures nor sound, else as `open_media`.
+    Raises MediaError: `no_streams` when it holds neither pictures nor sound, `too_large` where a picture has more
+    than max_pixels, `codec_refused`, else as `open_media`.
     """
     with open_media(path) as container:
         video, audio = _picture_stream(container), _sound_stream(container)
@@ -60,8 +66,14 @@ def probe(path: Path) -> MediaInfo:
             raise MediaError(path, "it holds neither pictures nor sound", error_class="no_streams")
         start_s = (container.start_time or 0) / 1e6
         duration_s = container.duration / 1e6 if container.duration and container.duration > 0 else None
+        for stream in (video, audio):
+            if stream is not None and stream.codec_context is not None:
+                check_codec(path, stream.codec_context)
+        if video is not None and video.codec_context is not None:
+            check_size(path, video, max_pixels=max_pixels)
         first = _first_picture(container, video) if video is not None else None
         width, height, rotation_deg = _displayed_size(video, first)
+        sound = audio.codec_context if audio is not None else None  # None, too, where FFmpeg does not know the codec
         info = MediaInfo(
             container=container.format.name,
             video_codec=_codec(video),
@@ -73,8 +85,8 @@ def probe(path: Path) -> MediaInfo:
             rotation_deg=rotation_deg,
             pixel_aspect=_pixel_aspect(video),
             frame_rate_hz=_frame_rate_hz(video),
-            audio_rate_hz=audio.codec_context.sample_rate or None if _codec(audio) and audio else None,
-            channels=audio.codec_context.channels or None if _codec(audio) and audio else None,
+            audio_rate_hz=sound.sample_rate or None if sound is not None else None,
+            channels=sound.channels or None if sound is not None else None,
             sound_start_s=_sound_start_s(audio, start_s),
             duration_s=duration_s,
             start_s=start_s,
@@ -82,6 +94,14 @@ def probe(path: Path) -> MediaInfo:
     if duration_s is not None:
         return info
     return MediaInfo(**{**vars(info), "duration_s": _measured_duration_s(path, start_s)})
+
+
+def check_size(path: Path, stream: VideoStream, *, max_pixels: int) -> None:
+    """Raise MediaError where pictures are larger; later ones that grow are refused by the decoder."""
+    if stream.width * stream.height > max_pixels:
+        reason = f"its pictures are {stream.width} x {stream.height}, more than {max_pixels} pixels (decode.max_pixels)"
+        raise MediaError(path, reason, error_class="too_large")
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}
 
 
 def _picture_stream(container: InputContainer) -> VideoStream | None:
@@ -147,9 +167,10 @@ def _measured_duration_s(path: Path, start_s: float) -> float | None:
     with open_media(path) as container:
         try:
             for packet in container.demux():
+                progress.advance(packet)
                 if packet.pts is not None and packet.time_base is not None:
                     packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - start_s
                     end_s = max(end_s or 0.0, packet_end_s)
-        except FFmpegError:
+        except (FFmpegError, IndexError):
             pass  # a file that breaks off has the duration that can be read
     return end_s

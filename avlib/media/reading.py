@@ -14,6 +14,7 @@ from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from avlib.media import progress
 from avlib.media.probe import MediaInfo
 
 CUT_OFF_S = 1.0
@@ -56,6 +57,11 @@ class Damage:
         """Add something else that is missing."""
         self._notes.append(sentence)
 
+    def note_once(self, sentence: str) -> None:
+        """The same, where it may be found again and again."""
+        if sentence not in self._notes:
+            self.note(sentence)
+
     def sentence(self) -> str | None:
         """All of it as one readable line; None where nothing is missing."""
         lost = []
@@ -91,9 +97,10 @@ def _packets(container: InputContainer, damage: Damage) -> Iterator[Packet[Any]]
         try:
             for packet in container.demux():
                 failures = 0
+                progress.advance(packet)
                 yield packet
             break
-        except FFmpegError:
+        except (FFmpegError, IndexError):  # IndexError: PyAV's, for a packet of a stream that no header announced
             failures += 1
             if failures == 1:
                 damage.lose(damage.read_to_s)

@@ -1,13 +1,13 @@
-"""Sound as runs: stretches of decoded frames without a break, each placed by its time stamps.
+"""Sound as runs: stretches of decoded frames without a break, each placed by its time stamps, streamed in pieces.
 
-Containers stamp frames with rounding (1 ms in Matroska) and jitter, so frames are joined end to end, and a
-run as a whole is placed by the median of what its stamps say. A stamp too far from where the previous frame
-ended is a real gap (or an overlap), and starts a new run.
+Containers stamp frames with rounding (1 ms in Matroska) and jitter, so frames are joined end to end, and a run as a
+whole is placed by the median of what the stamps of its first seconds say. A stamp too far from where the previous
+frame ended is a real gap (or an overlap), and starts a new run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from avlib.arrays import Float32Array
+from avlib.arrays import Float32Array, Float64Array
 from avlib.media.probe import MediaInfo
 from avlib.media.reading import Damage, decoded_frames, stamp_s
 
@@ -25,21 +25,14 @@ JITTER_S = 0.04
 
 _JITTER_AFTER_LOSS_S = 0.002
 _STAMP_SLACK_S = 10.0
-_SETTLE_S = 0.5
-
-
-@dataclass(frozen=True)
-class SoundRun:
-    """Sound without a break: waveform of shape (channels, n), its sample 0 at start_s."""
-
-    start_s: float
-    end_s: float
-    waveform: Float32Array
+_PLACED_BY_S = 10.0
+_PIECE_S = 1.0
+_READ_ON_S = 0.5
 
 
 @dataclass(frozen=True)
 class SoundFormat:
-    """What runs are converted to. Surround sound is mixed so that no sum of channels exceeds 1."""
+    """What sound is converted to. Surround sound is mixed so that no sum of channels exceeds 1."""
 
     sample_rate_hz: int
     channels: int
@@ -51,41 +44,66 @@ class SoundFormat:
         return AudioResampler(format="fltp", layout=layout, rate=self.sample_rate_hz, options=mix)
 
 
-class _GrowingRun:
+@dataclass(frozen=True)
+class SoundPiece:
+    """Sound without a break.
+
+    first: index of its first sample, on the grid that begins at the container's start; at least 0.
+    waveform: shape (channels, n), n at least 1, in [-1, 1].
+    """
+
+    first: int
+    waveform: Float32Array
+
+    @property
+    def end(self) -> int:
+        """Index of the sample after its last."""
+        return self.first + int(self.waveform.shape[1])
+
+
+class _Run:
     def __init__(self, frame: AudioFrame, *, start_s: float, target: SoundFormat) -> None:
         self._shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         self._first_s = start_s
+        self._rate_hz = target.sample_rate_hz
+        self._resampler = target.resampler()
         self._starts_s: list[float] = []  # where the run begins, according to each frame
         self._samples = 0
-        self._resampler = target.resampler()
-        self._pieces: list[Float32Array] = []
+        self._waiting: list[Float32Array] = []  # until the run is placed
+        self._next: int | None = None  # once it is
 
-    @property
-    def end_s(self) -> float:
-        return self._first_s + self._samples / self._shape[0]
-
-    def continues(self, frame: AudioFrame, stamp_s: float, *, tolerance_s: float) -> bool:
+    def continues(self, frame: AudioFrame, start_s: float, *, tolerance_s: float) -> bool:
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
-        return shape == self._shape and abs(stamp_s - self.end_s) <= tolerance_s
+        return shape == self._shape and abs(start_s - self._end_s) <= tolerance_s
 
-    def add(self, frame: AudioFrame, stamp_s: float) -> None:
-        self._starts_s.append(stamp_s - self._samples / self._shape[0])
+    def add(self, frame: AudioFrame, start_s: float) -> Iterator[SoundPiece]:
+        if self._next is None:
+            self._starts_s.append(start_s - self._samples / self._shape[0])
         self._samples += frame.samples
         frame.pts = None  # the resampler must not act on stamps: placing is done here
-        self._take(self._resampler.resample(frame))
+        self._waiting += _arrays(self._resampler.resample(frame))
+        wanted_s = _PIECE_S if self._next is not None else _PLACED_BY_S
+        if sum(waveform.shape[1] for waveform in self._waiting) >= wanted_s * self._rate_hz:
+            yield self._placed()
 
-    def finish(self) -> SoundRun:
-        self._take(self._resampler.resample(None))
-        start_s = float(np.median(self._starts_s))
-        waveform = np.concatenate(self._pieces, axis=1)
-        return SoundRun(start_s, start_s + self._samples / self._shape[0], waveform)
+    def finish(self) -> Iterator[SoundPiece]:
+        self._waiting += _arrays(self._resampler.resample(None))
+        if self._waiting:
+            yield self._placed()
 
-    def _take(self, pieces: Sequence[AudioFrame | None]) -> None:
-        # A resampler that passes frames through answers None when flushed.
-        self._pieces += [piece.to_ndarray().astype(np.float32, copy=False) for piece in pieces if piece is not None]
+    def _placed(self) -> SoundPiece:
+        if self._next is None:
+            self._next = round(float(np.median(self._starts_s)) * self._rate_hz)
+        piece = SoundPiece(self._next, np.concatenate(self._waiting, axis=1))
+        self._next, self._waiting = piece.end, []
+        return piece
+
+    @property
+    def _end_s(self) -> float:
+        return self._first_s + self._samples / self._shape[0]
 
 
-def sound_runs(
+def sound_pieces(
     container: InputContainer,
     stream: AudioStream,
     info: MediaInfo,
@@ -93,9 +111,37 @@ def sound_runs(
     *,
     target: SoundFormat,
     window_s: tuple[float, float] = (0.0, float("inf")),
-) -> Iterator[SoundRun]:
-    """Decode the sound that touches window_s (start, end), from where the container stands, in file order."""
-    run: _GrowingRun | None = None
+) -> Iterator[SoundPiece]:
+    """Decode the sound that touches window_s (start, end), from where the container stands.
+
+    Pieces ascend and do not overlap: of what a file has twice, the first counts. Numbers that are no sound (NaN, inf)
+    become silence and are noted in `damage`, as is what lies before its time.
+    """
+    end = 0
+    for piece in _runs(container, stream, info, damage, target=target, window_s=window_s):
+        waveform = piece.waveform[:, max(end - piece.first, 0) :]
+        if not waveform.shape[1]:
+            if piece.end > 0:  # priming lies before 0
+                damage.note_once("sound that goes back in time is left out")
+            continue
+        if not np.isfinite(waveform).all():
+            damage.note_once("parts of the sound are not numbers")
+            waveform = np.nan_to_num(waveform, nan=0.0, posinf=0.0, neginf=0.0)
+        placed = SoundPiece(max(end, piece.first), np.clip(waveform, -1.0, 1.0))
+        end = placed.end
+        yield placed
+
+
+def _runs(
+    container: InputContainer,
+    stream: AudioStream,
+    info: MediaInfo,
+    damage: Damage,
+    *,
+    target: SoundFormat,
+    window_s: tuple[float, float],
+) -> Iterator[SoundPiece]:
+    run: _Run | None = None
     losses = 0
     end_s = 0.0  # of the frame before
     latest_s = (info.duration_s or float("inf")) + _STAMP_SLACK_S
@@ -106,7 +152,7 @@ def sound_runs(
         end_s = start_s + frame.samples / frame.sample_rate
         if end_s <= window_s[0]:
             continue
-        if start_s > window_s[1] + _SETTLE_S:  # read on a little, so that the median has stamps to go by
+        if start_s > window_s[1] + _READ_ON_S:  # read on a little, so that the median has stamps to go by
             break
         tolerance_s = JITTER_S if damage.losses == losses else _JITTER_AFTER_LOSS_S
         losses = damage.losses
@@ -114,21 +160,38 @@ def sound_runs(
             if start_s > latest_s:
                 damage.lose(info.duration_s)  # a broken stamp would make hours of zeros
                 continue
-            yield run.finish()
+            yield from run.finish()
             run = None
         if run is None:
-            run = _GrowingRun(frame, start_s=start_s, target=target)
-        run.add(frame, start_s)
+            run = _Run(frame, start_s=start_s, target=target)
+        yield from run.add(frame, start_s)
     if run is not None:
-        yield run.finish()
+        yield from run.finish()
 
 
-def place(runs: Sequence[SoundRun], *, target: SoundFormat, start_s: float, samples: int) -> Float32Array:
-    """Lay runs on a grid that begins at start_s; zeros where there is none. Shape (channels, samples)."""
-    waveform = np.zeros((target.channels, samples), np.float32)
-    for run in runs:
-        first = round((run.start_s - start_s) * target.sample_rate_hz)
-        begin, end = max(first, 0), min(first + run.waveform.shape[1], samples)
+def _arrays(pieces: Sequence[AudioFrame | None]) -> list[Float32Array]:
+    # A resampler that passes frames through answers None when flushed.
+    arrays = [piece.to_ndarray().astype(np.float32, copy=False) for piece in pieces if piece is not None]
+    return [array for array in arrays if array.shape[1]]
+
+
+def place(pieces: Iterable[SoundPiece], *, channels: int, first: int, samples: int) -> Float32Array:
+    """Lay pieces on a grid that begins at sample `first`; zeros where there is none. Shape (channels, samples)."""
+    waveform = np.zeros((channels, samples), np.float32)
+    for piece in pieces:
+        begin, end = max(piece.first - first, 0), min(piece.end - first, samples)
         if begin < end:
-            waveform[:, begin:end] = run.waveform[:, begin - first : end - first]
-    return np.clip(waveform, -1.0, 1.0, out=waveform)
+            offset = first - piece.first
+            waveform[:, begin:end] = piece.waveform[:, begin + offset : end + offset]
+    return waveform
+
+
+def spans_s(pieces: Iterable[tuple[int, int]], *, sample_rate_hz: int) -> Float64Array:
+    """Where there is sound. pieces: (first, end) in samples, ascending. Returns shape (m, 2), [start, end) in s."""
+    spans: list[list[int]] = []
+    for first, end in pieces:
+        if spans and first - spans[-1][1] <= JITTER_S * sample_rate_hz:
+            spans[-1][1] = end
+        else:
+            spans.append([first, end])
+    return np.array(spans, np.float64).reshape(-1, 2) / sample_rate_hz

@@ -1,60 +1,62 @@
-"""The whole sound of a video as one mono waveform on the video's clock."""
+"""The sound of a video, mono at one rate, streamed in pieces on the video's clock."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from avlib.arrays import Float32Array, Float64Array
 from avlib.errors import MediaError, ParameterError
-from avlib.media.opening import open_media
+from avlib.media.opening import check_codec, open_media
 from avlib.media.probe import MediaInfo
 from avlib.media.reading import Damage, note_missing_end
-from avlib.media.runs import JITTER_S, SoundFormat, SoundRun, place, sound_runs
+from avlib.media.runs import SoundFormat, SoundPiece, sound_pieces
 
 GAP_S = 0.1
 """A hole in the sound longer than this is reported as damage."""
 
 
-@dataclass(frozen=True)
-class Sound:
-    """Mono sound. Sample 0 lies at time 0, the container's start; zeros where the stream has no sound."""
+class SoundReader:
+    """Iterate to get the chosen sound stream in pieces (SoundPiece), mixed to mono and resampled.
 
-    waveform: Float32Array
-    """Shape (n,), in [-1, 1]."""
-    sample_rate_hz: int
-    spans_s: Float64Array
-    """Shape (m, 2): [start, end) of the stretches that have sound, ascending, without overlap."""
-    damage: str | None
-    """None, or what is missing, in words."""
-
-
-def decode_sound(path: Path, info: MediaInfo, *, sample_rate_hz: int) -> Sound:
-    """Decode, mix to mono and resample the chosen sound stream.
-
-    Every run of frames is placed by its presentation time stamps, so that late starts and gaps stay where
-    they are. Raises MediaError when nothing at all can be decoded, ParameterError for a rate below 1.
+    Every run of frames is placed by its presentation time stamps, so that late starts and gaps stay where they are;
+    pieces ascend and do not overlap. Memory does not grow with the duration. What lies after until_s is left out and
+    counts as damage. Iterating raises MediaError when nothing at all can be decoded.
     """
-    if sample_rate_hz < 1:
-        raise ParameterError("sample_rate_hz", sample_rate_hz, "at least 1")
-    target = SoundFormat(sample_rate_hz, channels=1)
-    damage = Damage()
-    with open_media(path) as container:
-        stream = sound_stream(path, container, info)
-        runs = list(sound_runs(container, stream, info, damage, target=target))
-        spans_s = _spans_s(runs)
-        if not len(spans_s):
-            raise MediaError(path, f"no sound in it can be decoded ({info.audio_codec})", error_class="undecodable")
-        note_missing_end(stream, info, damage, last_s=float(spans_s[-1, 1]))
-    _note_gaps(spans_s, damage)
-    samples = round(float(spans_s[-1, 1]) * sample_rate_hz)
-    waveform = place(runs, target=target, start_s=0.0, samples=samples)[0]
-    return Sound(waveform, sample_rate_hz, spans_s, damage.sentence())
+
+    damage: str | None
+    """After iterating: None, or what is missing, in words."""
+
+    def __init__(self, path: Path, info: MediaInfo, *, sample_rate_hz: int, until_s: float = float("inf")) -> None:
+        if sample_rate_hz < 1:
+            raise ParameterError("sample_rate_hz", sample_rate_hz, "at least 1")
+        self._path = path
+        self._info = info
+        self._target = SoundFormat(sample_rate_hz, channels=1)
+        self._until_s = until_s
+        self.damage = None
+
+    def __iter__(self) -> Iterator[SoundPiece]:
+        self.damage = None
+        damage, gaps = Damage(), _Gaps(self._target.sample_rate_hz)
+        with open_media(self._path) as container:
+            stream = sound_stream(self._path, container, self._info)
+            window_s = (0.0, self._until_s)
+            for piece in sound_pieces(container, stream, self._info, damage, target=self._target, window_s=window_s):
+                gaps.add(piece)
+                yield piece
+            if gaps.end is None:
+                reason = f"no sound in it can be decoded ({self._info.audio_codec})"
+                raise MediaError(self._path, reason, error_class="undecodable")
+            last_s = gaps.end / self._target.sample_rate_hz
+            if damage.at_end:
+                note_missing_end(stream, self._info, damage, last_s=last_s)
+            else:
+                damage.note(f"only the first {self._until_s:g} s are read")
+        gaps.note(damage)
+        self.damage = damage.sentence()
 
 
 def sound_stream(path: Path, container: InputContainer, info: MediaInfo) -> AudioStream:
@@ -64,21 +66,27 @@ def sound_stream(path: Path, container: InputContainer, info: MediaInfo) -> Audi
     stream = container.streams[info.audio_stream]
     if not isinstance(stream, AudioStream) or stream.codec_context is None:
         raise MediaError(path, "its sound is in a format that cannot be decoded", error_class="undecodable")
+    check_codec(path, stream.codec_context)
     return stream
 
 
-def _spans_s(runs: Sequence[SoundRun]) -> Float64Array:
-    spans: list[list[float]] = []
-    for start_s, end_s in sorted((max(run.start_s, 0.0), run.end_s) for run in runs if run.end_s > 0):
-        if spans and start_s <= spans[-1][1] + JITTER_S:
-            spans[-1][1] = max(spans[-1][1], end_s)
-        else:
-            spans.append([start_s, end_s])
-    return np.array(spans, np.float64).reshape(-1, 2)
+class _Gaps:
+    """The holes between pieces: how many, and the first three."""
 
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._rate_hz = sample_rate_hz
+        self._count = 0
+        self._first: list[str] = []
+        self.end: int | None = None
 
-def _note_gaps(spans_s: Float64Array, damage: Damage) -> None:
-    gaps = [(end, start) for end, start in zip(spans_s[:-1, 1], spans_s[1:, 0], strict=True) if start - end > GAP_S]
-    if gaps:
-        more = f" and {len(gaps) - 3} more" if len(gaps) > 3 else ""
-        damage.note("no sound at " + ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in gaps[:3]) + more)
+    def add(self, piece: SoundPiece) -> None:
+        if self.end is not None and piece.first - self.end > GAP_S * self._rate_hz:
+            self._count += 1
+            if self._count <= 3:
+                self._first.append(f"{self.end / self._rate_hz:.2f}-{piece.first / self._rate_hz:.2f} s")
+        self.end = piece.end
+
+    def note(self, damage: Damage) -> None:
+        if self._count:
+            more = f" and {self._count - 3} more" if self._count > 3 else ""
+            damage.note("no sound at " + ", ".join(self._first) + more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import avlib
 from avlib.arrays import Int64Array
 from avlib.evaluation import Truth, video_name
+from avlib.media import Decoder
 from avlib.report import clips
 from avlib.report.findings import Findings, RateRow
 from avlib.report.picks import largest_components, spread_over_videos
@@ -50,10 +51,19 @@ class Sheet:
     picture: str | None = None
 
 
+@dataclass(frozen=True)
+class _Media:
+    """The page's sounds by key, as data URIs, and what reads the videos."""
+
+    decoder: Decoder
+    sounds: dict[str, str] = field(default_factory=dict)
+
+
 def write_report(
     to: Path,
     findings: Findings,
     *,
+    decoder: Decoder,
     title: str,
     note: str = "",
     answers: Sequence[Answer] = (),
@@ -65,16 +75,16 @@ def write_report(
     spread over the list.  rates: how often suggestions are right, one row for each set of samples.
     A video that is gone costs its own clips only.
     """
-    sounds: dict[str, str] = {}
+    media = _Media(decoder)
     page = {
         "title": title,
         "note": note,
         "findings": findings,
-        "components": _components(findings, sounds),
-        "dropped": _dropped(findings, sounds),
-        "queries": _queries(findings, answers, sounds),
+        "components": _components(findings, media),
+        "dropped": _dropped(findings, media),
+        "queries": _queries(findings, answers, media),
         "rates": rates,
-        "sounds": sounds,
+        "sounds": media.sounds,
         "version": avlib.__version__,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
@@ -87,7 +97,7 @@ def write_report(
     return to
 
 
-def _components(findings: Findings, sounds: dict[str, str]) -> list[Sheet]:
+def _components(findings: Findings, media: _Media) -> list[Sheet]:
     """The largest components of the last step."""
     videos = findings.samples.uris
     sheets = []
@@ -98,29 +108,29 @@ def _components(findings: Findings, sounds: dict[str, str]) -> list[Sheet]:
         clean = findings.cleanliness(rows)
         if clean is not None:
             note += f", {_share(clean.share)} clean"
-        sheets.append(Sheet(f"Component {number}", note, tuple(_sample_clips(findings, shown, sounds))))
+        sheets.append(Sheet(f"Component {number}", note, tuple(_sample_clips(findings, shown, media))))
     return sheets
 
 
-def _dropped(findings: Findings, sounds: dict[str, str]) -> list[Clip]:
+def _dropped(findings: Findings, media: _Media) -> list[Clip]:
     rows = np.flatnonzero(~findings.kept).astype(np.int64)
     videos = findings.samples.uris[rows]
-    return list(_sample_clips(findings, spread_over_videos(rows, videos, count=DROPPED), sounds))
+    return list(_sample_clips(findings, spread_over_videos(rows, videos, count=DROPPED), media))
 
 
-def _sample_clips(findings: Findings, rows: Int64Array, sounds: dict[str, str]) -> Iterable[Clip]:
+def _sample_clips(findings: Findings, rows: Int64Array, media: _Media) -> Iterable[Clip]:
     """The samples in these ascending rows, which therefore lie video by video in order of time."""
     samples = findings.samples.take(rows)
-    pictures = _pictures(samples.uris.tolist(), samples.times_s.tolist())
+    pictures = _pictures(media, samples.uris.tolist(), samples.times_s.tolist())
     for row, uri, time_s in zip(rows.tolist(), samples.uris.tolist(), samples.times_s.tolist(), strict=True):
-        yield _clip(findings, row, sounds, picture=pictures[uri, time_s], note=f"{time_s:.1f} s")
+        yield _clip(findings, row, media, picture=pictures[uri, time_s], note=f"{time_s:.1f} s")
 
 
-def _queries(findings: Findings, answers: Sequence[Answer], sounds: dict[str, str]) -> list[Sheet]:
+def _queries(findings: Findings, answers: Sequence[Answer], media: _Media) -> list[Sheet]:
     read = [answer for answer in answers if answer.suggestions]
     chosen = [read[place] for place in np.linspace(0, len(read) - 1, min(QUERIES, len(read))).round().astype(int)]
     found = [suggestion for answer in chosen for suggestion in answer.suggestions[:SUGGESTIONS]]
-    pictures = _pictures([s.uri for s in found], [s.time_s for s in found])
+    pictures = _pictures(media, [s.uri for s in found], [s.time_s for s in found])
     rows = {sample: row for row, sample in enumerate(findings.samples.ids.tolist())}
     sheets = []
     for answer in chosen:
@@ -128,7 +138,7 @@ def _queries(findings: Findings, answers: Sequence[Answer], sounds: dict[str, st
             _clip(
                 findings,
                 rows[suggestion.sample_id],
-                sounds,
+                media,
                 picture=pictures[suggestion.uri, suggestion.time_s],
                 note=f"{suggestion.time_s:.1f} s, distance {suggestion.distance:.2f}",
             )
@@ -139,20 +149,20 @@ def _queries(findings: Findings, answers: Sequence[Answer], sounds: dict[str, st
     return sheets
 
 
-def _clip(findings: Findings, row: int, sounds: dict[str, str], *, picture: str | None, note: str) -> Clip:
-    """The sample of a row, its sound put into `sounds` once however often it is shown."""
+def _clip(findings: Findings, row: int, media: _Media, *, picture: str | None, note: str) -> Clip:
+    """The sample of a row, its sound put into the page once however often it is shown."""
     samples, truth = findings.samples, findings.truth
     uri, key = str(samples.uris[row]), f"s{samples.ids[row]}"
-    if key not in sounds:
-        sound = clips.sound(uri, float(samples.times_s[row]))
+    if key not in media.sounds:
+        sound = clips.sound(media.decoder, uri, float(samples.times_s[row]))
         if sound is not None:
-            sounds[key] = sound
+            media.sounds[key] = sound
     labelled = truth is not None and bool(truth.labelled[row])
     return Clip(
         title=video_name(uri),
         note=note,
         picture=picture,
-        sound=key if key in sounds else None,
+        sound=key if key in media.sounds else None,
         clean=bool(truth.clean[row]) if truth is not None and labelled else None,
         label=_label(truth, row) if truth is not None and labelled else "",
     )
@@ -164,7 +174,7 @@ def _label(truth: Truth, row: int) -> str:
     return str(seen) if seen == heard else f"{seen} seen, {heard} heard"
 
 
-def _pictures(uris: Sequence[str], times_s: Sequence[float]) -> dict[tuple[str, float], str | None]:
+def _pictures(media: _Media, uris: Sequence[str], times_s: Sequence[float]) -> dict[tuple[str, float], str | None]:
     """Thumbnails by video and time; every video is opened once."""
     wanted: dict[str, set[float]] = {}
     for uri, time_s in zip(uris, times_s, strict=True):
@@ -172,7 +182,9 @@ def _pictures(uris: Sequence[str], times_s: Sequence[float]) -> dict[tuple[str, 
     return {
         (uri, time_s): picture
         for uri, times in wanted.items()
-        for time_s, picture in zip(sorted(times), clips.thumbnails(uri, np.array(sorted(times))), strict=True)
+        for time_s, picture in zip(
+            sorted(times), clips.thumbnails(media.decoder, uri, np.array(sorted(times))), strict=True
+        )
     }
 
 

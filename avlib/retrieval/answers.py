@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avlib.errors import InputError
+from avlib.media import Decoder
 from avlib.retrieval.suggest import Suggester, Suggestion, cut_wav
 
 
@@ -31,7 +32,9 @@ def _plain(suggestion: Suggestion) -> dict[str, object]:
     return values | ({"unavailable": suggestion.unavailable} if suggestion.unavailable else {})
 
 
-def answer_all(suggester: Suggester, pictures: Sequence[Path], *, duration_s: float, out: Path) -> list[Answer]:
+def answer_all(
+    suggester: Suggester, pictures: Sequence[Path], *, decoder: Decoder, duration_s: float, out: Path
+) -> list[Answer]:
     """Suggest for every picture and cut the sounds into `out`, as QUERY-RANK.wav, both counted from 1."""
     out.mkdir(parents=True, exist_ok=True)
     answers = []
@@ -42,7 +45,7 @@ def answer_all(suggester: Suggester, pictures: Sequence[Path], *, duration_s: fl
             answers.append(Answer(str(picture), error=str(error)))
             continue
         cut = (
-            cut_wav(suggestion, duration_s=duration_s, to=out / f"{number:03}-{suggestion.rank:02}.wav")
+            cut_wav(decoder, suggestion, duration_s=duration_s, to=out / f"{number:03}-{suggestion.rank:02}.wav")
             for suggestion in found
         )
         answers.append(Answer(str(picture), tuple(cut)))

@@ -24,6 +24,7 @@ from avlib.evaluation import (
     retrieval_rates,
     video_name,
 )
+from avlib.media import Decoder
 from avlib.report import Findings, RateRow, read_findings, write_report
 from avlib.retrieval.answers import Answer, answer_all
 from avlib.retrieval.suggest import Suggester
@@ -54,7 +55,9 @@ def show(out: Path, settings: Settings) -> None:
     findings = read_findings(warehouse, labels=labels)
     pictures = sorted((out / "queries").glob("*/*.png"))
     suggester = Suggester(warehouse, settings.suggest)
-    answers = answer_all(suggester, pictures, duration_s=settings.suggest.duration_s, out=out / "suggestions")
+    with Decoder(settings.decode) as decoder:
+        cuts = out / "suggestions"
+        answers = answer_all(suggester, pictures, decoder=decoder, duration_s=settings.suggest.duration_s, out=cuts)
     kept_rates = _answer_rates(answers, labels, top=settings.suggest.top)
     rates = (
         RateRow("the collection", kept_rates),
@@ -64,7 +67,9 @@ def show(out: Path, settings: Settings) -> None:
         ),
     )
     say("4/4 the report")
-    report = write_report(out / "report.html", findings, title="avlib demo", note=_NOTE, answers=answers, rates=rates)
+    with Decoder(settings.decode) as decoder:
+        report = out / "report.html"
+        write_report(report, findings, decoder=decoder, title="avlib demo", note=_NOTE, answers=answers, rates=rates)
     sys.stdout.write(_summary(findings, rates, seconds=time.monotonic() - started))
     sys.stdout.write(f"report      {report}: open it in a browser\n")
     command = sys.argv[0] if Path(sys.argv[0]).name == "avlib" else "avlib"

@@ -6,67 +6,63 @@ samples that a description vouches for count, so an interrupted batch leaves not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from functools import lru_cache
+import heapq
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import IntegerType, StructField, StructType
 
 from avlib import tables
-from avlib.config import DescribeSettings, Settings
-from avlib.description import Description, SampleBatch, describe_video
-from avlib.descriptors.visual import VisualDescriptor
-from avlib.errors import InputError, MediaError, WarehouseError
-from avlib.identity import sample_ids
-from avlib.inputs import local_path
+from avlib.config import Settings
+from avlib.errors import WarehouseError
 from avlib.models import StoredModel, described_with, store_model, write_model
-from avlib.spark.columns import descriptor_column
+from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
+from avlib.spark.duplicates import without_duplicates
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
 from avlib.spark.samples import committed_attempts, latest_descriptions, live_samples, with_video_id
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
 
+ANY_FAILURE = "any"
+"""Retry whatever failed, of whichever class."""
+
 _TASKS_PER_SLOT = 16
-_PENDING = "video_id bigint, uri string, input_hash string, described_with string, attempt int"
-
-# One stream of rows out of the workers: a video's samples, then its description. `kind` says which.
-_SAMPLE_FIELDS = list(tables.SAMPLES.schema)
-_DESCRIPTION_FIELDS = [field for field in tables.DESCRIPTIONS.schema if field.name != "attempt"]
-_ROWS = pa.schema(
-    [pa.field("kind", pa.string(), nullable=False)]
-    + [field.with_nullable(True) for field in _SAMPLE_FIELDS]
-    + [field.with_nullable(True) for field in _DESCRIPTION_FIELDS]
-)
+_USUAL_BYTES = 10_000_000  # of a video of unknown size
 
 
-def run(store: TableStore, settings: Settings) -> None:
-    """Describe every video that has no description of its present file, settings and model, or failed in passing."""
+def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> None:
+    """Describe every video that has no description of its present file, settings and model, or failed in passing.
+
+    retry: an error class of descriptions to try again, or ANY_FAILURE.
+    """
     work = Work("describe", [tables.VIDEOS], [tables.DESCRIPTIONS, tables.SAMPLES], [settings.describe])
     recorder = Recorder(store, work)
     model = store_model(settings.describe, warehouse=store.warehouse)
     made_with = described_with(settings.describe, model)
     write_model(model, warehouse=store.warehouse, described_with=made_with)
-    pending = _pending(store, made_with).localCheckpoint()
+    pending = _pending(store, made_with, retry).localCheckpoint()
     done, last, total = 0, -1, pending.count()
     if total:
         _delete_orphans(store)
-    while done < total:
+        pending = without_duplicates(store, pending).localCheckpoint()
+    left = pending.count() if total else 0
+    while done < left:
         batch = pending.where(F.col("video_id") > last).orderBy("video_id").limit(settings.describe.batch_videos)
         videos = batch.collect()
-        with watched(store.spark, f"describe {done + 1}-{done + len(videos)} of {total} videos"):
-            _describe_batch(store, videos, settings.describe, model)
+        with watched(store.spark, f"describe {done + 1}-{done + len(videos)} of {left} videos"):
+            _describe_batch(store, videos, settings, model)
         done, last = done + len(videos), videos[-1]["video_id"]
-    if done:
+    if total:
         _delete_orphans(store)
     summary = check_invariant(store)
     update_stats(store)
-    if done:
+    if total:
         recorder.finish(summary)
-    say(f"describe: {done} new, {summary}")
+    say(f"describe: {total} new, {summary}")
 
 
 def check_invariant(store: TableStore) -> str:
@@ -99,36 +95,97 @@ def _check_sample_counts(store: TableStore) -> None:
         )
 
 
-def _pending(store: TableStore, made_with: str) -> DataFrame:
-    """video_id, uri, attempt, input_hash, described_with of what is to be described."""
+def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
+    """video_id, uri, bytes, attempt, input_hash, described_with of what is to be described."""
     modified_us = F.unix_micros("modified").cast("string")  # a time's text would depend on the session's time zone
     identity = F.concat_ws("|", "uri", F.col("bytes").cast("string"), modified_us, F.lit(made_with))
     videos = store.read(tables.VIDEOS).select(
-        "video_id", "uri", F.sha2(identity, 256).alias("input_hash"), F.lit(made_with).alias("described_with")
+        "video_id", "uri", "bytes", F.sha2(identity, 256).alias("input_hash"), F.lit(made_with).alias("described_with")
     )
     if not store.exists(tables.DESCRIPTIONS):
-        return videos.withColumn("attempt", F.lit(1))
+        return videos.withColumn("attempt", F.lit(1)).select(*PENDING.names)
+    again = F.col("transient")
+    if retry is not None:
+        again = again | (F.col("status") == "failed" if retry == ANY_FAILURE else F.col("error_class") == retry)
     described = latest_descriptions(store).select(
-        "video_id", "attempt", F.col("input_hash").alias("described_hash"), "transient"
+        "video_id",
+        "attempt",
+        F.col("input_hash").alias("described_hash"),
+        F.coalesce(again, F.lit(False)).alias("again"),
     )
     joined = videos.join(described, "video_id", "left")
-    changed = joined.where("described_hash IS NULL OR described_hash != input_hash OR transient")
-    return changed.withColumn("attempt", F.coalesce("attempt", F.lit(0)) + 1).drop("described_hash", "transient")
+    changed = joined.where("described_hash IS NULL OR described_hash != input_hash OR again")
+    return changed.withColumn("attempt", F.coalesce("attempt", F.lit(0)) + 1).select(*PENDING.names)
 
 
-def _describe_batch(store: TableStore, videos: list[Row], settings: DescribeSettings, model: StoredModel) -> None:
-    slots = store.spark.sparkContext.defaultParallelism
-    batch = store.spark.sparkContext.parallelize(videos, min(len(videos), _TASKS_PER_SLOT * slots))
-    spread = store.spark.createDataFrame(batch, _PENDING)
+def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, model: StoredModel) -> None:
+    worker = Worker(settings, model, store.warehouse)
     with store.scratch("describe") as folder:
-        described = spread.mapInArrow(_Worker(settings, model, store.warehouse), from_arrow_schema(_ROWS))
-        described.write.partitionBy("kind").parquet(folder)
-        rows = store.spark.read.schema(from_arrow_schema(_ROWS)).parquet(folder)
+        _write_rows(_spread(store, videos).mapInArrow(worker, from_arrow_schema(ROWS)), folder)
+        long = _json_of(_read_rows(store, folder), "long")
+        if long:
+            _describe_slices(store, folder, worker, [video for video in videos if video["video_id"] in long])
+        rows = _read_rows(store, folder)
         store.append(tables.SAMPLES, rows.where("kind = 'sample'"))
         descriptions = rows.where("kind = 'description'")
+        if long:
+            outcomes = _json_of(rows, "sliced")
+            finished = [
+                finished_row(video.asDict(), long[video["video_id"]][0], outcomes[video["video_id"]])
+                for video in videos
+                if video["video_id"] in long
+            ]
+            descriptions = descriptions.unionByName(store.spark.createDataFrame(pa.Table.from_batches(finished)))
         if descriptions.count() != len(videos):
             raise WarehouseError(f"describe: {len(videos)} videos went in and {descriptions.count()} came out")
         store.append(tables.DESCRIPTIONS, descriptions)
+
+
+def _describe_slices(store: TableStore, folder: str, worker: Worker, videos: list[Row]) -> None:
+    """Describe the slices of long videos, spread over all tasks whichever video they belong to."""
+    slices = _read_rows(store, folder).where("kind = 'slice'").select("video_id", "json")
+    count = slices.count()
+    tasks = slices.join(
+        F.broadcast(store.spark.createDataFrame(videos, from_arrow_schema(PENDING))), "video_id"
+    ).select(*SLICES.names)
+    spread = tasks.repartition(min(count, _tasks(store)))
+    _write_rows(spread.mapInArrow(worker, from_arrow_schema(ROWS)), folder)
+    found = _read_rows(store, folder).where("kind = 'sliced'").count()
+    if found != count:
+        raise WarehouseError(f"describe: {count} slices went in and {found} came out")
+
+
+def _spread(store: TableStore, videos: list[Row]) -> DataFrame:
+    """The videos in tasks of about the same work, judged by their size; the largest begin first."""
+    sizes = [(video["bytes"] or _USUAL_BYTES, video) for video in videos]
+    tasks = [(0, number) for number in range(min(len(videos), _tasks(store)))]
+    placed: list[tuple[Any, ...]] = []
+    for size, video in sorted(sizes, key=lambda sized: (-sized[0], sized[1]["video_id"])):
+        load, number = heapq.heappop(tasks)
+        heapq.heappush(tasks, (load + size, number))
+        placed.append((number, *video))
+    schema = StructType([StructField("task", IntegerType()), *from_arrow_schema(PENDING)])
+    return store.spark.createDataFrame(placed, schema).repartitionById(len(tasks), "task").select(*PENDING.names)
+
+
+def _tasks(store: TableStore) -> int:
+    return _TASKS_PER_SLOT * store.spark.sparkContext.defaultParallelism
+
+
+def _write_rows(rows: DataFrame, folder: str) -> None:
+    rows.write.mode("append").partitionBy("kind").parquet(folder)
+
+
+def _read_rows(store: TableStore, folder: str) -> DataFrame:
+    return store.spark.read.schema(from_arrow_schema(ROWS)).parquet(folder)
+
+
+def _json_of(rows: DataFrame, kind: str) -> dict[int, list[str]]:
+    """The JSON of all rows of a kind, by video."""
+    found: dict[int, list[str]] = {}
+    for row in rows.where(F.col("kind") == kind).select("video_id", "json").collect():
+        found.setdefault(row["video_id"], []).append(row["json"])
+    return found
 
 
 def _delete_orphans(store: TableStore) -> None:
@@ -146,67 +203,3 @@ def _delete_orphans(store: TableStore) -> None:
             orphans,
             "shiftright(stored.sample_id, 24) = given.video_id AND stored.attempt = given.attempt",
         )
-
-
-class _Worker:
-    """Describes the videos of a partition. A video that fails costs its own row, never the task."""
-
-    def __init__(self, settings: DescribeSettings, model: StoredModel, warehouse: str) -> None:
-        self._settings, self._model, self._warehouse = settings, model, warehouse
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        visual = _load_once(self._model, self._warehouse)
-        for batch in batches:
-            for video in batch.to_pylist():
-                yield from self._describe(video, visual)
-
-    def _describe(self, video: dict[str, object], visual: VisualDescriptor) -> Iterator[pa.RecordBatch]:
-        video_id, attempt, uri = int(str(video["video_id"])), video["attempt"], str(video["uri"])
-        try:
-            batches = describe_video(local_path(uri), settings=self._settings, visual=visual)
-            while True:
-                try:
-                    yield _sample_rows(video_id, attempt, next(batches))
-                except StopIteration as end:
-                    description = end.value
-                    break
-        except InputError as error:
-            description = Description().failed(MediaError(uri, str(error), error_class="scheme"))
-        except Exception as error:  # a bug or a lack of memory: name it, and go on with the next video
-            reason = f"avlib failed on it: {type(error).__name__}: {error}"
-            description = Description().failed(MediaError(uri, reason, error_class="internal"))
-        yield _description_row(video | asdict(description))
-
-
-@lru_cache(maxsize=1)
-def _load_once(model: StoredModel, warehouse: str) -> VisualDescriptor:
-    """The model, loaded once per Python worker."""
-    return model.load(warehouse)
-
-
-def _sample_rows(video_id: int, attempt: object, batch: SampleBatch) -> pa.RecordBatch:
-    rows = len(batch.frame_indexes)
-    columns = {
-        "kind": pa.array(["sample"] * rows),
-        "sample_id": pa.array(sample_ids(video_id, batch.frame_indexes)),
-        "attempt": pa.array([attempt] * rows, pa.int32()),
-        "time_s": pa.array(batch.times_s),
-        "rms": pa.array(batch.rms),
-        "visual": descriptor_column(batch.visual),
-        "audio_mfcc65": descriptor_column(batch.audio),
-    }
-    return _padded(columns, rows)
-
-
-def _description_row(values: dict[str, object]) -> pa.RecordBatch:
-    fields = [*_DESCRIPTION_FIELDS, tables.SAMPLES.schema.field("attempt")]
-    columns = {field.name: pa.array([values[field.name]], field.type) for field in fields}
-    return _padded({"kind": pa.array(["description"])} | columns, 1)
-
-
-def _padded(columns: dict[str, pa.Array], rows: int) -> pa.RecordBatch:
-    """A batch of the common schema; columns of the other kind are null."""
-    arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in _ROWS]
-    return pa.RecordBatch.from_arrays(
-        [array.cast(f.type) for array, f in zip(arrays, _ROWS, strict=True)], schema=_ROWS
-    )

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from media_sound import read_sound
 
 from avlib.errors import MediaError
-from avlib.media import ERROR_CLASSES, PictureReader, cut_sound, decode_sound, probe
+from avlib.media import ERROR_CLASSES, PictureReader, cut_sound, probe
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def outcome(path: Path) -> str:
         return "no-video"
     if info.audio_stream is None:
         return "no-audio"
-    sound = decode_sound(path, info, sample_rate_hz=16000)
+    sound = read_sound(path, info, sample_rate_hz=16000)
     reader = PictureReader(path, info, times_s=np.arange(0, info.duration_s, 0.2), size_px=32)
     pictures = sum(len(indexes) for indexes, _ in reader)
     assert pictures and np.abs(sound.waveform).max() <= 1
@@ -64,7 +65,7 @@ def test_reasons_are_readable(bad: Path, name: str, error_class: str, words: str
 def test_damage_says_where(bad: Path) -> None:
     path = bad / "truncated_faststart.mp4"
     info = probe(path)
-    sound = decode_sound(path, info, sample_rate_hz=16000)
+    sound = read_sound(path, info, sample_rate_hz=16000)
     assert sound.damage == "cut off at 12.4 s of 23.1 s"
     reader = PictureReader(path, info, times_s=np.arange(0, 23, 0.2), size_px=16)
     assert [int(indexes[-1]) for indexes, _ in reader][-1] == 62
@@ -75,8 +76,8 @@ def test_damage_says_where(bad: Path) -> None:
 def test_both_sides_of_damage_are_kept(bad: Path, shared_data: Path) -> None:
     path = bad / "corrupt_middle.mkv"  # v018.mkv with random bytes written over its middle
     whole = shared_data / "collection" / "videos" / "v018.mkv"
-    sound = decode_sound(path, probe(path), sample_rate_hz=16000)
-    intact = decode_sound(whole, probe(whole), sample_rate_hz=16000)
+    sound = read_sound(path, probe(path), sample_rate_hz=16000)
+    intact = read_sound(whole, probe(whole), sample_rate_hz=16000)
     assert sound.damage is not None and "no sound at 4.88-5.9" in sound.damage
     assert len(sound.waveform) == pytest.approx(len(intact.waveform), abs=32)
     for start, end in ((1, 4), (16, 19)):
@@ -107,7 +108,7 @@ def test_surround_sound_is_mixed_within_bounds(bad: Path) -> None:
     info = probe(path)
     waveform, rate_hz = cut_sound(path, info, start_s=1.0, duration_s=2.0)
     assert waveform.shape == (2 * rate_hz, 2) and 0.01 < np.abs(waveform).max() <= 1
-    assert decode_sound(path, info, sample_rate_hz=16000).waveform.std() > 0.001
+    assert read_sound(path, info, sample_rate_hz=16000).waveform.std() > 0.001
 
 
 def test_sound_agrees_with_another_decoder(bad: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media_files import write_flash_and_click
+from media_sound import read_sound
 
 from avlib.errors import MediaError, ParameterError
-from avlib.media import PictureReader, cut_sound, decode_sound, probe
+from avlib.media import PictureReader, cut_sound, probe
 
 TIMES_S = (1.0, 4.2, 7.48, 11.0)
 HALF_FRAME_S = 0.02
@@ -70,7 +71,7 @@ def test_flash_and_click_coincide(video: Path) -> None:
     grid_s = np.arange(0, 12, 0.002)
     reader = PictureReader(video, info, times_s=grid_s, size_px=16)
     seen_s = flashes_s(reader, grid_s)
-    sound = decode_sound(video, info, sample_rate_hz=16000)
+    sound = read_sound(video, info, sample_rate_hz=16000)
     assert reader.damage is None and sound.damage is None
     assert np.allclose(seen_s, np.array(TIMES_S) + HALF_FRAME_S, atol=0.025)
     for flash in seen_s:
@@ -81,7 +82,7 @@ def test_flash_and_click_coincide(video: Path) -> None:
 
 def test_a_cut_is_the_same_stretch_as_in_the_whole(video: Path) -> None:
     info = probe(video)
-    whole = decode_sound(video, info, sample_rate_hz=info.audio_rate_hz).waveform
+    whole = read_sound(video, info, sample_rate_hz=info.audio_rate_hz).waveform
     for start_s in (0.9, 3.77, 7.3, 10.4):
         waveform, rate_hz = cut_sound(video, info, start_s=start_s, duration_s=0.7)
         assert waveform.shape == (round(0.7 * rate_hz), min(info.channels, 2))
@@ -114,7 +115,7 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_late_sound_is_late(late: Path) -> None:
-    sound = decode_sound(late, probe(late), sample_rate_hz=16000)
+    sound = read_sound(late, probe(late), sample_rate_hz=16000)
     assert sound.spans_s[0, 0] == pytest.approx(3.0, abs=0.03)
     assert not sound.waveform[: round(2.97 * 16000)].any()
     assert click_s(sound.waveform[4 * 16000 : 5 * 16000], 16000) == pytest.approx(0.22, abs=0.002)
@@ -139,7 +140,7 @@ def test_parameters_are_checked(late: Path) -> None:
     with pytest.raises(ParameterError, match="duration_s"):
         cut_sound(late, info, start_s=0.0, duration_s=0.0)
     with pytest.raises(ParameterError, match="sample_rate_hz"):
-        decode_sound(late, info, sample_rate_hz=0)
+        read_sound(late, info, sample_rate_hz=0)
     with pytest.raises(ParameterError, match="times_s"):
         PictureReader(late, info, times_s=np.array([1.0, 0.5]), size_px=16)
 
@@ -149,7 +150,7 @@ def test_a_video_without_duration_is_measured(tmp_path: Path) -> None:
     write_flash_and_click(path, video_codec="libvpx", audio_codec="libopus", times_s=(1.0,), duration_s=3.0, live=True)
     info = probe(path)
     assert info.duration_s == pytest.approx(3.0, abs=0.1)
-    assert decode_sound(path, info, sample_rate_hz=16000).damage is None
+    assert read_sound(path, info, sample_rate_hz=16000).damage is None
 
 
 def test_no_sound_no_cut(tmp_path: Path) -> None:

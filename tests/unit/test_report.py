@@ -25,6 +25,7 @@ from avlib.config import load_settings
 from avlib.errors import ParameterError, WarehouseError
 from avlib.evaluation import Labels, RetrievalRates, read_kept, read_labels, read_samples, read_visual
 from avlib.identity import sample_ids
+from avlib.media import Decoder
 from avlib.models import StoredModel, write_model
 from avlib.report import RateRow, read_findings, write_report
 from avlib.report.clips import encode_mp3
@@ -131,7 +132,7 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path, labels: Labels) -> _Page:
+def page(folder: Path, labels: Labels, decoder: Decoder) -> _Page:
     query = folder / "dog" / "q<1>.png"
     query.parent.mkdir()
     Image.new("RGB", (60, 40), (200, 30, 30)).save(query)
@@ -139,7 +140,8 @@ def page(folder: Path, labels: Labels) -> _Page:
     answers = [Answer(str(query), (found,)), Answer("nothing.png", error="no picture")]
     rates = [RateRow("kept & <clean>", RetrievalRates(1, 5, 1.0, 0.5, 1.0, 1.0))]
     findings = read_findings(Warehouse(str(folder)), labels=labels)
-    to = write_report(folder / "new" / "report.html", findings, title="<T>", note="<N>", answers=answers, rates=rates)
+    page = folder / "new" / "report.html"
+    to = write_report(page, findings, decoder=decoder, title="<T>", note="<N>", answers=answers, rates=rates)
     return _Page(to.read_text(encoding="utf-8"))
 
 
@@ -217,9 +219,9 @@ def test_pictures_are_jpegs_of_one_size(page: _Page) -> None:
         assert Image.open(io.BytesIO(content)).size == (144, 144)
 
 
-def test_without_labels_nothing_is_said_of_cleanness(folder: Path) -> None:
+def test_without_labels_nothing_is_said_of_cleanness(folder: Path, decoder: Decoder) -> None:
     findings = read_findings(Warehouse(str(folder)))
-    html = write_report(folder / "plain.html", findings, title="plain").read_text(encoding="utf-8")
+    html = write_report(folder / "plain.html", findings, decoder=decoder, title="plain").read_text(encoding="utf-8")
     page = _Page(html)
     assert findings.clean_before is None
     assert "labels" not in page.text

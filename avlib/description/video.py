@@ -1,0 +1,178 @@
+"""One video, or one slice of a long one → its loud frames with their sound described and their pictures read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from avlib.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
+from avlib.config import DescribeSettings
+from avlib.description.listening import Frames, Heard, listen
+from avlib.description.outcome import Description, Problem, SliceOutcome
+from avlib.descriptors import mfcc_windows
+from avlib.errors import MediaError
+from avlib.media import IsolatedVideo, MediaInfo, check_is_file
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Samples to be: loud frames of one video, in ascending order.
+
+    indexes: shape (n,), on the grid before the stride.  times_s: shape (n,), from the container's start.
+    rms: shape (n,), in [0, 1].  audio: shape (n, d_A), raw and finite.  pictures: shape (n, size_px, size_px, 3).
+    """
+
+    indexes: Int64Array
+    times_s: Float64Array
+    rms: Float32Array
+    audio: Float32Array
+    pictures: UInt8Array
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A stretch [start_s, end_s) of a long video, to be described by itself."""
+
+    start_s: float
+    end_s: float
+    info: MediaInfo
+    frames: Frames
+    spans_s: Float64Array
+
+    def to_json(self) -> str:
+        """As text, exactly."""
+        arrays = {"indexes": self.frames.indexes, "rms": self.frames.rms.astype(float), "spans_s": self.spans_s}
+        listed = {name: array.tolist() for name, array in arrays.items()}
+        return json.dumps({"start_s": self.start_s, "end_s": self.end_s, "info": asdict(self.info)} | listed)
+
+    @classmethod
+    def from_json(cls, text: str, *, frame_rate_hz: float) -> Slice:
+        """From what to_json gave."""
+        given = json.loads(text)
+        indexes = np.array(given["indexes"], np.int64)
+        frames = Frames(indexes, indexes / frame_rate_hz, np.array(given["rms"], np.float32))
+        spans_s = np.array(given["spans_s"], np.float64).reshape(-1, 2)
+        return cls(given["start_s"], given["end_s"], MediaInfo(**given["info"]), frames, spans_s)
+
+
+@dataclass(frozen=True)
+class LongVideo:
+    """A video whose sound has been read, and whose pictures are left to its slices.
+
+    Its description is `description.finished(sound, outcomes of the slices)`.
+    """
+
+    description: Description
+    sound: Problem | None
+    slices: tuple[Slice, ...]
+
+
+def describe_video(
+    video: IsolatedVideo, settings: DescribeSettings
+) -> Generator[FrameBatch, None, Description | LongVideo]:
+    """Yields the loud frames of a video; returns what came of it. Never raises MediaError.
+
+    A file with no sound or no pictures has no samples. What decodes before or around damage is kept (`partial`).
+    """
+    description = Description()
+    if video.path.is_dir():
+        return description.ended("skipped", Problem("is_directory", "a folder, not a video file"))
+    try:
+        check_is_file(video.path)  # a pipe would never end
+        description = replace(description, content_hash=content_hash(video.path))
+        info = video.probe()
+        description = description.with_info(info)
+        if info.audio_stream is None:
+            description = replace(description, audio_status="none")
+            return description.ended("no_audio", Problem("no_audio", "no sound track"))
+        if info.video_stream is None:
+            description = replace(description, visual_status="none")
+            return description.ended("no_video", Problem("no_video", "no picture track"))
+        description = replace(description, audio_status="failed")  # until it is read
+        heard = listen(video, info, settings)
+    except MediaError as error:
+        return description.ended("failed", Problem.of(error))
+    slices = _slices(info, heard, settings)
+    if heard.waveform is None:
+        return LongVideo(description, heard.problem, slices)
+    outcome = yield from _describe(video, slices[0], settings, waveform=heard.waveform, from_s=0.0)
+    return description.finished(heard.problem, [outcome])
+
+
+def describe_slice(
+    video: IsolatedVideo, one: Slice, settings: DescribeSettings
+) -> Generator[FrameBatch, None, SliceOutcome]:
+    """Yields the loud frames of a slice; returns what came of it. Never raises MediaError."""
+    if not one.frames.indexes.size:
+        return SliceOutcome(0, _covered_s(one, one.end_s))
+    # Whole seconds, so that windows lie on the same sample as in the whole sound.
+    margin_s = np.ceil((max(settings.audio.window_frames) / 2 + 1) / settings.frame_rate_hz)
+    from_s, to_s = float(one.start_s - margin_s), float(one.end_s + margin_s)
+    try:
+        waveform = video.sound_between(one.info, sample_rate_hz=settings.audio.sr, start_s=from_s, end_s=to_s)
+    except MediaError as error:
+        return SliceOutcome(0, 0.0, Problem.of(error))
+    return (yield from _describe(video, one, settings, waveform=waveform, from_s=from_s))
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex. Raises MediaError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(path, f"cannot be read: {error.strerror}", error_class="unreadable", transient=True) from None
+
+
+def _slices(info: MediaInfo, heard: Heard, settings: DescribeSettings) -> tuple[Slice, ...]:
+    ends_s = float(heard.spans_s[-1, 1])
+    if heard.waveform is not None:
+        return (Slice(0.0, ends_s, info, heard.frames, heard.spans_s),)
+    edges_s = settings.slice_s * np.arange(np.ceil(ends_s / settings.slice_s) + 1)
+    return tuple(
+        Slice(start_s, end_s, info, heard.frames.between(start_s, end_s), _within(heard.spans_s, start_s, end_s))
+        for start_s, end_s in pairwise(edges_s.tolist())
+    )
+
+
+def _describe(
+    video: IsolatedVideo, one: Slice, settings: DescribeSettings, *, waveform: Float32Array, from_s: float
+) -> Generator[FrameBatch, None, SliceOutcome]:
+    """Frames of a slice with what its sound says. waveform: shape (n,), its first sample at from_s."""
+    frames, size_px = one.frames, settings.picture_size_px
+    pictures = video.pictures(one.info, times_s=frames.times_s, size_px=size_px, batch=settings.picture_batch)
+    samples = 0
+    problem = None
+    shown_s = one.start_s
+    try:
+        for rows, shown in pictures:
+            times_s = frames.times_s[rows]
+            audio = mfcc_windows(
+                waveform, times_s=times_s - from_s, frame_rate_hz=settings.frame_rate_hz, settings=settings.audio
+            )
+            yield FrameBatch(frames.indexes[rows], times_s, frames.rms[rows], audio, shown)
+            samples += len(rows)
+            shown_s = float(times_s[-1])
+        problem = None if pictures.damage is None else Problem("damaged", pictures.damage)
+        all_shown = samples == frames.indexes.size
+        shown_s = one.end_s if all_shown and problem is None else pictures.covered_s
+    except MediaError as error:
+        problem = Problem.of(error)
+    return SliceOutcome(samples, _covered_s(one, shown_s), problem)
+
+
+def _covered_s(one: Slice, until_s: float) -> float:
+    """Time of a slice over which there is sound, and pictures have been read."""
+    ends_s = np.minimum(one.spans_s[:, 1], min(until_s, one.end_s))
+    return float(np.clip(ends_s - one.spans_s[:, 0], 0, None).sum())
+
+
+def _within(spans_s: Float64Array, start_s: float, end_s: float) -> Float64Array:
+    clipped = np.clip(spans_s, start_s, end_s)
+    return clipped[clipped[:, 0] < clipped[:, 1]]

@@ -1,0 +1,146 @@
+"""The decoding process: opens media files for its parent and can be killed (see avlib.media.decoder).
+
+Started as `python -m avlib.media.child SOCKET PARENT LIMITS`; answers requests until the socket closes. It imports
+neither torch nor Spark, writes no file, and dies with its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from avlib.config import DecodeSettings
+from avlib.errors import AvlibError, MediaError
+from avlib.media import progress
+from avlib.media.cutting import cut_sound, sound_between
+from avlib.media.pictures import PictureReader
+from avlib.media.probe import MediaInfo, probe
+from avlib.media.sound import SoundReader
+from avlib.media.wire import Message, receive, send
+
+_PR_SET_PDEATHSIG = 1
+_OPEN_FILES = 64
+_ALIVE_EVERY_S = 0.5
+
+
+def main(arguments: list[str]) -> None:
+    """Serve requests on an inherited socket."""
+    handle, parent, limits = int(arguments[0]), int(arguments[1]), DecodeSettings.model_validate_json(arguments[2])
+    _die_with(parent)
+    _restrict(limits)
+    with socket.socket(fileno=handle) as to_parent:
+        send(to_parent, Message("ready"))
+        while (request := receive(to_parent)) is not None:
+            _answer(to_parent, request, limits)
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":  # elsewhere the closed socket ends it, once it is done with what it is at
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before
+        sys.exit()
+
+
+def _restrict(limits: DecodeSettings) -> None:
+    for kind, value in (
+        (resource.RLIMIT_AS, limits.memory_mb << 20),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _answer(to_parent: socket.socket, request: Message, limits: DecodeSettings) -> None:
+    """All messages of one answer: parts, then `end` or `error`; `alive` in between, while there is progress."""
+    said_s = time.monotonic()
+
+    def alive() -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s > _ALIVE_EVERY_S:
+            send(to_parent, Message("alive"))
+            said_s = time.monotonic()
+
+    progress.tell(alive)
+    try:
+        for message in _REQUESTS[request.kind](request, limits):
+            send(to_parent, message)
+    except MediaError as error:
+        send(to_parent, _error(error.reason, error.error_class, transient=error.transient))
+    except MemoryError:
+        reason = f"it needs more than the {limits.memory_mb} MB of memory that decode.memory_mb gives one video"
+        send(to_parent, _error(reason, "memory_limit"))
+    except AvlibError as error:
+        send(to_parent, _error(str(error), "internal"))
+    except OSError:  # the parent is gone
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        send(to_parent, _error(f"avlib failed on it: {type(error).__name__}: {error}", "internal"))
+
+
+def _error(reason: str, error_class: str, *, transient: bool = False) -> Message:
+    return Message("error", {"reason": reason, "error_class": error_class, "transient": transient})
+
+
+def _probe(request: Message, limits: DecodeSettings) -> Iterator[Message]:
+    info = probe(Path(request.values["path"]), max_pixels=limits.max_pixels)
+    yield Message("end", {"info": asdict(info)})
+
+
+def _sound(request: Message, limits: DecodeSettings) -> Iterator[Message]:
+    rate_hz = request.values["sample_rate_hz"]
+    reader = SoundReader(*_video(request), sample_rate_hz=rate_hz, until_s=limits.max_duration_s)
+    for piece in reader:
+        yield Message("part", {"first": piece.first}, {"waveform": piece.waveform})
+    yield Message("end", {"damage": reader.damage})
+
+
+def _sound_between(request: Message, limits: DecodeSettings) -> Iterator[Message]:
+    given = {name: request.values[name] for name in ("sample_rate_hz", "start_s", "end_s")}
+    yield Message("end", arrays={"waveform": sound_between(*_video(request), **given)})
+
+
+def _cut(request: Message, limits: DecodeSettings) -> Iterator[Message]:
+    given = {name: request.values[name] for name in ("start_s", "duration_s")}
+    waveform, rate_hz = cut_sound(*_video(request), **given)
+    yield Message("end", {"sample_rate_hz": rate_hz}, {"waveform": waveform})
+
+
+def _pictures(request: Message, limits: DecodeSettings) -> Iterator[Message]:
+    reader = PictureReader(
+        *_video(request),
+        times_s=request.arrays["times_s"],
+        size_px=request.values["size_px"],
+        batch=request.values["batch"],
+        max_pixels=limits.max_pixels,
+    )
+    for indexes, pictures in reader:
+        yield Message("part", arrays={"indexes": indexes, "pictures": pictures})
+    yield Message("end", {"damage": reader.damage, "covered_s": reader.covered_s})
+
+
+def _video(request: Message) -> tuple[Path, MediaInfo]:
+    return Path(request.values["path"]), MediaInfo(**request.values["info"])
+
+
+_REQUESTS: dict[str, Callable[[Message, DecodeSettings], Iterator[Message]]] = {
+    "probe": _probe,
+    "sound": _sound,
+    "sound_between": _sound_between,
+    "cut": _cut,
+    "pictures": _pictures,
+}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

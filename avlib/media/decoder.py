@@ -1,0 +1,226 @@
+"""Reading videos in a process that can be killed: whatever a file does to it, it costs that file and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from avlib.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
+from avlib.config import DecodeSettings
+from avlib.errors import MediaError
+from avlib.media.probe import MediaInfo
+from avlib.media.runs import SoundPiece
+from avlib.media.wire import Message, WireError, receive, send
+
+_START_S = 120.0
+_BROKEN_AFTER = ("memory_limit", "internal")
+_OTHER_MEMORY = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+
+
+class Decoder:
+    """A decoding process and the limits it works under.
+
+    It starts with the first video, is replaced after a kill, a failure to answer in time, or settings.renew_after
+    videos, and dies with this process. For one thread at a time; on Linux that thread must outlive it.
+    """
+
+    def __init__(self, settings: DecodeSettings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._videos = 0
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, path: Path) -> IsolatedVideo:
+        """A video to be read; its time begins to count. Opens nothing yet."""
+        if self._videos >= self._settings.renew_after:
+            self.close()
+            self._videos = 0
+        self._videos += 1
+        return IsolatedVideo(self, path, self._settings)
+
+    def close(self) -> None:
+        """End the process, if there is one; the next video starts another."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._socket = None
+
+    def connection(self) -> socket.socket:
+        """The socket of a running process."""
+        if self._process is None or self._socket is None or self._process.poll() is not None:
+            self.close()
+            self._start()
+        assert self._socket is not None
+        return self._socket
+
+    def end_of_process(self) -> str:
+        """Wait for a process that closed its end, and say how it ended."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "it no longer answers"
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        # Python's search path as it is here, so that the child finds avlib wherever this process did. Memory that
+        # suits torch does not suit a process with little of it.
+        environment = {name: value for name, value in os.environ.items() if name not in _OTHER_MEMORY}
+        environment |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OPENBLAS_NUM_THREADS": "1"}
+        command = [sys.executable, "-P", "-m", "avlib.media.child", str(theirs.fileno()), str(os.getpid())]
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, self._settings.model_dump_json()],
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._socket = ours
+        ours.settimeout(_START_S)
+        try:
+            ready = receive(ours)
+        except (OSError, WireError):
+            ready = None
+        if ready is None:
+            self.close()
+            raise MediaError(
+                "decoding process",
+                "it did not start; its own words are in this process's error output",
+                error_class="no_decoder",
+                transient=True,
+            )
+
+
+class IsolatedVideo:
+    """One video, read in a Decoder's process. Methods as the functions and readers of avlib.media.
+
+    Each raises MediaError as they do, and with error_class `stalled`, `timeout`, `memory_limit` or `crashed` where
+    the process had to be killed or died; what was read until then has been handed out.
+    """
+
+    def __init__(self, decoder: Decoder, path: Path, settings: DecodeSettings) -> None:
+        self.path = path
+        self._decoder = decoder
+        self._settings = settings
+        self._left_s = settings.video_s
+
+    def probe(self) -> MediaInfo:
+        """What the container says."""
+        return MediaInfo(**self._only("probe").values["info"])
+
+    def sound(self, info: MediaInfo, *, sample_rate_hz: int) -> IsolatedSound:
+        """The whole sound in pieces, as SoundReader; no more than decode.max_duration_s of it."""
+        given = {"info": asdict(info), "sample_rate_hz": sample_rate_hz}
+        return IsolatedSound(self._all("sound", given))
+
+    def sound_between(self, info: MediaInfo, *, sample_rate_hz: int, start_s: float, end_s: float) -> Float32Array:
+        """The sound of a stretch, mono. Shape (n,)."""
+        given = {"info": asdict(info), "sample_rate_hz": sample_rate_hz, "start_s": start_s, "end_s": end_s}
+        waveform: Float32Array = self._only("sound_between", given).arrays["waveform"]
+        return waveform
+
+    def cut_sound(self, info: MediaInfo, *, start_s: float, duration_s: float) -> tuple[Float32Array, int]:
+        """The sound of a stretch as it is in the file. Returns shape (n, channels), and its rate in Hz."""
+        given = {"info": asdict(info), "start_s": start_s, "duration_s": duration_s}
+        end = self._only("cut", given)
+        return end.arrays["waveform"], end.values["sample_rate_hz"]
+
+    def pictures(self, info: MediaInfo, *, times_s: Float64Array, size_px: int, batch: int = 32) -> IsolatedPictures:
+        """The pictures on display at wanted times, as PictureReader."""
+        given = {"info": asdict(info), "size_px": size_px, "batch": batch}
+        return IsolatedPictures(self._all("pictures", given, {"times_s": times_s}))
+
+    def _only(self, kind: str, values: dict[str, Any] | None = None) -> Message:
+        *_, end = self._all(kind, values or {})
+        return end
+
+    def _all(
+        self, kind: str, values: dict[str, Any], arrays: dict[str, Any] | None = None
+    ) -> Generator[Message, None, None]:
+        """The parts of an answer, then its end."""
+        connection = self._decoder.connection()
+        ended = False
+        try:
+            send(connection, Message(kind, {"path": str(self.path)} | values, arrays or {}))
+            while not ended:
+                message = self._next(connection)
+                ended = message.kind in ("end", "error")
+                if message.kind == "error":
+                    ended = message.values["error_class"] not in _BROKEN_AFTER
+                    raise MediaError(self.path, **message.values)
+                if message.kind != "alive":
+                    yield message
+        except (WireError, ConnectionError, json.JSONDecodeError) as error:
+            how = self._decoder.end_of_process()
+            reason = f"the decoding process died of it ({how or error}); what it had read before is kept"
+            raise MediaError(self.path, reason, error_class="crashed") from None
+        finally:
+            if not ended:  # hanging, broken, or in the middle of something nobody wants any more
+                self._decoder.close()
+
+    def _next(self, connection: socket.socket) -> Message:
+        began_s = time.monotonic()
+        limit_s = min(self._settings.stall_s, self._left_s)
+        connection.settimeout(max(limit_s, 0.001))
+        try:
+            message = receive(connection)
+        except TimeoutError:
+            if limit_s < self._left_s:
+                reason = f"no progress for {limit_s:g} s (decode.stall_s)"
+                raise MediaError(self.path, reason, error_class="stalled") from None
+            reason = f"reading it took more than {self._settings.video_s:g} s (decode.video_s)"
+            raise MediaError(self.path, reason, error_class="timeout") from None
+        self._left_s -= time.monotonic() - began_s
+        if message is None:
+            raise WireError("it ended")
+        return message
+
+
+class IsolatedSound:
+    """Iterate once to get SoundPieces; then `damage` says what is missing, or is None."""
+
+    def __init__(self, messages: Iterator[Message]) -> None:
+        self._messages = messages
+        self.damage: str | None = None
+
+    def __iter__(self) -> Iterator[SoundPiece]:
+        for message in self._messages:
+            if message.kind == "end":
+                self.damage = message.values["damage"]
+            else:
+                yield SoundPiece(message.values["first"], message.arrays["waveform"])
+
+
+class IsolatedPictures:
+    """Iterate once to get (indexes, pictures); then `damage` and `covered_s` are those of PictureReader."""
+
+    def __init__(self, messages: Iterator[Message]) -> None:
+        self._messages = messages
+        self.damage: str | None = None
+        self.covered_s = 0.0
+
+    def __iter__(self) -> Iterator[tuple[Int64Array, UInt8Array]]:
+        for message in self._messages:
+            if message.kind == "end":
+                self.damage, self.covered_s = message.values["damage"], message.values["covered_s"]
+            else:
+                yield message.arrays["indexes"], message.arrays["pictures"]

@@ -1,0 +1,197 @@
+"""What describe's workers do: videos, or slices of them, in; samples and what came of each out, as one kind of row.
+
+Media is decoded in a process of its own beside each Python worker; pictures of several videos go through the network
+together. A video that fails costs its own row, never the task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from avlib import tables
+from avlib.config import DecodeSettings, Settings
+from avlib.description import (
+    Description,
+    FrameBatch,
+    LongVideo,
+    Problem,
+    Slice,
+    SliceOutcome,
+    describe_slice,
+    describe_video,
+)
+from avlib.descriptors.visual import VisualDescriptor
+from avlib.errors import InputError, ParameterError
+from avlib.identity import sample_ids
+from avlib.inputs import local_path
+from avlib.media import Decoder, IsolatedVideo
+from avlib.models import StoredModel
+from avlib.spark.columns import descriptor_column
+
+# `kind` says what a row is: a sample; a description; a `long` video, whose description waits for its slices; a
+# `slice`, to be described by itself; `sliced`, what came of one. The last three hold JSON.
+_DESCRIPTION_FIELDS = [field for field in tables.DESCRIPTIONS.schema if field.name not in tables.SAMPLES.schema.names]
+ROWS = pa.schema(
+    [pa.field("kind", pa.string(), nullable=False), pa.field("json", pa.string())]
+    + [field.with_nullable(True) for field in (*tables.SAMPLES.schema, *_DESCRIPTION_FIELDS)]
+)
+
+PENDING = pa.schema(
+    [
+        pa.field("video_id", pa.int64()),
+        pa.field("uri", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("input_hash", pa.string()),
+        pa.field("described_with", pa.string()),
+        pa.field("attempt", pa.int32()),
+    ]
+)
+"""A video to be described."""
+
+SLICES = PENDING.append(pa.field("json", pa.string()))
+"""A slice of one."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Frames of a video that wait for the network."""
+
+    task: dict[str, Any]
+    frames: FrameBatch
+
+
+class Worker:
+    """Describes the videos, or slices, of a partition: rows of PENDING or SLICES in, ROWS out."""
+
+    def __init__(self, settings: Settings, model: StoredModel, warehouse: str) -> None:
+        self._settings, self._decode = settings.describe, settings.decode
+        self._model, self._warehouse = model, warehouse
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """mapInArrow's function."""
+        visual = _visual(self._model, self._warehouse)
+        tasks = (task for batch in batches for task in batch.to_pylist())
+        waiting: list[_Waiting] = []
+        pictures = 0
+        for found in (found for task in tasks for found in self._read(task)):
+            if isinstance(found, pa.RecordBatch):
+                yield found
+                continue
+            waiting.append(found)
+            pictures += len(found.frames.indexes)
+            if pictures >= self._settings.picture_batch:
+                yield from _described(waiting, visual)
+                waiting, pictures = [], 0
+        yield from _described(waiting, visual)
+
+    def _read(self, task: dict[str, Any]) -> Iterator[_Waiting | pa.RecordBatch]:
+        decoder = _decoder(self._decode)
+        try:
+            steps = self._steps(decoder.open(local_path(task["uri"])), task)
+            while True:
+                try:
+                    yield _Waiting(task, next(steps))
+                except StopIteration as end:
+                    yield from _outcome_rows(task, end.value)
+                    return
+        except InputError as error:
+            problem = Problem("scheme", str(error))
+        except Exception as error:  # a bug or a lack of memory: name it, and go on with the next video
+            problem = Problem("internal", f"avlib failed on it: {type(error).__name__}: {error}")
+        failed = SliceOutcome(0, 0.0, problem) if "json" in task else Description().ended("failed", problem)
+        yield from _outcome_rows(task, failed)
+
+    def _steps(
+        self, video: IsolatedVideo, task: dict[str, Any]
+    ) -> Generator[FrameBatch, None, Description | LongVideo | SliceOutcome]:
+        if "json" not in task:
+            return (yield from describe_video(video, self._settings))
+        one = Slice.from_json(task["json"], frame_rate_hz=self._settings.frame_rate_hz)
+        return (yield from describe_slice(video, one, self._settings))
+
+
+def finished_row(video: dict[str, Any], long_json: str, outcomes: Iterable[str]) -> pa.RecordBatch:
+    """The description of a long video, from its `long` row and all its `sliced` ones. As a row of ROWS."""
+    given = json.loads(long_json)
+    sound = None if given["sound"] is None else Problem(**given["sound"])
+    slices = [json.loads(text) for text in outcomes]
+    parts = [
+        SliceOutcome(one["samples"], one["covered_s"], one["problem"] and Problem(**one["problem"])) for one in slices
+    ]
+    return _description_row(video, Description(**given["description"]).finished(sound, parts))
+
+
+@lru_cache(maxsize=1)
+def _visual(model: StoredModel, warehouse: str) -> VisualDescriptor:
+    """The model, loaded once per Python worker."""
+    return model.load(warehouse)
+
+
+@lru_cache(maxsize=1)
+def _decoder(settings: DecodeSettings) -> Decoder:
+    """The decoding process beside this Python worker."""
+    return Decoder(settings)
+
+
+def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa.RecordBatch]:
+    """Sample rows, their pictures described together."""
+    if not waiting:
+        return
+    described = visual.describe(np.concatenate([one.frames.pictures for one in waiting]))
+    if not np.isfinite(described).all():
+        raise ParameterError("descriptors", "NaN or inf", "finite numbers: check the weights of describe.visual_model")
+    first = 0
+    for one in waiting:
+        rows = len(one.frames.indexes)
+        yield _sample_rows(one.task, one.frames, descriptor_column(described[first : first + rows]))
+        first += rows
+
+
+def _sample_rows(task: dict[str, Any], frames: FrameBatch, visual: pa.Array) -> pa.RecordBatch:
+    rows = len(frames.indexes)
+    columns = {
+        "sample_id": pa.array(sample_ids(task["video_id"], frames.indexes)),
+        "attempt": pa.array([task["attempt"]] * rows, pa.int32()),
+        "time_s": pa.array(frames.times_s),
+        "rms": pa.array(frames.rms),
+        "visual": visual,
+        "audio_mfcc65": descriptor_column(frames.audio),
+    }
+    return _rows("sample", columns, rows)
+
+
+def _outcome_rows(task: dict[str, Any], outcome: Description | LongVideo | SliceOutcome) -> Iterator[pa.RecordBatch]:
+    match outcome:
+        case Description():
+            yield _description_row(task, outcome)
+        case LongVideo():
+            said = {"description": asdict(outcome.description), "sound": outcome.sound and asdict(outcome.sound)}
+            yield _json_row("long", task, json.dumps(said))
+            for one in outcome.slices:
+                yield _json_row("slice", task, one.to_json())
+        case SliceOutcome():
+            yield _json_row("sliced", task, json.dumps(asdict(outcome)))
+
+
+def _description_row(task: dict[str, Any], description: Description) -> pa.RecordBatch:
+    values = task | asdict(description)
+    return _rows("description", {f.name: pa.array([values[f.name]], f.type) for f in tables.DESCRIPTIONS.schema}, 1)
+
+
+def _json_row(kind: str, task: dict[str, Any], text: str) -> pa.RecordBatch:
+    columns = {"video_id": pa.array([task["video_id"]]), "json": pa.array([text])}
+    return _rows(kind, columns, 1)
+
+
+def _rows(kind: str, columns: dict[str, pa.Array], rows: int) -> pa.RecordBatch:
+    """A batch of ROWS; columns of other kinds are null."""
+    columns = {"kind": pa.array([kind] * rows)} | columns
+    arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in ROWS]
+    return pa.RecordBatch.from_arrays([array.cast(f.type) for array, f in zip(arrays, ROWS, strict=True)], schema=ROWS)

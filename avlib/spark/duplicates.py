@@ -1,0 +1,92 @@
+"""Files with the same content are described once: the others of each kind are entered as `duplicate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from avlib import tables
+from avlib.description import Description, content_hash
+from avlib.errors import AvlibError
+from avlib.inputs import local_path
+from avlib.spark.progress import say
+from avlib.spark.samples import latest_descriptions
+from avlib.spark.store import TableStore, spark_schema
+
+_HASHED = "video_id bigint, content_hash string"
+_PER_TASK = 8
+
+
+def without_duplicates(store: TableStore, pending: DataFrame) -> DataFrame:
+    """The videos to be described, less those whose content another video has: these are entered as duplicates.
+
+    Of equal files the one described before counts, else the one with the smallest video_id. Only files of a size
+    that occurs twice are read for it, and no more than once a run.
+    """
+    sizes = store.read(tables.VIDEOS).where("bytes > 0").groupBy("bytes").agg(F.count("*").alias("files"))
+    twins = sizes.where("files > 1").select("bytes")
+    candidates = pending.join(twins, "bytes").select("video_id", "uri").localCheckpoint()
+    count = candidates.count()
+    if not count:
+        return pending
+    tasks = min(-(-count // _PER_TASK), 16 * store.spark.sparkContext.defaultParallelism)
+    hashed = candidates.repartition(tasks).mapInArrow(_hash_files, _HASHED).where("content_hash IS NOT NULL")
+    known = hashed.withColumn("pending", F.lit(True)).unionByName(_described(store, pending))
+    same = Window.partitionBy("content_hash").orderBy("pending", "video_id")
+    firsts = known.withColumn("first_id", F.first("video_id").over(same))
+    duplicates = firsts.where("pending AND first_id != video_id").drop("pending").localCheckpoint()
+    found = duplicates.count()
+    if not found:
+        return pending
+    store.append(tables.DESCRIPTIONS, _descriptions(store, pending.join(duplicates, "video_id")))
+    say(f"  {found} videos have the content of another: they are not described again")
+    return pending.join(duplicates.select("video_id"), "video_id", "left_anti")
+
+
+def _hash_files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The content hash of each file; null where it cannot be read, which describe will say."""
+    for batch in batches:
+        hashes = [_hash_of(uri) for uri in batch["uri"].to_pylist()]
+        yield pa.RecordBatch.from_arrays(
+            [batch["video_id"], pa.array(hashes, pa.string())], ["video_id", "content_hash"]
+        )
+
+
+def _hash_of(uri: str) -> str | None:
+    try:
+        return content_hash(local_path(uri))
+    except AvlibError:
+        return None
+
+
+def _described(store: TableStore, pending: DataFrame) -> DataFrame:
+    """video_id, content_hash, pending = false of the files that are described already and stay so."""
+    if not store.exists(tables.DESCRIPTIONS):
+        return store.spark.createDataFrame([], f"{_HASHED}, pending boolean")
+    stay = latest_descriptions(store).where("content_hash IS NOT NULL AND status != 'duplicate'")
+    stay = stay.join(pending.select("video_id"), "video_id", "left_anti")
+    return stay.select("video_id", "content_hash", F.lit(False).alias("pending"))
+
+
+def _descriptions(store: TableStore, duplicates: DataFrame) -> DataFrame:
+    """Rows of `descriptions`. duplicates: columns as `pending`, and content_hash, first_id."""
+    uris = store.read(tables.VIDEOS).select(F.col("video_id").alias("first_id"), F.col("uri").alias("first_uri"))
+    given = duplicates.join(uris, "first_id").withColumns(
+        {
+            "status": F.lit("duplicate"),
+            "error_class": F.lit("duplicate"),
+            "transient": F.lit(False),
+            "error": F.concat(F.lit("the same content as "), "first_uri"),
+        }
+    )
+    empty = Description()
+    columns = [
+        (F.col(field.name) if field.name in given.columns else F.lit(getattr(empty, field.name)))
+        .cast(field.dataType)
+        .alias(field.name)
+        for field in spark_schema(tables.DESCRIPTIONS)
+    ]
+    return given.select(*columns)

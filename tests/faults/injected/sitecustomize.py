@@ -1,0 +1,55 @@
+"""Decoders that misbehave: put on Python's path, this makes FFmpeg hang, hog or crash in the decoding process.
+
+Python imports a module of this name by itself. A file's name says what is to happen when it is opened, or, with
+`late-`, when its fifth picture is shown.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+
+def _misbehave(name: str) -> None:
+    if "sleeps" in name:
+        time.sleep(1e6)
+    if "holds" in name:  # for ever, without letting go of Python's lock, deaf to polite signals
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ctypes.PyDLL(None).sleep(1_000_000)
+    if "hogs" in name:
+        hoard = []
+        while True:
+            hoard.append(bytearray(64 << 20))
+    if "crashes" in name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _inject() -> None:
+    import av
+
+    from avlib.media.normalising import PictureNormaliser
+
+    really_open, really_normalise = av.open, PictureNormaliser.__call__
+    opened = {"name": "", "pictures": 0}
+
+    def open_badly(file: str, *arguments: object, **options: object) -> object:
+        name = os.path.basename(file)  # noqa: PTH119 - a URL, not a path
+        opened.update(name=name, pictures=0)
+        if "late-" not in name:
+            _misbehave(name)
+        return really_open(file, *arguments, **options)
+
+    def normalise_badly(self: PictureNormaliser, frame: object) -> object:
+        opened["pictures"] += 1
+        if opened["pictures"] == 5 and "late-" in opened["name"]:
+            _misbehave(opened["name"])
+        return really_normalise(self, frame)
+
+    av.open, PictureNormaliser.__call__ = open_badly, normalise_badly
+
+
+if any(argument.endswith("avlib.media.child") for argument in sys.orig_argv):
+    _inject()

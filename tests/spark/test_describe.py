@@ -1,0 +1,148 @@
+"""The describe stage: duplicates, retries, slices as tasks of their own, and work spread by size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_files import write_flash_and_click
+from pyspark.sql import SparkSession
+
+from avlib import tables
+from avlib.cli import main
+from avlib.config import Settings, load_settings
+from avlib.spark import describe, ingest
+from avlib.spark.describing import PENDING
+from avlib.spark.samples import latest_descriptions, live_samples
+from avlib.spark.store import TableStore
+
+pytestmark = pytest.mark.spark
+
+
+def settings(*assignments: str) -> Settings:
+    return load_settings(assignments=["describe.visual_model=hog_color", "describe.frame_stride=5", *assignments])
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("video") / "flash.mp4"
+    times_s = np.arange(0, 24, 0.2).tolist()
+    write_flash_and_click(path, video_codec="mpeg4", audio_codec="aac", times_s=times_s, duration_s=24.0)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def store(spark: SparkSession, tmp_path: Path) -> TableStore:
+    return TableStore(spark, str(tmp_path / "warehouse"))
+
+
+def outcomes(store: TableStore) -> dict[str, tuple[str, int, int]]:
+    """Status, attempt and samples of each video."""
+    videos = store.read(tables.VIDEOS).select("video_id", "uri")
+    rows = latest_descriptions(store).join(videos, "video_id").collect()
+    return {Path(row["uri"]).name: (row["status"], row["attempt"], row["samples"]) for row in rows}
+
+
+def test_equal_files_are_described_once(store: TableStore, inputs: Path, video: bytes) -> None:
+    for name in ("a", "b", "c"):
+        (inputs / f"{name}.mp4").write_bytes(video)
+    (inputs / "same size.mp4").write_bytes(video[:-1] + b"x")
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings())
+    first = outcomes(store)
+    samples = first["a.mp4"][2]
+    assert first == {
+        "a.mp4": ("ok", 1, samples),
+        "b.mp4": ("duplicate", 1, 0),
+        "c.mp4": ("duplicate", 1, 0),
+        "same size.mp4": ("ok", 1, samples),
+    }
+    (inputs / "d.mp4").write_bytes(video)  # later: the one that has been described counts
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings())
+    assert outcomes(store) == first | {"d.mp4": ("duplicate", 1, 0)}
+    (inputs / "a.mp4").write_bytes(video + bytes(8))  # no longer equal: it is described anew, and so is nothing else
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings())
+    assert outcomes(store)["a.mp4"] == ("ok", 2, samples)
+
+
+def test_retry(store: TableStore, inputs: Path, video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    (inputs / "good.mp4").write_bytes(video)
+    (inputs / "empty.mp4").write_bytes(b"")
+    (inputs / "text.mp4").write_bytes(b"no video")
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings())
+    before = outcomes(store)
+    assert {name: status for name, (status, _, _) in before.items()} == {
+        "good.mp4": "ok",
+        "empty.mp4": "failed",
+        "text.mp4": "failed",
+    }
+    describe.run(store, settings())
+    assert outcomes(store) == before
+
+    def attempts(*options: str) -> dict[str, int]:
+        with pytest.raises(SystemExit) as end:
+            given = ["--set", "describe.visual_model=hog_color", "--set", "describe.frame_stride=5"]
+            main(["describe", "-w", store.warehouse, *given, *options])
+        assert not end.value.code
+        return {name: attempt for name, (_, attempt, _) in outcomes(store).items()}
+
+    assert attempts("--retry-failed=empty_file") == {"good.mp4": 1, "empty.mp4": 2, "text.mp4": 1}
+    assert attempts("--retry-failed") == {"good.mp4": 1, "empty.mp4": 3, "text.mp4": 2}
+
+
+def test_slices_are_tasks_of_their_own(store: TableStore, inputs: Path, tmp_path: Path, video: bytes) -> None:
+    for name in ("long", "longer"):
+        (inputs / f"{name}.mp4").write_bytes(video + bytes(8 * len(name)))
+    (inputs / "cut off.mp4").write_bytes(video[: len(video) // 2])  # its index lies at the end
+    whole = TableStore(store.spark, str(tmp_path / "whole"))
+    for place, given in ((store, settings("describe.slice_s=10")), (whole, settings())):
+        ingest.run(place, given, [str(inputs)])
+        describe.run(place, given)
+    assert outcomes(store) == outcomes(whole)
+    assert outcomes(store)["long.mp4"][2] > 50
+    exact = ["sample_id", "time_s", "rms", "visual"]
+    rows = [live_samples(place).select(*exact).orderBy("sample_id").toPandas() for place in (store, whole)]
+    assert rows[0].sample_id.is_unique
+    for column in exact:
+        np.testing.assert_array_equal(*(np.stack(frame[column]) for frame in rows))
+    covered = [latest_descriptions(place).agg({"covered_s": "sum"}).first()[0] for place in (store, whole)]
+    assert covered[0] == pytest.approx(covered[1], abs=0.1)
+
+
+def test_work_is_spread_by_size(store: TableStore) -> None:
+    sizes = [1000, 10, 10, 10, 10, 500, 500, 10, 10, 10] * 20
+    names = [field.name for field in PENDING]
+    videos = store.spark.createDataFrame(
+        [(number, f"{number}.mp4", size, "", "", 1) for number, size in enumerate(sizes)],
+        "video_id bigint, uri string, bytes bigint, input_hash string, described_with string, attempt int",
+    ).collect()
+    spread = describe._spread(store, videos)
+    assert spread.columns == names
+    loads = spread.rdd.mapPartitions(lambda rows: [sum(row["bytes"] for row in rows)]).collect()
+    assert sum(loads) == sum(sizes)
+    assert max(loads) <= 1.1 * sum(sizes) / len(loads) + max(sizes)
+    assert min(loads) >= 0.5 * sum(sizes) / len(loads)
+
+
+def test_a_video_that_is_gone_costs_itself_only(store: TableStore, inputs: Path, video: bytes) -> None:
+    (inputs / "good.mp4").write_bytes(video)
+    (inputs / "gone.mp4").write_bytes(video + bytes(16))
+    ingest.run(store, settings(), [str(inputs)])
+    os.unlink(inputs / "gone.mp4")  # noqa: PTH108
+    describe.run(store, settings())
+    assert {name: status for name, (status, _, _) in outcomes(store).items()} == {
+        "good.mp4": "ok",
+        "gone.mp4": "failed",
+    }
