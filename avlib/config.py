@@ -158,6 +158,15 @@ class FilterSettings(Section):
         return FilterSettings(strategy=self.strategy, strategies={self.strategy: self.steps})
 
 
+class FetchSettings(Section):
+    """What a video that lies on another machine may cost, and where it may come from."""
+
+    quota_bytes: int = Field(ge=1)
+    timeout_s: float = Field(gt=0)
+    stall_s: float = Field(gt=0)
+    allow_private: bool
+
+
 class IndexSettings(Section):
     """How the collection is cut into FAISS files."""
 
@@ -183,6 +192,7 @@ class Settings(Section):
     """All settings, one section per stage."""
 
     ingest: IngestSettings
+    fetch: FetchSettings
     decode: DecodeSettings
     describe: DescribeSettings
     knn: KnnSettings

@@ -1,4 +1,4 @@
-"""What the user named on the command line, as a list of videos: files, folders, globs, manifests."""
+"""What the user named on the command line, as a list of videos: files, folders, globs, manifests, URIs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 from avlib.errors import InputError
 
 MANIFEST_EXTENSIONS = ("csv", "parquet", "txt")
+_REMOTE_SCHEMES = {"http": "http", "https": "https", "s3": "s3", "s3a": "s3"}  # s3a: Hadoop's name
 _SECRET = re.compile(r"^x-amz-|^x-goog-|token|secret|signature|password|credential|^sig$|key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class FileIdentity:
-    """A local file as it is now. bytes, modified: None where there is no file to look at."""
+    """A file as it is now. bytes, modified: None where there is no file to look at, or a server does not say."""
 
     uri: str
     bytes: int | None
@@ -31,35 +32,42 @@ class FileIdentity:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The command line, sorted: media files found, and manifests to be read."""
+    """The command line, sorted: media files found, manifests to be read, and what lies on other machines."""
 
     files: tuple[FileIdentity, ...]
     manifests: tuple[Path, ...]
+    remote: tuple[str, ...] = ()
 
 
 def find_inputs(arguments: Sequence[str], *, extensions: Sequence[str]) -> Inputs:
-    """Resolve files, folders, globs and manifests.
+    """Resolve local files, folders, globs and manifests; s3:// and http(s):// URIs are told apart, not resolved.
 
     A folder is walked, and only files with a media extension in it are inputs; a folder *named* like a media file
     is one input and is not entered. A file named directly is an input whatever its extension, unless that is a
     manifest's (csv, parquet, txt).
-    Raises InputError where an argument matches nothing, or nothing at all is found.
+    Raises InputError where an argument matches nothing, or nothing at all is found, or for a remote manifest.
     """
     files: dict[str, FileIdentity] = {}
     manifests: list[Path] = []
+    remote = [uri for uri in map(remote_uri, arguments) if uri]
+    for uri in remote:
+        if _extension(Path(uri)) in MANIFEST_EXTENSIONS:
+            raise InputError(f"{uri}: manifests are read from local paths: copy it here; the URIs in it may be remote")
     for argument in arguments:
+        if remote_uri(argument):
+            continue
         for path in _matches(argument):
             if _extension(path) in MANIFEST_EXTENSIONS:
                 manifests.append(path)
                 continue
             found = _walk(path, extensions) if _is_folder_to_walk(path, extensions) else [path]
             files |= {uri_of(file): identify(file) for file in found}
-    if not files and not manifests:
+    if not files and not manifests and not remote:
         raise InputError(
             f"no video found in {', '.join(arguments)}: avlib looks for files ending in {', '.join(extensions)} "
             "([ingest] extensions), or name a CSV, Parquet or text manifest"
         )
-    return Inputs(tuple(files[uri] for uri in sorted(files)), tuple(manifests))
+    return Inputs(tuple(files[uri] for uri in sorted(files)), tuple(manifests), tuple(sorted(set(remote))))
 
 
 def read_manifest(path: Path) -> pa.Table:
@@ -102,16 +110,26 @@ def _manifest_rows(path: Path) -> list[dict[str, object]]:
 
 
 def _manifest_uri(manifest: Path, uri: str) -> str:
-    if "://" in uri and not uri.startswith("file:"):
-        return without_credentials(uri)
+    if not is_local(uri):
+        return remote_uri(uri) or without_credentials(uri)
     return uri_of(manifest.absolute().parent / local_path(uri))
 
 
 def without_credentials(uri: str) -> str:
-    """The URI without user, password and signature: these are never stored."""
-    parts = urlsplit(uri)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if not _SECRET.search(name)]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(query)))
+    """The URI without user, password and signature: these are never stored. The rest stays as it is written."""
+    scheme, _, place = uri.partition("://")
+    if _REMOTE_SCHEMES.get(scheme.lower()) == "s3":  # a key may hold any of ? # %, which mean nothing in it
+        bucket = place.partition("/")[0]
+        at = place.find("@") if ":" in bucket else bucket.rfind("@")  # a secret key may hold a slash, but no @
+        return f"{scheme}://{place[at + 1 :]}"
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # brackets that are no address: whoever asks for it is told
+        return f"{scheme}://{place.rpartition('@')[2]}"
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in given if not _SECRET.search(name)]
+    query = parts.query if kept == given else urlencode(kept)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
 
 def uri_of(path: Path) -> str:
@@ -124,13 +142,25 @@ def uri_of(path: Path) -> str:
     return text
 
 
+def is_local(uri: str) -> bool:
+    """Whether this is a path or a file: URI."""
+    return uri.startswith("file:") or "://" not in uri
+
+
+def remote_uri(uri: str) -> str | None:
+    """An s3:// or http(s):// URI under its one name, without credentials; None for a path or another scheme."""
+    scheme, _, place = uri.partition("://")
+    known = _REMOTE_SCHEMES.get(scheme.lower())
+    return without_credentials(f"{known}://{place}") if known and place else None
+
+
 def local_path(uri: str) -> Path:
     """The file behind a path or a file: URI. Raises InputError for any other scheme."""
     if uri.startswith("file:"):
         return Path(os.fsdecode(unquote(urlsplit(uri).path, errors="surrogateescape")))
-    scheme = uri.partition("://")[0] if "://" in uri else ""
-    if scheme:
-        raise InputError(f"{uri}: {scheme}:// cannot be read yet; copy the video to a path that every worker sees")
+    if not is_local(uri):
+        scheme = uri.partition("://")[0]
+        raise InputError(f"{uri}: {scheme}:// is not a local file; copy the video to a path that every worker sees")
     return Path(uri)
 
 

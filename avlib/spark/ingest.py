@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from avlib.config import Settings
+from avlib.config import FetchSettings, Settings
 from avlib.errors import InputError, WarehouseError
-from avlib.inputs import Inputs, find_inputs, identify, local_path, read_manifest
+from avlib.fetching import find_remote, identify_remote
+from avlib.inputs import FileIdentity, Inputs, find_inputs, identify, is_local, local_path, read_manifest, remote_uri
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
 from avlib.spark.store import TableStore, spark_schema
 from avlib.tables import UTC, VIDEOS
 
+_ASKED_AT_ONCE = 32  # servers, by one task
 _IDENTITY = pa.schema(
     [("uri", pa.string()), ("bytes", pa.int64()), ("modified", UTC), ("metadata", VIDEOS.schema.field("metadata").type)]
 )
@@ -31,7 +34,7 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
     found = find_inputs(inputs, extensions=settings.ingest.extensions)
     recorder = Recorder(store, Work("ingest", [], [VIDEOS], [settings.ingest]))
     with watched(store.spark, "ingest"):
-        given = _given(store, found)
+        given = _given(store, found, settings)
         if given.isEmpty():
             raise InputError(f"no video found: {', '.join(inputs)} names none")
         changed = _changed(store, given).localCheckpoint()  # files may change while they are merged
@@ -49,15 +52,16 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
     say(f"ingest: {total} videos")
 
 
-def _given(store: TableStore, found: Inputs) -> DataFrame:
+def _given(store: TableStore, found: Inputs, settings: Settings) -> DataFrame:
     """uri, bytes, modified, metadata (null: none given) of every input; one row per uri."""
     schema = StructType([field for field in spark_schema(VIDEOS) if field.name != "video_id"])
     schema["metadata"].nullable = True
-    files: list[tuple[object, ...]] = [(file.uri, file.bytes, file.modified, None) for file in found.files]
+    remote = find_remote(found.remote, extensions=settings.ingest.extensions, settings=settings.fetch)
+    files: list[tuple[object, ...]] = [(f.uri, f.bytes, f.modified, None) for f in (*found.files, *remote)]
     given = store.spark.createDataFrame(files, schema=schema)
     for manifest in found.manifests:
         listed = store.spark.createDataFrame(read_manifest(manifest))
-        given = given.unionByName(listed.mapInArrow(_identified, schema))
+        given = given.unionByName(listed.mapInArrow(_Identifier(settings.fetch), schema))
     # The same uri twice is one video; a manifest's columns win over a bare file's.
     return given.groupBy("uri").agg(
         F.max("bytes").alias("bytes"),
@@ -66,20 +70,29 @@ def _given(store: TableStore, found: Inputs) -> DataFrame:
     )
 
 
-def _identified(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Adds size and time of each file that can be looked at."""
-    for batch in batches:
-        rows = []
-        for row in batch.to_pylist():
-            try:
-                file = identify(local_path(row["uri"]))
-            except InputError:  # of a scheme that cannot be read: describe says so
-                rows.append({"uri": row["uri"], "metadata": row["metadata"]})
-            else:
-                rows.append(
+class _Identifier:
+    """Adds size and time of each file that can be looked at, or asked for."""
+
+    def __init__(self, settings: FetchSettings) -> None:
+        self._settings = settings
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
+            for batch in batches:
+                rows = batch.to_pylist()
+                files = asking.map(self._identify, (row["uri"] for row in rows))
+                identified = [
                     {"uri": file.uri, "bytes": file.bytes, "modified": file.modified, "metadata": row["metadata"]}
-                )
-        yield pa.RecordBatch.from_pylist(rows, schema=_IDENTITY)
+                    for file, row in zip(files, rows, strict=True)
+                ]
+                yield pa.RecordBatch.from_pylist(identified, schema=_IDENTITY)
+
+    def _identify(self, uri: str) -> FileIdentity:
+        if is_local(uri):
+            return identify(local_path(uri))
+        if remote_uri(uri) is None:  # of a scheme that cannot be read: describe says so
+            return FileIdentity(uri, None, None)
+        return identify_remote(uri, self._settings)
 
 
 def _changed(store: TableStore, given: DataFrame) -> DataFrame:
@@ -91,13 +104,18 @@ def _changed(store: TableStore, given: DataFrame) -> DataFrame:
         )
     joined = given.alias("given").join(store.read(VIDEOS).alias("known"), "uri", "left")
     metadata = F.coalesce("given.metadata", "known.metadata", no_metadata)
+    # A server that does not answer now has not changed its file.
+    silent = F.col("given.uri").rlike("^(s3|https?)://") & F.expr("given.bytes IS NULL AND given.modified IS NULL")
     same = (
-        F.col("known.bytes").eqNullSafe(F.col("given.bytes"))
+        silent
+        | F.col("known.bytes").eqNullSafe(F.col("given.bytes"))
         & F.col("known.modified").eqNullSafe(F.col("given.modified"))
-        & (F.sort_array(F.map_entries("known.metadata")) == F.sort_array(F.map_entries(metadata)))
-    )
+    ) & (F.sort_array(F.map_entries("known.metadata")) == F.sort_array(F.map_entries(metadata)))
     changed = joined.where(F.col("known.video_id").isNull() | ~same)
-    return changed.select("uri", "given.bytes", "given.modified", metadata.alias("metadata"), "known.video_id")
+    kept = [F.when(silent, F.col(f"known.{name}")).otherwise(F.col(f"given.{name}")) for name in ("bytes", "modified")]
+    return changed.select(
+        "uri", kept[0].alias("bytes"), kept[1].alias("modified"), metadata.alias("metadata"), "known.video_id"
+    )
 
 
 def _with_ids(store: TableStore, changed: DataFrame) -> DataFrame:

@@ -52,7 +52,7 @@ def test_ids_stay_and_only_changes_are_written(store: TableStore, tmp_path: Path
 @pytest.mark.parametrize("kind", ["csv", "parquet", "txt"])
 def test_manifests(store: TableStore, tmp_path: Path, kind: str) -> None:
     (tmp_path / "here.mp4").write_bytes(b"1")
-    uris = [str(tmp_path / "here.mp4"), "here.mp4", "gone, with comma.mp4", "s3://bucket/far.mp4"]
+    uris = [str(tmp_path / "here.mp4"), "here.mp4", "gone, with comma.mp4", "gs://bucket/far.mp4"]
     manifest = tmp_path / f"list.{kind}"
     licences = ["CC0", "CC0", "CC-BY", None]
     match kind:
@@ -68,7 +68,7 @@ def test_manifests(store: TableStore, tmp_path: Path, kind: str) -> None:
     assert set(rows) == {"here.mp4", "gone, with comma.mp4", "far.mp4"}
     assert rows["here.mp4"]["bytes"] == 1
     assert rows["gone, with comma.mp4"]["bytes"] is None
-    assert rows["far.mp4"]["uri"] == "s3://bucket/far.mp4"
+    assert rows["far.mp4"]["uri"] == "gs://bucket/far.mp4"
     expected = {} if kind == "txt" else {"licence": "CC0"}
     assert rows["here.mp4"]["metadata"] == expected
     assert rows["far.mp4"]["metadata"] == {}

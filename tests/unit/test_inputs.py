@@ -85,10 +85,23 @@ def test_a_uri_leads_back_to_its_file(tmp_path: Path, name: str) -> None:
         ("https://user:pw@host/v?id=7&token=abc", "https://host/v?id=7"),
         ("https://host/v?X-Amz-Signature=1&x=%20b", "https://host/v?x=+b"),
         ("https://host/plain.mp4", "https://host/plain.mp4"),
+        ("https://host/v?id=%20&flag", "https://host/v?id=%20&flag"),
+        ("https://me:pw@[::1/x", "https://[::1/x"),
+        ("s3://key:sec/ret@bucket/a@b.mp4?x#y", "s3://bucket/a@b.mp4?x#y"),
+        ("s3://bucket/a@b.mp4?x=1&key#y", "s3://bucket/a@b.mp4?x=1&key#y"),
     ],
 )
 def test_credentials_are_never_stored(given: str, stored: str) -> None:
     assert without_credentials(given) == stored
+
+
+def test_remote_inputs_are_told_apart_and_have_one_name(folder: Path) -> None:
+    given = ["s3a://bucket/a/", "s3://me:pw@bucket/a/", "HTTPS://host/v?token=x", str(folder / "a.mp4")]
+    found = find_inputs(given, extensions=EXTENSIONS)
+    assert found.remote == ("https://host/v", "s3://bucket/a/")
+    assert [Path(file.uri).name for file in found.files] == ["a.mp4"]
+    with pytest.raises(InputError, match=r"list\.csv: manifests are read from local paths"):
+        find_inputs(["https://host/list.csv"], extensions=EXTENSIONS)
 
 
 def test_manifest_rows(tmp_path: Path) -> None:
