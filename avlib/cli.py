@@ -209,15 +209,15 @@ def suggest(
     given = {"suggest.top": top, "suggest.duration_s": duration}
     chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
     settings = _settings(config, [*assign, *chosen])
-    from avlib.media import Decoder
     from avlib.retrieval.answers import answer_all, as_text
     from avlib.retrieval.answers import as_json as answers_as_json
     from avlib.retrieval.suggest import Suggester
+    from avlib.sources import Sources
     from avlib.warehouse import Warehouse as WarehouseReader
 
     suggester = Suggester(WarehouseReader(warehouse, name=name), settings.suggest)
-    with Decoder(settings.decode) as decoder:
-        answers = answer_all(suggester, pictures, decoder=decoder, duration_s=settings.suggest.duration_s, out=out)
+    with Sources(settings.fetch, settings.decode) as sources:
+        answers = answer_all(suggester, pictures, sources=sources, duration_s=settings.suggest.duration_s, out=out)
     typer.echo(answers_as_json(answers) if as_json else as_text(answers))
     if any(answer.error for answer in answers):
         raise typer.Exit(2)

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from avlib.config import load_settings
 from avlib.media import Decoder
+from avlib.sources import Sources
 
 _DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -28,6 +29,13 @@ def shared_data() -> Path:
 def decoder() -> Iterator[Decoder]:
     with Decoder(load_settings().decode) as decoding:
         yield decoding
+
+
+@pytest.fixture(scope="session")
+def sources() -> Iterator[Sources]:
+    settings = load_settings()
+    with Sources(settings.fetch, settings.decode) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

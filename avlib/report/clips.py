@@ -15,8 +15,8 @@ from PIL import Image
 
 from avlib.arrays import Float32Array, Float64Array, UInt8Array
 from avlib.errors import AvlibError
-from avlib.inputs import local_path
-from avlib.media import Decoder, load_picture
+from avlib.media import load_picture
+from avlib.sources import Sources
 
 THUMBNAIL_PX = 144
 SOUND_S = 2.0
@@ -26,17 +26,17 @@ _SOUND_RATE_HZ = 24_000
 _SOUND_BITS_PER_S = 40_000
 
 
-def thumbnails(decoder: Decoder, uri: str, times_s: Float64Array) -> list[str | None]:
+def thumbnails(sources: Sources, uri: str, times_s: Float64Array) -> list[str | None]:
     """The pictures on display at these times, as data URIs; None where there is none, or the video is gone.
 
     times_s: shape (n,), ascending.
     """
     found: list[str | None] = [None] * len(times_s)
     try:
-        video = decoder.open(local_path(uri))
-        for indexes, pictures in video.pictures(video.probe(), times_s=times_s, size_px=THUMBNAIL_PX):
-            for index, picture in zip(indexes, pictures, strict=True):
-                found[index] = _jpeg(picture)
+        with sources.open(uri) as video:
+            for indexes, pictures in video.pictures(video.probe(), times_s=times_s, size_px=THUMBNAIL_PX):
+                for index, picture in zip(indexes, pictures, strict=True):
+                    found[index] = _jpeg(picture)
     except AvlibError:
         return found
     return found
@@ -50,12 +50,12 @@ def still(path: Path) -> str | None:
         return None
 
 
-def sound(decoder: Decoder, uri: str, time_s: float) -> str | None:
+def sound(sources: Sources, uri: str, time_s: float) -> str | None:
     """Two seconds of sound around a time, as a data URI; None where there is none, or the video is gone."""
     try:
-        video = decoder.open(local_path(uri))
-        start_s = max(0.0, time_s - SOUND_S / 2)
-        waveform, rate_hz = video.cut_sound(video.probe(), start_s=start_s, duration_s=SOUND_S)
+        with sources.open(uri) as video:
+            start_s = max(0.0, time_s - SOUND_S / 2)
+            waveform, rate_hz = video.cut_sound(video.probe(), start_s=start_s, duration_s=SOUND_S)
     except AvlibError:
         return None
     return _data_uri("audio/mpeg", encode_mp3(waveform, sample_rate_hz=rate_hz))

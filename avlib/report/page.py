@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import avlib
 from avlib.arrays import Int64Array
 from avlib.evaluation import Truth, video_name
-from avlib.media import Decoder
 from avlib.report import clips
 from avlib.report.findings import Findings, RateRow
 from avlib.report.picks import largest_components, spread_over_videos
 from avlib.retrieval.answers import Answer
+from avlib.sources import Sources
 
 COMPONENTS = 12
 CLIPS_PER_COMPONENT = 8
@@ -55,7 +55,7 @@ class Sheet:
 class _Media:
     """The page's sounds by key, as data URIs, and what reads the videos."""
 
-    decoder: Decoder
+    sources: Sources
     sounds: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,7 +63,7 @@ def write_report(
     to: Path,
     findings: Findings,
     *,
-    decoder: Decoder,
+    sources: Sources,
     title: str,
     note: str = "",
     answers: Sequence[Answer] = (),
@@ -75,7 +75,7 @@ def write_report(
     spread over the list.  rates: how often suggestions are right, one row for each set of samples.
     A video that is gone costs its own clips only.
     """
-    media = _Media(decoder)
+    media = _Media(sources)
     page = {
         "title": title,
         "note": note,
@@ -154,7 +154,7 @@ def _clip(findings: Findings, row: int, media: _Media, *, picture: str | None, n
     samples, truth = findings.samples, findings.truth
     uri, key = str(samples.uris[row]), f"s{samples.ids[row]}"
     if key not in media.sounds:
-        sound = clips.sound(media.decoder, uri, float(samples.times_s[row]))
+        sound = clips.sound(media.sources, uri, float(samples.times_s[row]))
         if sound is not None:
             media.sounds[key] = sound
     labelled = truth is not None and bool(truth.labelled[row])
@@ -183,7 +183,7 @@ def _pictures(media: _Media, uris: Sequence[str], times_s: Sequence[float]) -> d
         (uri, time_s): picture
         for uri, times in wanted.items()
         for time_s, picture in zip(
-            sorted(times), clips.thumbnails(media.decoder, uri, np.array(sorted(times))), strict=True
+            sorted(times), clips.thumbnails(media.sources, uri, np.array(sorted(times))), strict=True
         )
     }
 

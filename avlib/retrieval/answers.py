@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avlib.errors import InputError
-from avlib.media import Decoder
 from avlib.retrieval.suggest import Suggester, Suggestion, cut_wav
+from avlib.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def _plain(suggestion: Suggestion) -> dict[str, object]:
 
 
 def answer_all(
-    suggester: Suggester, pictures: Sequence[Path], *, decoder: Decoder, duration_s: float, out: Path
+    suggester: Suggester, pictures: Sequence[Path], *, sources: Sources, duration_s: float, out: Path
 ) -> list[Answer]:
     """Suggest for every picture and cut the sounds into `out`, as QUERY-RANK.wav, both counted from 1."""
     out.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def answer_all(
             answers.append(Answer(str(picture), error=str(error)))
             continue
         cut = (
-            cut_wav(decoder, suggestion, duration_s=duration_s, to=out / f"{number:03}-{suggestion.rank:02}.wav")
+            cut_wav(sources, suggestion, duration_s=duration_s, to=out / f"{number:03}-{suggestion.rank:02}.wav")
             for suggestion in found
         )
         answers.append(Answer(str(picture), tuple(cut)))

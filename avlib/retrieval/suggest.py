@@ -13,9 +13,9 @@ from avlib.arrays import Float32Array
 from avlib.config import SuggestSettings
 from avlib.descriptors import normalise_visual
 from avlib.errors import AvlibError, WarehouseError
-from avlib.inputs import local_path
-from avlib.media import Decoder, load_picture
+from avlib.media import load_picture
 from avlib.retrieval.index import ShardedIndex, index_folder, read_manifest
+from avlib.sources import Sources
 from avlib.warehouse import Warehouse
 
 
@@ -82,15 +82,15 @@ class Suggester:
         ]
 
 
-def cut_wav(decoder: Decoder, suggestion: Suggestion, *, duration_s: float, to: Path) -> Suggestion:
+def cut_wav(sources: Sources, suggestion: Suggestion, *, duration_s: float, to: Path) -> Suggestion:
     """The suggestion with its sound written to a WAV file: duration_s centred on the sample, shifted at the ends.
 
     A source that is gone or has no sound there leaves the suggestion without a file, and says why.
     """
     try:
-        video = decoder.open(local_path(suggestion.uri))
-        start_s = max(suggestion.time_s - duration_s / 2, 0.0)
-        waveform, sample_rate_hz = video.cut_sound(video.probe(), start_s=start_s, duration_s=duration_s)
+        with sources.open(suggestion.uri) as video:
+            start_s = max(suggestion.time_s - duration_s / 2, 0.0)
+            waveform, sample_rate_hz = video.cut_sound(video.probe(), start_s=start_s, duration_s=duration_s)
     except AvlibError as error:
         return replace(suggestion, unavailable=str(error))
     soundfile.write(to, waveform, sample_rate_hz, subtype="PCM_16")

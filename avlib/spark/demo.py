@@ -24,10 +24,10 @@ from avlib.evaluation import (
     retrieval_rates,
     video_name,
 )
-from avlib.media import Decoder
 from avlib.report import Findings, RateRow, read_findings, write_report
 from avlib.retrieval.answers import Answer, answer_all
 from avlib.retrieval.suggest import Suggester
+from avlib.sources import Sources
 from avlib.warehouse import Warehouse
 
 _MARK = ".avlib-demo"
@@ -55,9 +55,9 @@ def show(out: Path, settings: Settings) -> None:
     findings = read_findings(warehouse, labels=labels)
     pictures = sorted((out / "queries").glob("*/*.png"))
     suggester = Suggester(warehouse, settings.suggest)
-    with Decoder(settings.decode) as decoder:
+    with Sources(settings.fetch, settings.decode) as sources:
         cuts = out / "suggestions"
-        answers = answer_all(suggester, pictures, decoder=decoder, duration_s=settings.suggest.duration_s, out=cuts)
+        answers = answer_all(suggester, pictures, sources=sources, duration_s=settings.suggest.duration_s, out=cuts)
     kept_rates = _answer_rates(answers, labels, top=settings.suggest.top)
     rates = (
         RateRow("the collection", kept_rates),
@@ -67,9 +67,9 @@ def show(out: Path, settings: Settings) -> None:
         ),
     )
     say("4/4 the report")
-    with Decoder(settings.decode) as decoder:
+    with Sources(settings.fetch, settings.decode) as sources:
         report = out / "report.html"
-        write_report(report, findings, decoder=decoder, title="avlib demo", note=_NOTE, answers=answers, rates=rates)
+        write_report(report, findings, sources=sources, title="avlib demo", note=_NOTE, answers=answers, rates=rates)
     sys.stdout.write(_summary(findings, rates, seconds=time.monotonic() - started))
     sys.stdout.write(f"report      {report}: open it in a browser\n")
     command = sys.argv[0] if Path(sys.argv[0]).name == "avlib" else "avlib"

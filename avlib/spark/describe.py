@@ -48,7 +48,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     done, last, total = 0, -1, pending.count()
     if total:
         _delete_orphans(store)
-        pending = without_duplicates(store, pending).localCheckpoint()
+        pending = without_duplicates(store, pending, settings.fetch).localCheckpoint()
     left = pending.count() if total else 0
     while done < left:
         batch = pending.where(F.col("video_id") > last).orderBy("video_id").limit(settings.describe.batch_videos)

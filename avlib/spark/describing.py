@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from avlib import tables
-from avlib.config import DecodeSettings, Settings
+from avlib.config import DecodeSettings, FetchSettings, Settings
 from avlib.description import (
     Description,
     FrameBatch,
@@ -28,11 +28,11 @@ from avlib.description import (
     describe_video,
 )
 from avlib.descriptors.visual import VisualDescriptor
-from avlib.errors import InputError, ParameterError
+from avlib.errors import MediaError, ParameterError
 from avlib.identity import sample_ids
-from avlib.inputs import local_path
-from avlib.media import Decoder, IsolatedVideo
+from avlib.media import IsolatedVideo
 from avlib.models import StoredModel
+from avlib.sources import Sources
 from avlib.spark.columns import descriptor_column
 
 # `kind` says what a row is: a sample; a description; a `long` video, whose description waits for its slices; a
@@ -71,7 +71,7 @@ class Worker:
     """Describes the videos, or slices, of a partition: rows of PENDING or SLICES in, ROWS out."""
 
     def __init__(self, settings: Settings, model: StoredModel, warehouse: str) -> None:
-        self._settings, self._decode = settings.describe, settings.decode
+        self._settings, self._fetch, self._decode = settings.describe, settings.fetch, settings.decode
         self._model, self._warehouse = model, warehouse
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -92,17 +92,17 @@ class Worker:
         yield from _described(waiting, visual)
 
     def _read(self, task: dict[str, Any]) -> Iterator[_Waiting | pa.RecordBatch]:
-        decoder = _decoder(self._decode)
         try:
-            steps = self._steps(decoder.open(local_path(task["uri"])), task)
-            while True:
-                try:
-                    yield _Waiting(task, next(steps))
-                except StopIteration as end:
-                    yield from _outcome_rows(task, end.value)
-                    return
-        except InputError as error:
-            problem = Problem("scheme", str(error))
+            with _sources(self._fetch, self._decode).open(task["uri"]) as video:
+                steps = self._steps(video, task)
+                while True:
+                    try:
+                        yield _Waiting(task, next(steps))
+                    except StopIteration as end:
+                        yield from _outcome_rows(task, end.value)
+                        return
+        except MediaError as error:
+            problem = Problem.of(error)
         except Exception as error:  # a bug or a lack of memory: name it, and go on with the next video
             problem = Problem("internal", f"avlib failed on it: {type(error).__name__}: {error}")
         failed = SliceOutcome(0, 0.0, problem) if "json" in task else Description().ended("failed", problem)
@@ -135,9 +135,9 @@ def _visual(model: StoredModel, warehouse: str) -> VisualDescriptor:
 
 
 @lru_cache(maxsize=1)
-def _decoder(settings: DecodeSettings) -> Decoder:
-    """The decoding process beside this Python worker."""
-    return Decoder(settings)
+def _sources(fetch: FetchSettings, decode: DecodeSettings) -> Sources:
+    """What opens videos for this Python worker, with a decoding process beside it."""
+    return Sources(fetch, decode)
 
 
 def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa.RecordBatch]:

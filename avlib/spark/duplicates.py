@@ -9,9 +9,10 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from avlib import tables
+from avlib.config import FetchSettings
 from avlib.description import Description, content_hash
-from avlib.errors import AvlibError
-from avlib.inputs import local_path
+from avlib.errors import MediaError
+from avlib.fetching import fetched
 from avlib.spark.progress import say
 from avlib.spark.samples import latest_descriptions
 from avlib.spark.store import TableStore, spark_schema
@@ -20,7 +21,7 @@ _HASHED = "video_id bigint, content_hash string"
 _PER_TASK = 8
 
 
-def without_duplicates(store: TableStore, pending: DataFrame) -> DataFrame:
+def without_duplicates(store: TableStore, pending: DataFrame, settings: FetchSettings) -> DataFrame:
     """The videos to be described, less those whose content another video has: these are entered as duplicates.
 
     Of equal files the one described before counts, else the one with the smallest video_id. Only files of a size
@@ -33,7 +34,7 @@ def without_duplicates(store: TableStore, pending: DataFrame) -> DataFrame:
     if not count:
         return pending
     tasks = min(-(-count // _PER_TASK), 16 * store.spark.sparkContext.defaultParallelism)
-    hashed = candidates.repartition(tasks).mapInArrow(_hash_files, _HASHED).where("content_hash IS NOT NULL")
+    hashed = candidates.repartition(tasks).mapInArrow(_Hasher(settings), _HASHED).where("content_hash IS NOT NULL")
     known = hashed.withColumn("pending", F.lit(True)).unionByName(_described(store, pending))
     same = Window.partitionBy("content_hash").orderBy("pending", "video_id")
     firsts = known.withColumn("first_id", F.first("video_id").over(same))
@@ -46,20 +47,24 @@ def without_duplicates(store: TableStore, pending: DataFrame) -> DataFrame:
     return pending.join(duplicates.select("video_id"), "video_id", "left_anti")
 
 
-def _hash_files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+class _Hasher:
     """The content hash of each file; null where it cannot be read, which describe will say."""
-    for batch in batches:
-        hashes = [_hash_of(uri) for uri in batch["uri"].to_pylist()]
-        yield pa.RecordBatch.from_arrays(
-            [batch["video_id"], pa.array(hashes, pa.string())], ["video_id", "content_hash"]
-        )
 
+    def __init__(self, settings: FetchSettings) -> None:
+        self._settings = settings
 
-def _hash_of(uri: str) -> str | None:
-    try:
-        return content_hash(local_path(uri))
-    except AvlibError:
-        return None
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            hashes = [self._hash_of(uri) for uri in batch["uri"].to_pylist()]
+            columns = [batch["video_id"], pa.array(hashes, pa.string())]
+            yield pa.RecordBatch.from_arrays(columns, ["video_id", "content_hash"])
+
+    def _hash_of(self, uri: str) -> str | None:
+        try:
+            with fetched(uri, self._settings) as path:
+                return content_hash(path)
+        except MediaError:
+            return None
 
 
 def _described(store: TableStore, pending: DataFrame) -> DataFrame:

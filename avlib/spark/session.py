@@ -29,7 +29,7 @@ MINIMUM_JAVA = 17
 # Set before the JVM starts, and so inherited by every Python worker. Each worker computes on one thread, as there
 # are as many workers as cores. Keeping freed memory in the process spares the page faults that make CNN
 # inference several times slower.
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -60,7 +60,7 @@ def get_session(settings: SparkSettings) -> SparkSession:
 
 def _start_embedded(settings: SparkSettings) -> SparkSession:
     require_java()
-    for name, value in _WORKER_ENVIRONMENT.items():
+    for name, value in WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

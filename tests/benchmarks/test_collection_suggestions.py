@@ -22,9 +22,9 @@ from avlib.arrays import Float32Array
 from avlib.config import Settings, load_settings
 from avlib.descriptors import normalise_visual
 from avlib.evaluation import Cleanliness, Labels, StrArray, answer_rates, read_labels, retrieval_rates, video_name
-from avlib.media import Decoder
 from avlib.retrieval.answers import Answer, answer_all
 from avlib.retrieval.suggest import Suggester, Suggestion
+from avlib.sources import Sources
 from avlib.spark import filter, index, pipeline
 from avlib.spark.columns import descriptor_rows
 from avlib.spark.samples import live_samples
@@ -68,8 +68,8 @@ def test_suggestions_for_held_out_pictures(spark: SparkSession, shared_data: Pat
             filter.run(of_run, settings)
             index.run(of_run, settings)
         suggester = Suggester(Warehouse(warehouse, name=name), settings.suggest)
-        with Decoder(settings.decode) as decoder:
-            answers = answer_all(suggester, pictures, decoder=decoder, duration_s=DURATION_S, out=tmp_path / name)
+        with Sources(settings.fetch, settings.decode) as sources:
+            answers = answer_all(suggester, pictures, sources=sources, duration_s=DURATION_S, out=tmp_path / name)
         _print_rates(strategy, of_run, labels, categories, answers)
         checked = [_check_wav(suggestion) for answer in answers for suggestion in answer.suggestions]
         print(f"{'':<12} {len(checked)} WAVs checked, at most {1000 * max(checked):.1f} ms off")

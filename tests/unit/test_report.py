@@ -25,13 +25,13 @@ from avlib.config import load_settings
 from avlib.errors import ParameterError, WarehouseError
 from avlib.evaluation import Labels, RetrievalRates, read_kept, read_labels, read_samples, read_visual
 from avlib.identity import sample_ids
-from avlib.media import Decoder
 from avlib.models import StoredModel, write_model
 from avlib.report import RateRow, read_findings, write_report
 from avlib.report.clips import encode_mp3
 from avlib.report.picks import largest_components, spread_over_videos
 from avlib.retrieval.answers import Answer
 from avlib.retrieval.suggest import Suggestion
+from avlib.sources import Sources
 from avlib.tables import Table
 from avlib.warehouse import Warehouse
 
@@ -132,7 +132,7 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path, labels: Labels, decoder: Decoder) -> _Page:
+def page(folder: Path, labels: Labels, sources: Sources) -> _Page:
     query = folder / "dog" / "q<1>.png"
     query.parent.mkdir()
     Image.new("RGB", (60, 40), (200, 30, 30)).save(query)
@@ -141,7 +141,7 @@ def page(folder: Path, labels: Labels, decoder: Decoder) -> _Page:
     rates = [RateRow("kept & <clean>", RetrievalRates(1, 5, 1.0, 0.5, 1.0, 1.0))]
     findings = read_findings(Warehouse(str(folder)), labels=labels)
     page = folder / "new" / "report.html"
-    to = write_report(page, findings, decoder=decoder, title="<T>", note="<N>", answers=answers, rates=rates)
+    to = write_report(page, findings, sources=sources, title="<T>", note="<N>", answers=answers, rates=rates)
     return _Page(to.read_text(encoding="utf-8"))
 
 
@@ -219,9 +219,9 @@ def test_pictures_are_jpegs_of_one_size(page: _Page) -> None:
         assert Image.open(io.BytesIO(content)).size == (144, 144)
 
 
-def test_without_labels_nothing_is_said_of_cleanness(folder: Path, decoder: Decoder) -> None:
+def test_without_labels_nothing_is_said_of_cleanness(folder: Path, sources: Sources) -> None:
     findings = read_findings(Warehouse(str(folder)))
-    html = write_report(folder / "plain.html", findings, decoder=decoder, title="plain").read_text(encoding="utf-8")
+    html = write_report(folder / "plain.html", findings, sources=sources, title="plain").read_text(encoding="utf-8")
     page = _Page(html)
     assert findings.clean_before is None
     assert "labels" not in page.text

@@ -1,0 +1,107 @@
+"""The describe stage on local[2] beside the sum of its parts in one process, divided by the cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from pyspark.sql import SparkSession
+from real_clips import write_clip
+
+from avlib.config import Settings, load_settings
+from avlib.descriptors.network import build_network
+from avlib.spark import describe, ingest
+from avlib.spark.session import WORKER_ENVIRONMENT
+from avlib.spark.store import TableStore
+
+pytestmark = pytest.mark.spark
+
+CORES, MINUTES = 2, 16
+MODEL = "mobilenet_v3_small"
+
+# Every part by itself, one thread, in the environment that workers have.
+PARTS = """
+import json, sys, time
+from pathlib import Path
+import numpy as np
+from avlib.config import load_settings
+from avlib.description import loud
+from avlib.descriptors import RmsMeter, load_visual_descriptor, mfcc_windows
+from avlib.media import JITTER_S, PictureReader, SoundReader, place, probe
+
+settings = load_settings().describe
+rate_hz = settings.audio.sr
+visual = load_visual_descriptor(sys.argv[1], Path(sys.argv[2]))
+visual.describe(np.zeros((32, 224, 224, 3), np.uint8))
+seconds = dict.fromkeys(["sound", "rms", "mfcc", "pictures", "cnn"], 0.0)
+def timed(name, function):
+    started = time.perf_counter()
+    result = function()
+    seconds[name] += time.perf_counter() - started
+    return result
+for path in map(Path, sys.argv[3:]):
+    info = probe(path)
+    pieces = timed("sound", lambda: list(SoundReader(path, info, sample_rate_hz=rate_hz)))
+    def measure():
+        meter = RmsMeter(frame_rate_hz=25.0, sample_rate_hz=rate_hz, joined_s=JITTER_S)
+        for piece in pieces:
+            meter.add(piece.first, piece.waveform[0])
+        return loud(meter.finish(), settings=settings)
+    frames = timed("rms", measure)
+    waveform = place(pieces, channels=1, first=0, samples=pieces[-1].end)[0]
+    timed("mfcc", lambda: mfcc_windows(waveform, times_s=frames.times_s, frame_rate_hz=25.0, settings=settings.audio))
+    reader = PictureReader(path, info, times_s=frames.times_s, size_px=224)
+    pictures = timed("pictures", lambda: [shown for _, shown in reader])
+    timed("cnn", lambda: [visual.describe(shown) for shown in pictures])
+print(json.dumps(seconds))
+"""
+
+
+def test_describe_beside_its_parts(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
+    sources = sorted((shared_data / "collection" / "videos").glob("*.mp4"))
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    minute = tmp_path / "minute.mp4"
+    write_clip(minute, sources[:6], duration_s=60.0)
+    for number in range(MINUTES):  # of another size each: equal ones would be described once
+        (clips / f"{number}.mp4").write_bytes(minute.read_bytes() + bytes(8 + number))
+    weights = tmp_path / "weights.pth"  # any numbers take as long
+    torch.manual_seed(0)
+    torch.save(build_network(MODEL).state_dict(), weights)
+    settings = load_settings(
+        assignments=[f"describe.visual_model={MODEL}", f"describe.visual_weights={json.dumps(str(weights))}"]
+    )
+    parts = _parts(weights, sorted(clips.iterdir())[:4])
+    parts_s = sum(parts.values()) / 4
+    first = TableStore(spark, str(tmp_path / "first"))
+    ingest.run(first, settings, [str(minute)])
+    _described_s(first, settings)  # starts workers, loads the model, compiles
+    store = TableStore(spark, str(tmp_path / "warehouse"))
+    ingest.run(store, settings, [str(clips)])
+    stage_s = _described_s(store, settings) / MINUTES
+    empty_s = _described_s(store, settings) / MINUTES  # nothing to do: what Spark and Delta take in any case
+    print(f"\n{platform.processor() or platform.machine()}, local[{CORES}], {MODEL}; 640 x 360 at 25 Hz, every frame")
+    print("seconds per video minute, one thread: " + ", ".join(f"{name} {s / 4:.2f}" for name, s in parts.items()))
+    print(f"sum {parts_s:.2f}, over {CORES} cores {parts_s / CORES:.2f}")
+    print(f"stage {stage_s:.2f} (of it {empty_s:.2f} with nothing to do): {stage_s / (parts_s / CORES):.2f} x")
+
+
+def _parts(weights: Path, clips: list[Path]) -> dict[str, float]:
+    command = [sys.executable, "-c", PARTS, MODEL, str(weights), *map(str, clips)]
+    environment = os.environ | WORKER_ENVIRONMENT
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    parts: dict[str, float] = json.loads(said)
+    return parts
+
+
+def _described_s(store: TableStore, settings: Settings) -> float:
+    started = time.perf_counter()
+    describe.run(store, settings)
+    return time.perf_counter() - started
