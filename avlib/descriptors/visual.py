@@ -31,7 +31,10 @@ class VisualDescriptor(Protocol):
         """Identity of model and weights."""
 
     def describe(self, pictures: UInt8Array) -> Float32Array:
-        """pictures: shape (b, size, size, 3), RGB. Returns shape (b, dimension), raw (not normalised)."""
+        """pictures: shape (b, size, size, 3), RGB. Returns shape (b, dimension), raw (not normalised).
+
+        Memory grows with b.
+        """
 
 
 def load_visual_descriptor(model: str, weights: Path | None, *, device: str = "cpu") -> VisualDescriptor:

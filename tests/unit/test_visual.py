@@ -19,6 +19,7 @@ from avlib.descriptors import (
     resolve_weights,
     save_weights,
 )
+from avlib.descriptors.network import build_network, fused
 from avlib.errors import ConfigError, ParameterError
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
@@ -74,6 +75,46 @@ def test_batches_of_any_size_give_the_same(small):
     read_only = many[:1].copy()
     read_only.flags.writeable = False
     np.testing.assert_allclose(descriptor.describe(read_only), together[:1], atol=1e-5)
+
+
+def with_statistics(network):
+    """Normalisation layers that have something to do, as in a trained network."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for value, low, high in (
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.5, 1.5),
+                (module.weight.data, 0.8, 1.2),
+                (module.bias.data, -0.2, 0.2),
+            ):
+                value.uniform_(low, high)
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    "model", ["mobilenet_v3_small", "resnet18", "densenet121", "googlenet", "shufflenet_v2_x0_5", "maxvit_t", "swin_t"]
+)
+def test_fusing_changes_no_number(model):
+    torch.manual_seed(0)
+    network = with_statistics(build_network(model))
+    batch = torch.rand(2, 3, 224, 224)
+    faster = fused(network)
+    with torch.inference_mode():
+        torch.testing.assert_close(faster(batch), network(batch), rtol=1e-5, atol=1e-4)
+
+    def normalisations(module):
+        return sum(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
+
+    assert normalisations(faster) < normalisations(network) or normalisations(network) == 0
+
+
+def test_a_network_that_cannot_be_traced_stays_as_it_is():
+    class Choosing(torch.nn.Module):
+        def forward(self, batch):
+            return batch if batch.sum() > 0 else -batch
+
+    network = Choosing().eval()
+    assert fused(network) is network
 
 
 def test_float16_storage_and_formats_give_the_same(small, tmp_path):
