@@ -19,7 +19,7 @@ from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
 
-SETTINGS = load_settings(assignments=["fetch.allow_private=true", "fetch.stall_s=1.0"])
+SETTINGS = load_settings(assignments=["fetch.allow_private=true", "fetch.stall_s=6.0"])
 
 
 def video_rows(store: TableStore) -> dict[str, Row]:
@@ -30,7 +30,7 @@ def test_web_videos_by_name_and_by_manifest(store: TableStore, tmp_path: Path) -
     manifest = tmp_path / "list.csv"
     with serve() as web:
         there = [web.url(f"video.mp4?id={i}") for i in range(40)]
-        silent = [web.url(f"silent.mp4?id={i}") for i in range(40)]
+        silent = [web.url(f"silent.mp4?id={i}") for i in range(20)]
         manifest.write_text("\n".join(["uri,title", *(f"{uri}&token=abc,T" for uri in there + silent), "ftp://x/a,F"]))
         ingest.run(store, SETTINGS, [str(manifest), web.url("named.mp4").replace("//", "//me:pw@")])
         rows = video_rows(store)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 
 @contextmanager
 def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[fs.S3FileSystem]:
-    """A file system on the server, with a bucket `videos`. Skips where moto is not installed."""
-    server = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[server]'")
-    served = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    """A file system on the server, with a bucket `videos`."""
+    served = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     served.start()
     host, port = served.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
