@@ -83,6 +83,9 @@ def synthetic(rate_hz: int) -> dict[str, np.ndarray]:
         "silence": np.zeros(t.size),
         "offset": np.full(t.size, 0.9),
         "loud_then_faint": np.where(t < 1, 0.9 * np.sin(2 * np.pi * 100 * t), 1e-6 * rng.normal(size=t.size)),
+        "tone_over_faint_noise": 0.9 * np.sin(2 * np.pi * 700 * t) + 2e-5 * rng.normal(size=t.size),
+        "tone_over_fainter_noise": 0.9 * np.sin(2 * np.pi * 3000 * t) + 4e-6 * rng.normal(size=t.size),
+        "offset_over_faint_noise": 0.9 + 1e-5 * rng.normal(size=t.size),
         "sweep": scipy.signal.chirp(t, 50, 2, 0.49 * rate_hz),
     }
     return {name: sound.astype(np.float32) for name, sound in sounds.items()}
