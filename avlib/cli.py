@@ -51,7 +51,7 @@ RetryFailed = Annotated[
     typer.Option(
         "--retry-failed",
         metavar="[=CLASS]",
-        help="Describe again what failed; with =CLASS, what has this error class in `avlib failures`.",
+        help="Describe again what failed; with =CLASS, all of this error class (see avlib failures), partial ones too.",
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any video failed.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -27,10 +28,13 @@ class Problem:
 class SliceOutcome:
     """What came of the pictures of a video, or of a slice of it.
 
-    samples: frames described.  covered_s: time over which there is sound, and pictures were read.
+    start_s: of the slice.  wanted: loud frames.  samples: those described.
+    covered_s: time over which there is sound, and pictures were read where any were wanted.
     problem: None where nothing is missing.
     """
 
+    start_s: float
+    wanted: int
     samples: int
     covered_s: float
     problem: Problem | None = None
@@ -78,13 +82,14 @@ class Description:
 
     def finished(self, sound: Problem | None, slices: Sequence[SliceOutcome]) -> Description:
         """This description with what came of the sound and of the pictures, slice by slice."""
+        slices = sorted(slices, key=lambda one: one.start_s)
         problems = [] if sound is None else [sound]
         problems += [one.problem for one in slices if one.problem is not None]
         whole = replace(
             self,
             audio_status="ok" if sound is None else "partial",
             visual_status=_visual_status(slices),
-            covered_s=sum(one.covered_s for one in slices),
+            covered_s=math.fsum(one.covered_s for one in slices),
             samples=sum(one.samples for one in slices),
         )
         if not problems:
@@ -99,6 +104,8 @@ class Description:
 
 
 def _visual_status(slices: Sequence[SliceOutcome]) -> str:
+    if not any(one.wanted for one in slices):
+        return "not_tried"
     if all(one.problem is None for one in slices):
         return "ok"
     return "partial" if any(one.samples for one in slices) else "failed"

@@ -19,6 +19,9 @@ from avlib.descriptors import mfcc_windows
 from avlib.errors import MediaError
 from avlib.media import IsolatedVideo, MediaInfo, check_is_file
 
+_SHORTER_S = 1.0
+"""Pictures that end so much before the sound are worth a word. Encoders round by less."""
+
 
 @dataclass(frozen=True)
 class FrameBatch:
@@ -44,6 +47,12 @@ class Slice:
     info: MediaInfo
     frames: Frames
     spans_s: Float64Array
+
+    def outcome(self, *, samples: int, until_s: float, problem: Problem | None = None) -> SliceOutcome:
+        """What came of it, its pictures read until until_s."""
+        ends_s = np.minimum(self.spans_s[:, 1], min(until_s, self.end_s))
+        covered_s = float(np.clip(ends_s - self.spans_s[:, 0], 0, None).sum())
+        return SliceOutcome(self.start_s, self.frames.indexes.size, samples, covered_s, problem)
 
     def to_json(self) -> str:
         """As text, exactly."""
@@ -81,13 +90,10 @@ def describe_video(
     A file with no sound or no pictures has no samples. What decodes before or around damage is kept (`partial`).
     """
     description = Description()
-    if video.path.is_dir():
-        return description.ended("skipped", Problem("is_directory", "a folder, not a video file"))
     try:
         check_is_file(video.path)  # a pipe would never end
-        description = replace(description, content_hash=content_hash(video.path))
         info = video.probe()
-        description = description.with_info(info)
+        description = replace(description, content_hash=content_hash(video.path)).with_info(info)
         if info.audio_stream is None:
             description = replace(description, audio_status="none")
             return description.ended("no_audio", Problem("no_audio", "no sound track"))
@@ -97,7 +103,8 @@ def describe_video(
         description = replace(description, audio_status="failed")  # until it is read
         heard = listen(video, info, settings)
     except MediaError as error:
-        return description.ended("failed", Problem.of(error))
+        skipped = error.error_class == "is_directory"
+        return description.ended("skipped" if skipped else "failed", Problem.of(error))
     slices = _slices(info, heard, settings)
     if heard.waveform is None:
         return LongVideo(description, heard.problem, slices)
@@ -110,14 +117,14 @@ def describe_slice(
 ) -> Generator[FrameBatch, None, SliceOutcome]:
     """Yields the loud frames of a slice; returns what came of it. Never raises MediaError."""
     if not one.frames.indexes.size:
-        return SliceOutcome(0, _covered_s(one, one.end_s))
+        return one.outcome(samples=0, until_s=one.end_s)
     # Whole seconds, so that windows lie on the same sample as in the whole sound.
     margin_s = np.ceil((max(settings.audio.window_frames) / 2 + 1) / settings.frame_rate_hz)
     from_s, to_s = float(one.start_s - margin_s), float(one.end_s + margin_s)
     try:
         waveform = video.sound_between(one.info, sample_rate_hz=settings.audio.sr, start_s=from_s, end_s=to_s)
     except MediaError as error:
-        return SliceOutcome(0, 0.0, Problem.of(error))
+        return one.outcome(samples=0, until_s=one.start_s, problem=Problem.of(error))
     return (yield from _describe(video, one, settings, waveform=waveform, from_s=from_s))
 
 
@@ -159,18 +166,15 @@ def _describe(
             yield FrameBatch(frames.indexes[rows], times_s, frames.rms[rows], audio, shown)
             samples += len(rows)
             shown_s = float(times_s[-1])
-        problem = None if pictures.damage is None else Problem("damaged", pictures.damage)
         all_shown = samples == frames.indexes.size
-        shown_s = one.end_s if all_shown and problem is None else pictures.covered_s
+        shown_s = one.end_s if all_shown and pictures.damage is None else pictures.covered_s
+        if pictures.damage is not None:
+            problem = Problem("damaged", pictures.damage)
+        elif not all_shown and frames.times_s[-1] > shown_s + _SHORTER_S:
+            problem = Problem("damaged", f"no pictures after {shown_s:.1f} s")
     except MediaError as error:
         problem = Problem.of(error)
-    return SliceOutcome(samples, _covered_s(one, shown_s), problem)
-
-
-def _covered_s(one: Slice, until_s: float) -> float:
-    """Time of a slice over which there is sound, and pictures have been read."""
-    ends_s = np.minimum(one.spans_s[:, 1], min(until_s, one.end_s))
-    return float(np.clip(ends_s - one.spans_s[:, 0], 0, None).sum())
+    return one.outcome(samples=samples, until_s=shown_s, problem=problem)
 
 
 def _within(spans_s: Float64Array, start_s: float, end_s: float) -> Float64Array:

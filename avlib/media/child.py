@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,35 +59,43 @@ def _restrict(limits: DecodeSettings) -> None:
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
         hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (limit, limit))
 
 
 def _answer(to_parent: socket.socket, request: Message, limits: DecodeSettings) -> None:
     """All messages of one answer: parts, then `end` or `error`; `alive` in between, while there is progress."""
     said_s = time.monotonic()
 
-    def alive() -> None:
+    def say(message: Message) -> None:
         nonlocal said_s
+        try:
+            send(to_parent, message)
+        except OSError:
+            sys.exit()  # the parent is gone
+        said_s = time.monotonic()
+
+    def alive() -> None:
         if time.monotonic() - said_s > _ALIVE_EVERY_S:
-            send(to_parent, Message("alive"))
-            said_s = time.monotonic()
+            say(Message("alive"))
 
     progress.tell(alive)
     try:
         for message in _REQUESTS[request.kind](request, limits):
-            send(to_parent, message)
+            say(message)
     except MediaError as error:
-        send(to_parent, _error(error.reason, error.error_class, transient=error.transient))
+        say(_error(error.reason, error.error_class, transient=error.transient))
     except MemoryError:
         reason = f"it needs more than the {limits.memory_mb} MB of memory that decode.memory_mb gives one video"
-        send(to_parent, _error(reason, "memory_limit"))
+        say(_error(reason, "memory_limit"))
     except AvlibError as error:
-        send(to_parent, _error(str(error), "internal"))
-    except OSError:  # the parent is gone
-        raise
+        say(_error(str(error), "internal"))
+    except OSError as error:
+        say(_error(f"it cannot be read: {error.strerror or error}", "unreadable", transient=True))
     except Exception as error:
-        traceback.print_exc()
-        send(to_parent, _error(f"avlib failed on it: {type(error).__name__}: {error}", "internal"))
+        with suppress(OSError):  # into a file it may not write
+            traceback.print_exc()
+        say(_error(f"avlib failed on it: {type(error).__name__}: {error}", "internal"))
 
 
 def _error(reason: str, error_class: str, *, transient: bool = False) -> Message:

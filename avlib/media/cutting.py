@@ -76,6 +76,8 @@ def sound_between(path: Path, info: MediaInfo, *, sample_rate_hz: int, start_s: 
 @dataclass(frozen=True)
 class _Stretch:
     pieces: list[SoundPiece]
+    from_before: bool
+    """Whether there is sound at or before the wanted start."""
     at_end: bool
     """Whether the last piece is the stream's last."""
 
@@ -84,8 +86,8 @@ def _read_around(path: Path, info: MediaInfo, target: SoundFormat, *, start_s: f
     """Pieces from before start_s to the wanted end; goes back as far as it takes to find sound there."""
     back_s = _PREROLL_S
     while True:
-        stretch = _read(path, info, target, window_s=(start_s - back_s, start_s + duration_s))
-        if stretch.pieces and stretch.pieces[0].first <= start_s * target.sample_rate_hz:
+        stretch = _read(path, info, target, window_s=(start_s - back_s, start_s + duration_s), start_s=start_s)
+        if stretch.from_before:
             return stretch
         if back_s >= start_s:  # that was all there is
             break
@@ -96,12 +98,20 @@ def _read_around(path: Path, info: MediaInfo, target: SoundFormat, *, start_s: f
     return stretch
 
 
-def _read(path: Path, info: MediaInfo, target: SoundFormat, *, window_s: tuple[float, float]) -> _Stretch:
-    damage = Damage()
+def _read(
+    path: Path, info: MediaInfo, target: SoundFormat, *, window_s: tuple[float, float], start_s: float
+) -> _Stretch:
+    """Pieces of a window; of those that end before start_s only the last."""
+    damage, pieces, from_before = Damage(), list[SoundPiece](), False
+    first = start_s * target.sample_rate_hz
     with open_media(path) as container:
         stream = sound_stream(path, container, info)
         if window_s[0] > 0 and info.container.startswith(_EXACT_SEEK):
             with suppress(FFmpegError):  # what cannot be sought in is read from the beginning
                 seek(container, stream, info, time_s=window_s[0])
-        pieces = list(sound_pieces(container, stream, info, damage, target=target, window_s=window_s))
-        return _Stretch(pieces, damage.at_end)
+        for piece in sound_pieces(container, stream, info, damage, target=target, window_s=window_s):
+            from_before = from_before or piece.first <= first
+            if pieces and pieces[-1].end < first:
+                pieces.pop()
+            pieces.append(piece)
+    return _Stretch(pieces, from_before, damage.at_end)

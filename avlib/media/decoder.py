@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from avlib.media.wire import Message, WireError, receive, send
 
 _START_S = 120.0
 _BROKEN_AFTER = ("memory_limit", "internal")
-_OTHER_MEMORY = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+_END_S = 5.0
+# No secrets for the child, nor the settings that suit torch's memory.
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
 class Decoder:
@@ -37,6 +39,7 @@ class Decoder:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._answering = False
         self._videos = 0
 
     def __enter__(self) -> Decoder:
@@ -59,31 +62,41 @@ class Decoder:
             self._socket.close()
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):  # held by the system: it ends when it comes back
+                self._process.wait(timeout=_END_S)
         self._process = self._socket = None
+        self._answering = False
 
-    def connection(self) -> socket.socket:
-        """The socket of a running process."""
-        if self._process is None or self._socket is None or self._process.poll() is not None:
+    def begin(self) -> socket.socket:
+        """The socket of a process that is free to answer: one that is still at another answer is replaced."""
+        free = self._process is not None and self._process.poll() is None and not self._answering
+        if self._socket is None or not free:
             self.close()
             self._start()
         assert self._socket is not None
+        self._answering = True
         return self._socket
 
-    def end_of_process(self) -> str:
-        """Wait for a process that closed its end, and say how it ended."""
-        assert self._process is not None
+    def end(self, connection: socket.socket, *, answered: bool) -> None:
+        """An answer has come whole, or will never."""
+        if connection is self._socket:  # else it has been replaced meanwhile
+            self._answering = False
+            if not answered:
+                self.close()
+
+    def exit_code(self) -> int | None:
+        """Of a process that closed its end; negative where a signal ended it, None where it does not end."""
+        if self._process is None:  # it was ended here, for another video
+            return None
         try:
-            code = self._process.wait(timeout=5)
+            return self._process.wait(timeout=_END_S)
         except subprocess.TimeoutExpired:
-            return "it no longer answers"
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            return None
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        # Python's search path as it is here, so that the child finds avlib wherever this process did. Memory that
-        # suits torch does not suit a process with little of it.
-        environment = {name: value for name, value in os.environ.items() if name not in _OTHER_MEMORY}
+        # Python's search path as it is here, so that the child finds avlib wherever this process did.
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-P", "-m", "avlib.media.child", str(theirs.fileno()), str(os.getpid())]
         with theirs:
@@ -95,9 +108,8 @@ class Decoder:
                 stdout=subprocess.DEVNULL,
             )
         self._socket = ours
-        ours.settimeout(_START_S)
         try:
-            ready = receive(ours)
+            ready = receive(ours, within_s=_START_S)
         except (OSError, WireError):
             ready = None
         if ready is None:
@@ -157,32 +169,35 @@ class IsolatedVideo:
         self, kind: str, values: dict[str, Any], arrays: dict[str, Any] | None = None
     ) -> Generator[Message, None, None]:
         """The parts of an answer, then its end."""
-        connection = self._decoder.connection()
-        ended = False
+        connection = self._decoder.begin()
+        answered = False
         try:
             send(connection, Message(kind, {"path": str(self.path)} | values, arrays or {}))
-            while not ended:
+            while not answered:
                 message = self._next(connection)
-                ended = message.kind in ("end", "error")
+                answered = message.kind in ("end", "error")
                 if message.kind == "error":
-                    ended = message.values["error_class"] not in _BROKEN_AFTER
+                    answered = message.values["error_class"] not in _BROKEN_AFTER
                     raise MediaError(self.path, **message.values)
                 if message.kind != "alive":
                     yield message
-        except (WireError, ConnectionError, json.JSONDecodeError) as error:
-            how = self._decoder.end_of_process()
-            reason = f"the decoding process died of it ({how or error}); what it had read before is kept"
-            raise MediaError(self.path, reason, error_class="crashed") from None
+        except (WireError, OSError) as error:
+            raise self._crashed(error) from None
         finally:
-            if not ended:  # hanging, broken, or in the middle of something nobody wants any more
-                self._decoder.close()
+            self._decoder.end(connection, answered=answered)
+
+    def _crashed(self, error: Exception) -> MediaError:
+        code = self._decoder.exit_code()
+        how = signal.Signals(-code).name if code is not None and code < 0 else f"{error}, exit code {code}"
+        reason = f"the decoding process died of it ({how}); what it had read before is kept"
+        # SIGKILL is the system's, short of memory, or somebody's: not the file's.
+        return MediaError(self.path, reason, error_class="crashed", transient=code == -signal.SIGKILL)
 
     def _next(self, connection: socket.socket) -> Message:
         began_s = time.monotonic()
         limit_s = min(self._settings.stall_s, self._left_s)
-        connection.settimeout(max(limit_s, 0.001))
         try:
-            message = receive(connection)
+            message = receive(connection, within_s=limit_s)
         except TimeoutError:
             if limit_s < self._left_s:
                 reason = f"no progress for {limit_s:g} s (decode.stall_s)"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import av
+from av.codec import Codec, codecs_available
+from av.codec.codec import UnknownCodecError
 from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -57,10 +60,20 @@ _TRANSIENT = {
     errno.ENOSPC,
     errno.EMFILE,
     errno.ENFILE,
-    errno.ENOMEM,
     errno.ESTALE,
     errno.ETIMEDOUT,
 }
+
+
+@lru_cache(maxsize=1)
+def _allowed_decoders() -> str:
+    """FFmpeg's names of all decoders of ALLOWED_CODECS: mp3 may be decoded by mp3float."""
+    allowed, names = ALLOWED_CODECS.split(","), []
+    for name in sorted(codecs_available):
+        with suppress(UnknownCodecError):  # it only encodes
+            if Codec(name, "r").canonical_name in allowed:
+                names.append(name)
+    return ",".join(names)
 
 
 def check_codec(path: Path, context: CodecContext) -> None:
@@ -81,7 +94,11 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     try:
         container = av.open(
             _url(path),
-            options={"format_whitelist": ALLOWED_FORMATS, "protocol_whitelist": "file"},
+            options={
+                "format_whitelist": ALLOWED_FORMATS,
+                "codec_whitelist": _allowed_decoders(),  # opening a file runs decoders to find out what is in it
+                "protocol_whitelist": "file",
+            },
             metadata_errors="replace",
         )
     except (FFmpegError, MemoryError) as error:
@@ -120,6 +137,8 @@ def check_is_file(path: Path) -> None:
             with path.open("rb"):  # finds out about permissions before FFmpeg does
                 pass
     except FileNotFoundError as error:
+        raise MediaError(path, "there is no such file", error_class="not_found") from error
+    except ValueError as error:  # a null character in its name
         raise MediaError(path, "there is no such file", error_class="not_found") from error
     except PermissionError as error:
         raise MediaError(path, "no permission to read it", error_class="permission") from error

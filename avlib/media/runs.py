@@ -69,7 +69,8 @@ class _Run:
         self._resampler = target.resampler()
         self._starts_s: list[float] = []  # where the run begins, according to each frame
         self._samples = 0
-        self._waiting: list[Float32Array] = []  # until the run is placed
+        self._waiting: list[Float32Array] = []  # until the run is placed, then for a second's worth
+        self._waiting_samples = 0
         self._next: int | None = None  # once it is
 
     def continues(self, frame: AudioFrame, start_s: float, *, tolerance_s: float) -> bool:
@@ -81,21 +82,26 @@ class _Run:
             self._starts_s.append(start_s - self._samples / self._shape[0])
         self._samples += frame.samples
         frame.pts = None  # the resampler must not act on stamps: placing is done here
-        self._waiting += _arrays(self._resampler.resample(frame))
+        self._wait(self._resampler.resample(frame))
         wanted_s = _PIECE_S if self._next is not None else _PLACED_BY_S
-        if sum(waveform.shape[1] for waveform in self._waiting) >= wanted_s * self._rate_hz:
+        if self._waiting_samples >= wanted_s * self._rate_hz:
             yield self._placed()
 
     def finish(self) -> Iterator[SoundPiece]:
-        self._waiting += _arrays(self._resampler.resample(None))
+        self._wait(self._resampler.resample(None))
         if self._waiting:
             yield self._placed()
+
+    def _wait(self, converted: Sequence[AudioFrame | None]) -> None:
+        for waveform in _arrays(converted):
+            self._waiting.append(waveform)
+            self._waiting_samples += waveform.shape[1]
 
     def _placed(self) -> SoundPiece:
         if self._next is None:
             self._next = round(float(np.median(self._starts_s)) * self._rate_hz)
         piece = SoundPiece(self._next, np.concatenate(self._waiting, axis=1))
-        self._next, self._waiting = piece.end, []
+        self._next, self._waiting, self._waiting_samples = piece.end, [], 0
         return piece
 
     @property
@@ -152,14 +158,15 @@ def _runs(
         end_s = start_s + frame.samples / frame.sample_rate
         if end_s <= window_s[0]:
             continue
-        if start_s > window_s[1] + _READ_ON_S:  # read on a little, so that the median has stamps to go by
-            break
         tolerance_s = JITTER_S if damage.losses == losses else _JITTER_AFTER_LOSS_S
         losses = damage.losses
-        if run is not None and not run.continues(frame, start_s, tolerance_s=tolerance_s):
-            if start_s > latest_s:
-                damage.lose(info.duration_s)  # a broken stamp would make hours of zeros
-                continue
+        continues = run is not None and run.continues(frame, start_s, tolerance_s=tolerance_s)
+        if not continues and start_s > latest_s:
+            damage.lose(info.duration_s)  # a broken stamp would make hours of zeros, or end the reading
+            continue
+        if start_s > window_s[1] + _READ_ON_S:  # read on a little, so that the median has stamps to go by
+            break
+        if run is not None and not continues:
             yield from run.finish()
             run = None
         if run is None:

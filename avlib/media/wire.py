@@ -10,6 +10,7 @@ import json
 import math
 import socket
 import struct
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,35 +47,44 @@ def send(to: socket.socket, message: Message) -> None:
             to.sendall(array.reshape(-1).view(np.uint8).data)
 
 
-def receive(source: socket.socket) -> Message | None:
-    """The next message; None where the other side has ended. Raises WireError, TimeoutError, OSError."""
-    length = _read(source, _LENGTH.size, may_end=True)
+def receive(source: socket.socket, *, within_s: float | None = None) -> Message | None:
+    """The next message, whole within this time; None where the other side has ended.
+
+    Raises WireError, TimeoutError, OSError.
+    """
+    until_s = None if within_s is None else time.monotonic() + within_s
+    length = _read(source, _LENGTH.size, until_s, may_end=True)
     if not length:
         return None
     size = _LENGTH.unpack(length)[0]
     if size > _MAX_HEAD_BYTES:
         raise WireError(f"a head of {size} bytes")
     try:
-        kind, values, described = json.loads(_read(source, size))
-        arrays = {str(name): _read_array(source, dtype, shape) for name, dtype, shape in described}
+        kind, values, described = json.loads(_read(source, size, until_s))
+        sizes = [_bytes_of(dtype, shape) for _, dtype, shape in described]
+        if sum(sizes) > _MAX_ARRAY_BYTES:
+            raise WireError(f"arrays of {sum(sizes)} bytes")
+        arrays = {
+            str(name): np.frombuffer(_read(source, size, until_s), dtype).reshape(shape)
+            for size, (name, dtype, shape) in zip(sizes, described, strict=True)
+        }
         return Message(str(kind), dict(values), arrays)
     except (ValueError, TypeError) as error:
         raise WireError(str(error)) from None
 
 
-def _read_array(source: socket.socket, dtype: str, shape: list[int]) -> npt.NDArray[Any]:
+def _bytes_of(dtype: str, shape: list[int]) -> int:
     if dtype not in _DTYPES or any(not isinstance(n, int) or n < 0 for n in shape):
         raise WireError(f"an array of {dtype} {shape}")
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size > _MAX_ARRAY_BYTES:
-        raise WireError(f"an array of {size} bytes")
-    return np.frombuffer(_read(source, size), dtype).reshape(shape)
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
-def _read(source: socket.socket, size: int, *, may_end: bool = False) -> bytearray:
+def _read(source: socket.socket, size: int, until_s: float | None, *, may_end: bool = False) -> bytearray:
     buffer = bytearray(size)
     view, read = memoryview(buffer), 0
     while read < size:
+        if until_s is not None:
+            source.settimeout(max(until_s - time.monotonic(), 0.001))
         received = source.recv_into(view[read:])
         if not received:
             if may_end and not read:

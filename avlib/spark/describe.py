@@ -10,7 +10,7 @@ import heapq
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import IntegerType, StructField, StructType
@@ -45,6 +45,8 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     made_with = described_with(settings.describe, model)
     write_model(model, warehouse=store.warehouse, described_with=made_with)
     pending = _pending(store, made_with, retry).localCheckpoint()
+    if retry not in (None, ANY_FAILURE):
+        _check_class(store, retry)
     done, last, total = 0, -1, pending.count()
     if total:
         _delete_orphans(store)
@@ -96,26 +98,51 @@ def _check_sample_counts(store: TableStore) -> None:
 
 
 def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
-    """video_id, uri, bytes, attempt, input_hash, described_with of what is to be described."""
+    """What is to be described (see PENDING)."""
     modified_us = F.unix_micros("modified").cast("string")  # a time's text would depend on the session's time zone
     identity = F.concat_ws("|", "uri", F.col("bytes").cast("string"), modified_us, F.lit(made_with))
     videos = store.read(tables.VIDEOS).select(
         "video_id", "uri", "bytes", F.sha2(identity, 256).alias("input_hash"), F.lit(made_with).alias("described_with")
     )
     if not store.exists(tables.DESCRIPTIONS):
-        return videos.withColumn("attempt", F.lit(1)).select(*PENDING.names)
+        new = videos.withColumn("attempt", F.lit(1)).withColumn("has_samples", F.lit(False))
+        return new.select(*PENDING.names)
     again = F.col("transient")
     if retry is not None:
         again = again | (F.col("status") == "failed" if retry == ANY_FAILURE else F.col("error_class") == retry)
     described = latest_descriptions(store).select(
         "video_id",
         "attempt",
+        "status",
+        "content_hash",
+        "samples",
         F.col("input_hash").alias("described_hash"),
         F.coalesce(again, F.lit(False)).alias("again"),
     )
-    joined = videos.join(described, "video_id", "left")
-    changed = joined.where("described_hash IS NULL OR described_hash != input_hash OR again")
-    return changed.withColumn("attempt", F.coalesce("attempt", F.lit(0)) + 1).select(*PENDING.names)
+    same = F.col("described_hash").eqNullSafe(F.col("input_hash"))
+    joined = videos.join(described, "video_id", "left").withColumns(
+        {
+            "changed": ~same | F.col("again"),
+            "attempt": F.coalesce("attempt", F.lit(0)) + 1,
+            "has_samples": F.coalesce(same & (F.col("samples") > 0), F.lit(False)),
+        }
+    )
+    # A duplicate counts on another video of its content, which may have changed, or be about to be tried again.
+    settled = joined.where("NOT changed AND status != 'duplicate'").select("content_hash").distinct()
+    alone = joined.where("NOT changed AND status = 'duplicate'").join(settled, "content_hash", "left_anti")
+    return joined.where("changed").select(*PENDING.names).unionByName(alone.select(*PENDING.names))
+
+
+def _check_class(store: TableStore, retry: str) -> None:
+    """Say where no description has an error class: it may be a slip of the pen."""
+    rows = (
+        latest_descriptions(store).select("error_class").distinct().collect()
+        if store.exists(tables.DESCRIPTIONS)
+        else []
+    )
+    found = sorted(row["error_class"] for row in rows if row["error_class"])
+    if retry not in found:
+        say(f"  nothing to retry: no video has the error class {retry}; there are: {', '.join(found) or 'none'}")
 
 
 def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, model: StoredModel) -> None:
@@ -138,7 +165,13 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
             descriptions = descriptions.unionByName(store.spark.createDataFrame(pa.Table.from_batches(finished)))
         if descriptions.count() != len(videos):
             raise WarehouseError(f"describe: {len(videos)} videos went in and {descriptions.count()} came out")
-        store.append(tables.DESCRIPTIONS, descriptions)
+        store.append(tables.DESCRIPTIONS, descriptions.where(~_worse_than_before(videos)))
+
+
+def _worse_than_before(videos: list[Row]) -> Column:
+    """Descriptions of failures of an unchanged file that has given samples: these stay, with the older description."""
+    described = [video["video_id"] for video in videos if video["has_samples"]]
+    return (F.col("status") == "failed") & F.col("video_id").isin(described)
 
 
 def _describe_slices(store: TableStore, folder: str, worker: Worker, videos: list[Row]) -> None:

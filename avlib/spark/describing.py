@@ -43,6 +43,9 @@ ROWS = pa.schema(
     + [field.with_nullable(True) for field in (*tables.SAMPLES.schema, *_DESCRIPTION_FIELDS)]
 )
 
+# With fewer pictures torch takes other kernels, whose last bits differ: a sample must not depend on its company.
+_FEWEST = 16
+
 PENDING = pa.schema(
     [
         pa.field("video_id", pa.int64()),
@@ -51,6 +54,7 @@ PENDING = pa.schema(
         pa.field("input_hash", pa.string()),
         pa.field("described_with", pa.string()),
         pa.field("attempt", pa.int32()),
+        pa.field("has_samples", pa.bool_()),  # of this same file, from an earlier attempt
     ]
 )
 """A video to be described."""
@@ -92,12 +96,15 @@ class Worker:
         yield from _described(waiting, visual)
 
     def _read(self, task: dict[str, Any]) -> Iterator[_Waiting | pa.RecordBatch]:
+        samples = 0
         try:
             with _sources(self._fetch, self._decode).open(task["uri"]) as video:
                 steps = self._steps(video, task)
                 while True:
                     try:
-                        yield _Waiting(task, next(steps))
+                        frames = next(steps)
+                        samples += len(frames.indexes)
+                        yield _Waiting(task, frames)
                     except StopIteration as end:
                         yield from _outcome_rows(task, end.value)
                         return
@@ -105,16 +112,21 @@ class Worker:
             problem = Problem.of(error)
         except Exception as error:  # a bug or a lack of memory: name it, and go on with the next video
             problem = Problem("internal", f"avlib failed on it: {type(error).__name__}: {error}")
-        failed = SliceOutcome(0, 0.0, problem) if "json" in task else Description().ended("failed", problem)
-        yield from _outcome_rows(task, failed)
+        if "json" in task:
+            one = self._slice(task)
+            yield from _outcome_rows(task, one.outcome(samples=samples, until_s=one.start_s, problem=problem))
+        else:  # samples without a description that counts them do not count
+            yield from _outcome_rows(task, Description().ended("failed", problem))
+
+    def _slice(self, task: dict[str, Any]) -> Slice:
+        return Slice.from_json(task["json"], frame_rate_hz=self._settings.frame_rate_hz)
 
     def _steps(
         self, video: IsolatedVideo, task: dict[str, Any]
     ) -> Generator[FrameBatch, None, Description | LongVideo | SliceOutcome]:
         if "json" not in task:
             return (yield from describe_video(video, self._settings))
-        one = Slice.from_json(task["json"], frame_rate_hz=self._settings.frame_rate_hz)
-        return (yield from describe_slice(video, one, self._settings))
+        return (yield from describe_slice(video, self._slice(task), self._settings))
 
 
 def finished_row(video: dict[str, Any], long_json: str, outcomes: Iterable[str]) -> pa.RecordBatch:
@@ -122,9 +134,7 @@ def finished_row(video: dict[str, Any], long_json: str, outcomes: Iterable[str])
     given = json.loads(long_json)
     sound = None if given["sound"] is None else Problem(**given["sound"])
     slices = [json.loads(text) for text in outcomes]
-    parts = [
-        SliceOutcome(one["samples"], one["covered_s"], one["problem"] and Problem(**one["problem"])) for one in slices
-    ]
+    parts = [SliceOutcome(**one | {"problem": one["problem"] and Problem(**one["problem"])}) for one in slices]
     return _description_row(video, Description(**given["description"]).finished(sound, parts))
 
 
@@ -144,7 +154,9 @@ def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa
     """Sample rows, their pictures described together."""
     if not waiting:
         return
-    described = visual.describe(np.concatenate([one.frames.pictures for one in waiting]))
+    pictures = np.concatenate([one.frames.pictures for one in waiting])
+    padding = np.zeros((max(_FEWEST - len(pictures), 0), *pictures.shape[1:]), np.uint8)
+    described = visual.describe(np.concatenate([pictures, padding]))[: len(pictures)]
     if not np.isfinite(described).all():
         raise ParameterError("descriptors", "NaN or inf", "finite numbers: check the weights of describe.visual_model")
     first = 0

@@ -13,6 +13,7 @@ from avlib.config import FetchSettings
 from avlib.description import Description, content_hash
 from avlib.errors import MediaError
 from avlib.fetching import fetched
+from avlib.media import check_is_file
 from avlib.spark.progress import say
 from avlib.spark.samples import latest_descriptions
 from avlib.spark.store import TableStore, spark_schema
@@ -62,6 +63,7 @@ class _Hasher:
     def _hash_of(self, uri: str) -> str | None:
         try:
             with fetched(uri, self._settings) as path:
+                check_is_file(path)
                 return content_hash(path)
         except MediaError:
             return None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media_files import write_flash_and_click
@@ -18,6 +21,7 @@ from avlib.config import DecodeSettings, load_settings
 from avlib.description import Description, describe_video
 from avlib.errors import MediaError
 from avlib.media import Decoder
+from avlib.media.opening import open_media
 
 pytestmark = pytest.mark.faults
 
@@ -96,13 +100,32 @@ def test_what_was_read_before_is_kept(good: Path, decoder: Decoder, fault: str, 
     assert description.error_class == error_class and 0 < description.covered_s < 4
 
 
-def test_what_goes_on_for_ever_is_ended(good: Path) -> None:
-    with Decoder(settings(video_s=0.2)) as decoding:
-        video = decoding.open(good)
-        with pytest.raises(MediaError, match=r"0\.2 s") as caught:
-            for _ in range(10_000):
-                video.probe()
-    assert caught.value.error_class == "timeout"
+def test_what_goes_on_for_ever_is_ended(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(INJECTED))
+    bad = good.with_name("goes-on.mp4")
+    bad.write_bytes(good.read_bytes())
+    started = time.monotonic()
+    with Decoder(settings(video_s=4.0)) as decoding:
+        description, samples = outcome(decoding, bad)
+    assert time.monotonic() - started < 15
+    assert (description.status, description.audio_status) == ("failed", "partial")  # no time was left for pictures
+    assert description.error_class == "timeout" and not samples
+
+
+def test_small_packets_take_no_longer_than_large_ones(tmp_path: Path, decoder: Decoder) -> None:
+    path = tmp_path / "small.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for index in range(16_000):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16_000, index, Fraction(1, 16_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    video = decoder.open(path)
+    info = video.probe()
+    started = time.monotonic()
+    assert sum(piece.waveform.shape[1] for piece in video.sound(info, sample_rate_hz=16_000)) == 16_000
+    assert time.monotonic() - started < 10
 
 
 def test_it_dies_with_its_parent(good: Path, tmp_path: Path) -> None:
@@ -111,7 +134,7 @@ def test_it_dies_with_its_parent(good: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
         "from avlib.config import load_settings; from avlib.media import Decoder\n"
-        "decoder = Decoder(load_settings().decode); connection = decoder.connection()\n"
+        "decoder = Decoder(load_settings().decode); connection = decoder.begin(); decoder.end(connection, answered=True)\n"
         "print(decoder._process.pid, flush=True); decoder.open(Path(sys.argv[1])).probe()"
     )
     path = os.pathsep.join([str(INJECTED), *filter(None, sys.path)])
@@ -182,28 +205,63 @@ def test_pictures_too_large_for_memory_are_refused(
     assert (description.status, description.error_class, samples) == ("failed", error_class, 0)
 
 
-@pytest.mark.parametrize("kind", ["hls", "concat", "dash", "reference"])
-def test_no_file_opens_another(tmp_path: Path, decoder: Decoder, good: Path, kind: str) -> None:
-    path = tmp_path / "innocent.mp4"
-    match kind:
-        case "hls":
-            path.write_text(f"#EXTM3U\n#EXTINF:1,\nfile://{good}\n#EXT-X-ENDLIST\n")
-        case "concat":
-            path.write_text(f"ffconcat version 1.0\nfile {good}\n")
-        case "dash":
-            path.write_text(f'<?xml version="1.0"?><MPD><BaseURL>file://{good}</BaseURL></MPD>')
-        case "reference":  # QuickTime's data references: the samples lie in a file that this one names
-            path.write_bytes(_referring(good))
+def test_a_reader_that_is_left_and_kept_says_nothing_to_the_next(good: Path, decoder: Decoder) -> None:
+    video = decoder.open(good)
+    info = video.probe()
+    left = iter(video.pictures(info, times_s=np.arange(0, 4, 0.04), size_px=64, batch=2))
+    next(left)
+    assert decoder.open(good).probe() == info
+    with pytest.raises(MediaError):
+        list(left)
+    assert decoder.open(good).probe() == info
+
+
+@pytest.mark.parametrize("kind", ["m3u8", "ffconcat"])
+def test_no_file_opens_another(tmp_path: Path, decoder: Decoder, kind: str) -> None:
+    part, path = tmp_path / "part.ts", tmp_path / f"list.{kind}"
+    write_flash_and_click(part, video_codec="mpeg2video", audio_codec="mp2", times_s=(1.0,), duration_s=2.0)
+    lists = {
+        "m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\npart.ts\n#EXT-X-ENDLIST\n",
+        "ffconcat": "ffconcat version 1.0\nfile part.ts\n",
+    }
+    path.write_text(lists[kind])
+    with av.open(str(path)) as container:  # as it stands FFmpeg would follow it
+        assert len(container.streams.video) == 1
     description, samples = outcome(decoder, path)
-    assert description.status == "failed" and not samples
+    assert (description.status, description.error_class, samples) == ("failed", "not_media", 0)
 
 
-def _referring(good: Path) -> bytes:
-    """`good` without its media, its tracks' data references naming it instead."""
-    content = good.read_bytes()
-    at = content.index(b"mdat") - 4
-    size = int.from_bytes(content[at : at + 4], "big")
-    content = content[:at] + size.to_bytes(4, "big") + b"free" + bytes(size - 8) + content[at + size :]
-    flags = b"url \x00\x00\x00\x01"
-    assert flags in content
-    return content.replace(flags, b"alis\x00\x00\x00\x00")
+def test_a_codec_that_is_not_allowed_is_not_run(tmp_path: Path, decoder: Decoder) -> None:
+    path = tmp_path / "snow.mkv"
+    write_flash_and_click(path, video_codec="snow", audio_codec="flac", times_s=(1.0,), duration_s=2.0)
+    with av.open(str(path)) as plain, open_media(path) as limited:
+        assert plain.streams.video[0].codec_context.pix_fmt is not None  # its decoder has looked
+        assert limited.streams.video[0].codec_context.pix_fmt is None
+    description, samples = outcome(decoder, path)
+    assert (description.status, description.error_class, samples) == ("failed", "codec_refused", 0)
+
+
+def test_a_kill_from_outside_may_pass(good: Path, decoder: Decoder) -> None:
+    video = decoder.open(good)
+    info = video.probe()
+    pictures = iter(video.pictures(info, times_s=np.arange(0, 4, 0.04), size_px=64, batch=2))
+    next(pictures)
+    assert decoder._process is not None
+    decoder._process.send_signal(signal.SIGKILL)
+    with pytest.raises(MediaError, match="SIGKILL") as caught:
+        list(pictures)
+    assert caught.value.error_class == "crashed" and caught.value.transient
+
+
+def test_files_of_all_kinds(shared_data: Path, decoder: Decoder) -> None:
+    with (shared_data / "bad" / "expected.csv").open(newline="") as file:
+        words = {"no-audio": "no_audio", "no-video": "no_video", "fail": "failed", "skip": "skipped"}
+        expected = {row["file"]: words.get(row["expect"], row["expect"]) for row in csv.DictReader(file)}
+    found = {name: outcome(decoder, shared_data / "bad" / name) for name in expected}
+    assert {name: description.status for name, (description, _) in found.items()} == expected
+    clips = sorted((shared_data / "web_clips").glob("*.m*"))
+    assert len(clips) == 24
+    for clip in clips:
+        description, samples = outcome(decoder, clip)
+        assert description.status in ("ok", "no_audio"), (clip, description.error)
+        assert samples > 0 or description.status == "no_audio", clip

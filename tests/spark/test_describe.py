@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from media_files import write_flash_and_click
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.cli import main
@@ -70,10 +71,37 @@ def test_equal_files_are_described_once(store: TableStore, inputs: Path, video: 
     ingest.run(store, settings(), [str(inputs)])
     describe.run(store, settings())
     assert outcomes(store) == first | {"d.mp4": ("duplicate", 1, 0)}
-    (inputs / "a.mp4").write_bytes(video + bytes(8))  # no longer equal: it is described anew, and so is nothing else
+    # "a" is another video now, and a broken one: the others are not lost with it.
+    (inputs / "a.mp4").write_bytes(b"no video")
     ingest.run(store, settings(), [str(inputs)])
     describe.run(store, settings())
-    assert outcomes(store)["a.mp4"] == ("ok", 2, samples)
+    assert outcomes(store) == first | {
+        "a.mp4": ("failed", 2, 0),
+        "b.mp4": ("ok", 2, samples),
+        "c.mp4": ("duplicate", 2, 0),
+        "d.mp4": ("duplicate", 2, 0),
+    }
+
+
+def test_a_retry_that_fails_loses_nothing(store: TableStore, inputs: Path, video: bytes) -> None:
+    (inputs / "good.mp4").write_bytes(video)
+    (inputs / "cut off.mp4").write_bytes(_cut_off(video))
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings())
+    before = outcomes(store)
+    assert before["cut off.mp4"][0] == "partial" and before["cut off.mp4"][2] > 0
+    (inputs / "cut off.mp4").rename(inputs / "gone for a while.mp4")
+    describe.run(store, settings(), retry="damaged")
+    assert outcomes(store) == before
+    (inputs / "gone for a while.mp4").rename(inputs / "cut off.mp4")
+    describe.run(store, settings(), retry="damaged")
+    assert outcomes(store)["cut off.mp4"] == ("partial", 2, before["cut off.mp4"][2])
+
+
+def _cut_off(video: bytes) -> bytes:
+    """Its media zeroed from the middle on; the index, at the end, is whole."""
+    begin, end = len(video) // 2, video.rindex(b"moov") - 4
+    return video[:begin] + bytes(end - begin) + video[end:]
 
 
 def test_retry(store: TableStore, inputs: Path, video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +153,8 @@ def test_work_is_spread_by_size(store: TableStore) -> None:
     sizes = [1000, 10, 10, 10, 10, 500, 500, 10, 10, 10] * 20
     names = [field.name for field in PENDING]
     videos = store.spark.createDataFrame(
-        [(number, f"{number}.mp4", size, "", "", 1) for number, size in enumerate(sizes)],
-        "video_id bigint, uri string, bytes bigint, input_hash string, described_with string, attempt int",
+        [(number, f"{number}.mp4", size, "", "", 1, False) for number, size in enumerate(sizes)],
+        from_arrow_schema(PENDING),
     ).collect()
     spread = describe._spread(store, videos)
     assert spread.columns == names

@@ -6,8 +6,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from media_files import write_flash_and_click
 
 from avlib.config import load_settings
 from avlib.description import Description, LongVideo, Slice, SliceOutcome, describe_slice, describe_video, loud
@@ -93,13 +95,50 @@ def replaced(description: Description) -> Description:
 
 
 def test_what_is_missing_of_slices_adds_up() -> None:
-    fine, none = SliceOutcome(5, 10.0), SliceOutcome(0, 0.0, Problem("stalled", "no progress for 9 s"))
-    partial = SliceOutcome(3, 7.0, Problem("damaged", "1 damaged packet at 3.0 s"))
+    fine, none = SliceOutcome(0, 5, 5, 10.0), SliceOutcome(30, 5, 0, 0.0, Problem("stalled", "no progress for 9 s"))
+    partial = SliceOutcome(20, 5, 3, 7.1, Problem("damaged", "1 damaged packet at 3.0 s"))
     ok = Description().finished(None, [fine, fine])
     assert (ok.status, ok.visual_status, ok.samples, ok.covered_s, ok.error) == ("ok", "ok", 10, 20.0, None)
     some = Description().finished(Problem("damaged", "no sound at 1-2 s"), [fine, partial, none])
     assert (some.status, some.audio_status, some.visual_status, some.samples) == ("partial", "partial", "partial", 8)
     assert some.error_class == "stalled"
     assert some.error == "no sound at 1-2 s; 1 damaged packet at 3.0 s; no progress for 9 s"
+    assert Description().finished(Problem("damaged", "no sound at 1-2 s"), [none, partial, fine]) == some
     lost = Description().finished(None, [none, none])
     assert (lost.status, lost.audio_status, lost.visual_status, lost.samples) == ("failed", "ok", "failed", 0)
+    quiet = Description().finished(None, [SliceOutcome(0, 0, 0, 10.0)])
+    assert (quiet.status, quiet.visual_status) == ("ok", "not_tried")
+
+
+def test_sound_that_outlasts_the_pictures_is_told(tmp_path: Path, decoder: Decoder) -> None:
+    short, path = tmp_path / "short.mkv", tmp_path / "sound goes on.mkv"
+    times_s = np.arange(0, 12, 0.2).tolist()
+    write_flash_and_click(short, video_codec="mpeg4", audio_codec="flac", times_s=times_s, duration_s=12.0)
+    with av.open(str(short)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and (packet.stream.type == "audio" or packet.pts * packet.time_base < 4):
+                packet.stream = streams[packet.stream_index]
+                target.mux(packet)
+    batches, description = run(describe_video(decoder.open(path), load_settings().describe))
+    assert (description.status, description.visual_status) == ("partial", "partial")
+    assert description.error == "no pictures after 4.0 s"
+    assert description.covered_s == pytest.approx(4, abs=0.1)
+    assert joined(batches, "times_s").max() < 4
+
+
+def test_a_broken_stamp_costs_its_packet(tmp_path: Path, decoder: Decoder) -> None:
+    """One byte of a sound packet's time: far beyond what decode.max_duration_s lets in."""
+    path = tmp_path / "stamp.flv"
+    times_s = np.arange(0, 8, 0.2).tolist()
+    write_flash_and_click(path, video_codec="libx264", audio_codec="aac", times_s=times_s, duration_s=8.0)
+    content = path.read_bytes()
+    _, whole = run(describe_video(decoder.open(path), load_settings().describe))
+    at = 13  # tags: kind, size (3), time (3), its upper byte, stream (3), data, size of the tag (4)
+    while not (content[at] == 8 and int.from_bytes(content[at + 4 : at + 7], "big") > 3000):
+        at += 11 + int.from_bytes(content[at + 1 : at + 4], "big") + 4
+    path.write_bytes(content[: at + 7] + b"\x04" + content[at + 8 :])
+    _, broken = run(describe_video(decoder.open(path), load_settings().describe))
+    assert whole.status == "ok" and broken.status == "partial"
+    assert broken.samples >= whole.samples - 3
+    assert broken.covered_s == pytest.approx(whole.covered_s, abs=0.3)

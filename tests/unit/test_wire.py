@@ -71,7 +71,7 @@ def test_the_end_between_messages_is_no_error(pair: tuple[socket.socket, socket.
         (struct.pack("<I", 3) + b"abc", "Expecting value"),
         (struct.pack("<I", 2) + b"{}", "unpack"),
         (b"head" + json.dumps(["k", {}, [["a", "object", [1]]]]).encode(), "an array of object"),
-        (b"head" + json.dumps(["k", {}, [["a", "uint8", [1 << 40]]]]).encode(), "an array of"),
+        (b"head" + json.dumps(["k", {}, [["a", "uint8", [1 << 29]], ["b", "uint8", [1 << 30]]]]).encode(), "arrays of"),
         (b"head" + json.dumps(["k", {}, [["a", "uint8", [-1]]]]).encode(), "an array of"),
         (b"head" + json.dumps(["k", {}, [["a", "uint8", [4]]]]).encode() + b"abc", "ended in the middle"),
     ],

@@ -7,6 +7,7 @@ Python imports a module of this name by itself. A file's name says what is to ha
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import signal
 import sys
@@ -29,10 +30,14 @@ def _misbehave(name: str) -> None:
 
 def _inject() -> None:
     import av
+    import numpy as np
 
+    from avlib.media import sound
     from avlib.media.normalising import PictureNormaliser
+    from avlib.media.runs import SoundPiece
 
     really_open, really_normalise = av.open, PictureNormaliser.__call__
+    really_read_sound = sound.sound_pieces
     opened = {"name": "", "pictures": 0}
 
     def open_badly(file: str, *arguments: object, **options: object) -> object:
@@ -48,6 +53,15 @@ def _inject() -> None:
             _misbehave(opened["name"])
         return really_normalise(self, frame)
 
+    def read_sound_badly(*arguments: object, **options: object) -> object:
+        if "goes-on" not in opened["name"]:
+            yield from really_read_sound(*arguments, **options)
+            return
+        for second in itertools.count():
+            time.sleep(0.01)
+            yield SoundPiece(16_000 * second, np.zeros((1, 16_000), np.float32))
+
+    sound.sound_pieces = read_sound_badly
     av.open, PictureNormaliser.__call__ = open_badly, normalise_badly
 
 
