@@ -89,6 +89,7 @@ class DescribeSettings(Section):
     picture_batch: int = Field(ge=1)
     visual_model: str
     visual_weights: str
+    device: Literal["auto", "cpu", "cuda"]
     batch_videos: int = Field(ge=1)
     slice_s: float = Field(ge=10)
     audio: AudioSettings

@@ -27,10 +27,13 @@ class StoredModel:
     model_hash: str
     picture_size_px: int
 
-    def load(self, warehouse: str) -> VisualDescriptor:
-        """The model itself. Raises WarehouseError where the stored weights are not the ones it was made with."""
+    def load(self, warehouse: str, *, device: str = "cpu") -> VisualDescriptor:
+        """The model itself, on a device ("cpu", "cuda:1").
+
+        Raises WarehouseError where the stored weights are not the ones it was made with.
+        """
         weights = None if self.weights is None else local_copy(f"{warehouse}/{self.weights}")
-        model = load_visual_descriptor(self.name, weights)
+        model = load_visual_descriptor(self.name, weights, device=device)
         if model.model_hash != self.model_hash:
             raise WarehouseError(
                 f"{weights}: not the weights the samples were described with; put back the original file, or run "
@@ -60,8 +63,10 @@ def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
 
 def described_with(settings: DescribeSettings, model: StoredModel) -> str:
     """Hash of all that decides what a description holds, besides the file: settings and model."""
-    # How many at a time, and where the weights came from, change no row.
-    deciding = settings.model_dump(mode="json", exclude={"batch_videos", "picture_batch", "visual_weights"})
+    # How many at a time, and where the weights came from, change no row. A GPU's half precision moves a
+    # normalised descriptor by some 0.003, which distances do not feel: one warehouse may be described on both.
+    elsewhere = {"batch_videos", "picture_batch", "visual_weights", "device"}
+    deciding = settings.model_dump(mode="json", exclude=elsewhere)
     return hash_of([deciding, model.model_hash])
 
 

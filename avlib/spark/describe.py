@@ -10,6 +10,7 @@ import heapq
 from typing import Any
 
 import pyarrow as pa
+from pyspark.resource import ResourceProfile
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -22,6 +23,7 @@ from avlib.models import StoredModel, described_with, store_model, write_model
 from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
 from avlib.spark.duplicates import without_duplicates
 from avlib.spark.progress import say, watched
+from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Recorder, Work
 from avlib.spark.samples import committed_attempts, latest_descriptions, live_samples, with_video_id
 from avlib.spark.stats import update_stats
@@ -135,23 +137,22 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
 
 def _check_class(store: TableStore, retry: str) -> None:
     """Say where no description has an error class: it may be a slip of the pen."""
-    rows = (
-        latest_descriptions(store).select("error_class").distinct().collect()
-        if store.exists(tables.DESCRIPTIONS)
-        else []
-    )
+    if not store.exists(tables.DESCRIPTIONS):
+        return
+    rows = latest_descriptions(store).select("error_class").distinct().collect()
     found = sorted(row["error_class"] for row in rows if row["error_class"])
     if retry not in found:
         say(f"  nothing to retry: no video has the error class {retry}; there are: {', '.join(found) or 'none'}")
 
 
 def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, model: StoredModel) -> None:
-    worker = Worker(settings, model, store.warehouse)
+    worker, profile = Worker(settings, model, store.warehouse), gpu_profile(store.spark, settings.describe)
     with store.scratch("describe") as folder:
-        _write_rows(_spread(store, videos).mapInArrow(worker, from_arrow_schema(ROWS)), folder)
+        _write_rows(_described(_spread(store, videos), worker, profile), folder)
         long = _json_of(_read_rows(store, folder), "long")
         if long:
-            _describe_slices(store, folder, worker, [video for video in videos if video["video_id"] in long])
+            long_videos = [video for video in videos if video["video_id"] in long]
+            _describe_slices(store, folder, worker, long_videos, profile)
         rows = _read_rows(store, folder)
         store.append(tables.SAMPLES, rows.where("kind = 'sample'"))
         descriptions = rows.where("kind = 'description'")
@@ -174,7 +175,9 @@ def _worse_than_before(videos: list[Row]) -> Column:
     return (F.col("status") == "failed") & F.col("video_id").isin(described)
 
 
-def _describe_slices(store: TableStore, folder: str, worker: Worker, videos: list[Row]) -> None:
+def _describe_slices(
+    store: TableStore, folder: str, worker: Worker, videos: list[Row], profile: ResourceProfile | None
+) -> None:
     """Describe the slices of long videos, spread over all tasks whichever video they belong to."""
     slices = _read_rows(store, folder).where("kind = 'slice'").select("video_id", "json")
     count = slices.count()
@@ -182,7 +185,7 @@ def _describe_slices(store: TableStore, folder: str, worker: Worker, videos: lis
         F.broadcast(store.spark.createDataFrame(videos, from_arrow_schema(PENDING))), "video_id"
     ).select(*SLICES.names)
     spread = tasks.repartition(min(count, _tasks(store)))
-    _write_rows(spread.mapInArrow(worker, from_arrow_schema(ROWS)), folder)
+    _write_rows(_described(spread, worker, profile), folder)
     found = _read_rows(store, folder).where("kind = 'sliced'").count()
     if found != count:
         raise WarehouseError(f"describe: {count} slices went in and {found} came out")
@@ -203,6 +206,10 @@ def _spread(store: TableStore, videos: list[Row]) -> DataFrame:
 
 def _tasks(store: TableStore) -> int:
     return _TASKS_PER_SLOT * store.spark.sparkContext.defaultParallelism
+
+
+def _described(tasks: DataFrame, worker: Worker, profile: ResourceProfile | None) -> DataFrame:
+    return tasks.mapInArrow(worker, from_arrow_schema(ROWS), profile=profile)
 
 
 def _write_rows(rows: DataFrame, folder: str) -> None:

@@ -34,6 +34,7 @@ from avlib.media import IsolatedVideo
 from avlib.models import StoredModel
 from avlib.sources import Sources
 from avlib.spark.columns import descriptor_column
+from avlib.spark.resources import task_device
 
 # `kind` says what a row is: a sample; a description; a `long` video, whose description waits for its slices; a
 # `slice`, to be described by itself; `sliced`, what came of one. The last three hold JSON.
@@ -80,7 +81,7 @@ class Worker:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """mapInArrow's function."""
-        visual = _visual(self._model, self._warehouse)
+        visual = _visual(self._model, self._warehouse, task_device(self._settings.device))
         tasks = (task for batch in batches for task in batch.to_pylist())
         waiting: list[_Waiting] = []
         pictures = 0
@@ -139,9 +140,9 @@ def finished_row(video: dict[str, Any], long_json: str, outcomes: Iterable[str])
 
 
 @lru_cache(maxsize=1)
-def _visual(model: StoredModel, warehouse: str) -> VisualDescriptor:
+def _visual(model: StoredModel, warehouse: str, device: str) -> VisualDescriptor:
     """The model, loaded once per Python worker."""
-    return model.load(warehouse)
+    return model.load(warehouse, device=device)
 
 
 @lru_cache(maxsize=1)

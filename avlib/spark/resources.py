@@ -1,0 +1,108 @@
+"""GPUs: asked for by the driver for the stage that uses them, found by the worker in its task's resources."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+
+from pyspark import SparkConf, TaskContext
+from pyspark.resource import ExecutorResourceRequests, ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
+from pyspark.sql import SparkSession
+
+from avlib.config import DescribeSettings
+from avlib.errors import ConfigError
+from avlib.spark.progress import say
+
+_GPU = "gpu"  # Spark's name of the resource
+_EXECUTOR, _TASK = "spark.executor.resource.gpu", "spark.task.resource.gpu"
+
+
+def gpu_profile(spark: SparkSession, settings: DescribeSettings) -> ResourceProfile | None:
+    """What the tasks of a stage that runs a picture network need (stage-level scheduling). None: nothing special.
+
+    None in local mode, where Spark refuses profiles, with describe.device = "cpu", and where no GPUs are configured.
+    Executors that are there already and have GPUs are used as they are: the profile has requests of tasks only. Under
+    dynamic allocation Spark starts other executors for it, so it says what these need, too; where the session's own
+    executors have no GPUs, only describe.device = "cuda" asks for such.
+    A task takes spark.task.resource.gpu.amount of a GPU (1), 0.25 to let four share one.
+    """
+    conf = spark.sparkContext.getConf()
+    if str(spark.sparkContext.master).startswith("local") or settings.device == "cpu":
+        return None
+    have_gpus = _amount(conf) > 0
+    dynamic = conf.get("spark.dynamicAllocation.enabled", "false") == "true"
+    if not have_gpus and not (dynamic and settings.device == "cuda"):
+        return None
+    tasks = TaskResourceRequests().cpus(int(str(conf.get("spark.task.cpus", "1"))))
+    tasks.resource(_GPU, float(str(conf.get(f"{_TASK}.amount", "1"))))
+    builder = ResourceProfileBuilder().require(tasks)
+    if dynamic:
+        builder.require(_executors(conf))
+    return builder.build
+
+
+def _executors(conf: SparkConf) -> ExecutorResourceRequests:
+    """Executors with GPUs. What is not named here (memory, its overhead) they take from the session's settings."""
+    executors = ExecutorResourceRequests()
+    cores = conf.get("spark.executor.cores")
+    if cores:
+        executors.cores(int(cores))
+    script, vendor = (str(conf.get(f"{_EXECUTOR}.{key}", "")) for key in ("discoveryScript", "vendor"))
+    return executors.resource(_GPU, _amount(conf) or 1, script, vendor)
+
+
+def _amount(conf: SparkConf) -> int:
+    """GPUs of each of the session's own executors."""
+    return int(str(conf.get(f"{_EXECUTOR}.amount", "0")))
+
+
+def task_device(choice: str) -> str:
+    """Where this task's picture network runs: "cpu" or "cuda:N". To be called in the Python worker.
+
+    choice: describe.device. "auto" takes the GPU that Spark gave the task, else the CPU, and says once in the worker's
+    log when torch cannot use that GPU; "cuda" takes it too, or the first of the machine where Spark gives none out
+    (local mode). torch is imported only where there may be a GPU.
+    Raises ConfigError where "cuda" is asked for and torch sees none, or not the one that was given.
+    """
+    if choice == "cpu":
+        return "cpu"
+    addresses = _addresses()
+    if choice == "auto" and not addresses:
+        return "cpu"
+    import torch  # not before: it takes seconds, and other descriptors do not need it
+
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = _index(addresses[0]) if addresses else 0
+    if index < seen:
+        return f"cuda:{index}"
+    given = f"GPU {addresses[0]}, given by Spark" if addresses else "a GPU"
+    problem = f"torch cannot use {given}: it sees {seen} CUDA devices (CUDA_VISIBLE_DEVICES, the driver)"
+    if choice == "cuda":
+        raise ConfigError(f"describe.device = cuda: {problem}; mend that, or set describe.device = auto")
+    _say_once(f"describe: {problem}; this worker describes on the CPU")
+    return "cpu"
+
+
+def _addresses() -> Sequence[str]:
+    context = TaskContext.get()
+    resources = context.resources() if context else {}
+    return resources[_GPU].addresses if _GPU in resources else []
+
+
+def _index(address: str) -> int:
+    """torch's number of a GPU: its place among the visible ones where these are named, else its address."""
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    if address in visible:
+        return visible.index(address)
+    if not address.isdigit():
+        raise ConfigError(
+            f"Spark gives this task GPU {address!r}, which is no number nor in CUDA_VISIBLE_DEVICES: use "
+            "conf/gpu-discovery.sh, or set describe.device = cpu"
+        )
+    return int(address)
+
+
+@lru_cache(maxsize=8)
+def _say_once(line: str) -> None:
+    say(line)

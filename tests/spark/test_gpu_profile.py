@@ -1,0 +1,68 @@
+"""What the driver asks for, by the session's settings; and how far local mode takes a profile."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark import SparkConf
+from pyspark.resource import ResourceProfile
+from pyspark.sql import SparkSession
+
+from avlib.config import load_settings
+from avlib.spark.resources import gpu_profile
+
+pytestmark = pytest.mark.spark
+
+GPUS = {"spark.executor.resource.gpu.amount": "2"}
+DYNAMIC = {"spark.dynamicAllocation.enabled": "true"}
+
+
+def profile(conf: dict[str, str], *, device: str = "auto", master: str = "spark://host:7077") -> ResourceProfile | None:
+    """gpu_profile of a session on a cluster that is not there."""
+    values = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+    session = SimpleNamespace(sparkContext=SimpleNamespace(master=master, getConf=lambda: values))
+    settings = load_settings(assignments=[f"describe.device={device}"]).describe
+    return gpu_profile(session, settings)  # type: ignore[arg-type]
+
+
+def test_nothing_in_local_mode_on_the_cpu_and_without_gpus(spark: SparkSession) -> None:
+    assert gpu_profile(spark, load_settings(assignments=["describe.device=cuda"]).describe) is None
+    assert profile(GPUS, master="local[4]") is None
+    assert profile(GPUS | DYNAMIC, device="cpu") is None
+    assert profile({}) is None
+    assert profile({}, device="cuda") is None
+    assert profile(DYNAMIC) is None
+
+
+@pytest.mark.parametrize("master", ["spark://host:7077", "yarn", "k8s://host"])
+def test_static_executors_get_task_requests_alone(spark: SparkSession, master: str) -> None:
+    asked = profile(GPUS | {"spark.task.resource.gpu.amount": "0.25", "spark.task.cpus": "2"}, master=master)
+    assert asked is not None
+    assert asked.executorResources == {}
+    assert {name: need.amount for name, need in asked.taskResources.items()} == {"cpus": 2.0, "gpu": 0.25}
+
+
+def test_dynamic_allocation_gets_a_full_profile(spark: SparkSession) -> None:
+    gpu = "spark.executor.resource.gpu"
+    more = {f"{gpu}.discoveryScript": "/x.sh", f"{gpu}.vendor": "nvidia.com", "spark.executor.cores": "8"}
+    for asked, gpus in (
+        (profile(GPUS | DYNAMIC | more), 2),
+        (profile({f"{gpu}.amount": "0"} | DYNAMIC | more, device="cuda"), 1),
+    ):
+        assert asked is not None
+        executor = asked.executorResources
+        assert {name: need.amount for name, need in executor.items()} == {"cores": 8, "gpu": gpus}
+        assert (executor["gpu"].discoveryScript, executor["gpu"].vendor) == ("/x.sh", "nvidia.com")
+        assert {name: need.amount for name, need in asked.taskResources.items()} == {"cpus": 1.0, "gpu": 1.0}
+
+
+@pytest.mark.parametrize("conf", [GPUS, GPUS | DYNAMIC])
+def test_map_in_arrow_takes_it_and_local_mode_refuses_to_run_it(spark: SparkSession, conf: dict[str, str]) -> None:
+    rows = spark.range(3).mapInArrow(lambda batches: batches, "id bigint", profile=profile(conf))
+    assert rows.schema.fieldNames() == ["id"]
+    with pytest.raises(Py4JJavaError, match="ResourceProfiles are only supported"):
+        rows.collect()
+    plain = spark.range(3).mapInArrow(lambda batches: batches, "id bigint", profile=profile({}))
+    assert plain.count() == 3
