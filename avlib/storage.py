@@ -69,3 +69,10 @@ def remove_folder(uri: str) -> None:
     system, path = filesystem(uri)
     if system.get_file_info(path).type == fs.FileType.Directory:
         system.delete_dir(path)
+
+
+def remove_if_empty(uri: str) -> None:
+    """Remove a folder that holds nothing; one that holds something stays."""
+    system, path = filesystem(uri)
+    if not system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+        remove_folder(uri)

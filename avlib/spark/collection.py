@@ -9,9 +9,11 @@ from pyspark.sql import functions as F
 
 from avlib import tables
 from avlib.errors import WarehouseError
+from avlib.spark.components import rounds_place
 from avlib.spark.progress import watched
 from avlib.spark.samples import live_samples, samples_described_with
 from avlib.spark.store import TableStore
+from avlib.storage import remove_folder
 
 
 def require_step(store: TableStore, step: int) -> None:
@@ -39,3 +41,4 @@ def run(store: TableStore, last_step: int) -> None:
         rows = rows.withColumn("described_with", F.lit(samples_described_with(store)))
         rows = rows.withColumn("score", F.lit(None).cast("double"))
         store.overwrite(tables.COLLECTION, rows)
+    remove_folder(rounds_place(store))  # a killed run may have left those of a step that the strategy has no more

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -21,9 +22,9 @@ from avlib.errors import WarehouseError
 from avlib.graph import contract
 from avlib.spark import selection
 from avlib.spark.progress import say, watched
-from avlib.spark.rounds import Rounds
+from avlib.spark.rounds import Rounds, content
 from avlib.spark.store import TableStore
-from avlib.storage import remove_folder
+from avlib.storage import remove_folder, remove_if_empty
 
 _EDGES = "node bigint, root bigint"  # root < node
 _TASK_EDGES = 1_000_000  # edges of a task in a round
@@ -33,20 +34,16 @@ _BATCH_EDGES = 100_000  # edges handed back to Spark at once
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the components of one step that are large enough."""
-    source = f"mutual_edges version {store.version(tables.MUTUAL_EDGES)}, step {step}"
     with watched(store.spark, f"components, step {step}"), _round_folder(store, step) as folder:
-        edges = store.read(tables.MUTUAL_EDGES, step=step)
+        edges = store.read(tables.MUTUAL_EDGES, step=step).select("src", "dst")
         limit = settings.components.one_task_edges
-        found = components(edges, folder=folder, one_task_edges=limit, source=f"{source}, one task {limit}")
+        # Not the version of their table: a filter that was killed and begins anew writes the same edges again.
+        source = f"edges {content(edges)}, one task {limit}"
+        found = components(edges, folder=folder, one_task_edges=limit, source=source)
         verify(edges, found)
         kept = selection.select(store, found, settings, step=step, folder=folder)
-        store.write_step(tables.COMPONENTS, kept, step=step)
-        counts = store.read(tables.COMPONENTS, step=step).agg(
-            F.count("*").alias("samples"), F.count_distinct("component_id").alias("components")
-        )
-        row = counts.first()
-    assert row is not None
-    say(f"  step {step}: {row['samples']} samples in {row['components']} components")
+        store.write_step(tables.COMPONENTS, kept.members, step=step)
+    say(f"  step {step}: {kept.samples} samples in {kept.components} components")
 
 
 def components(edges: DataFrame, *, folder: str, one_task_edges: int, source: str | None = None) -> DataFrame:
@@ -80,17 +77,28 @@ def verify(edges: DataFrame, components: DataFrame) -> None:
         raise WarehouseError(f"components: {crossing} edges cross components; run the step again and report this")
 
 
+def rounds_place(store: TableStore) -> str:
+    """The folder in which the rounds of a filter run lie, of all its steps."""
+    return f"{store.warehouse}/filters/{store.name}/_rounds"
+
+
 @contextmanager
 def _round_folder(store: TableStore, step: int) -> Iterator[str]:
-    """Where a step's rounds lie. Removed at the end and after a failed check; kept where something else went wrong,
-    so that the next run goes on from there."""
-    rounds = f"{store.warehouse}/filters/{store.name}/_rounds"
+    """Where a step's rounds lie. Removed at the end and after a failure.
+
+    What a killed driver leaves is kept, and what a driver leaves whose JVM has gone: the next run goes on from there.
+    """
+    folder = f"{rounds_place(store)}/step-{step}"
     try:
-        yield f"{rounds}/step-{step}"
-    except WarehouseError:
-        remove_folder(rounds)
+        yield folder
+    except (Py4JNetworkError, ConnectionError):
         raise
-    remove_folder(rounds)
+    except Exception:
+        remove_folder(folder)
+        remove_if_empty(rounds_place(store))
+        raise
+    remove_folder(folder)
+    remove_if_empty(rounds_place(store))
 
 
 def _star_round(edges: DataFrame, *, partitions: int) -> DataFrame:

@@ -7,7 +7,7 @@ from avlib.config import Settings
 from avlib.spark import collection, components, knn, mutual_edges
 from avlib.spark.progress import say
 from avlib.spark.runs import Recorder, Work, is_done
-from avlib.spark.samples import live_samples, samples_described_with
+from avlib.spark.samples import samples_described_with
 from avlib.spark.store import TableStore
 
 
@@ -36,7 +36,9 @@ def run(store: TableStore, settings: Settings) -> None:
             say(f"  step {last} left nothing; a lower components.min_size or a larger knn.k keeps more")
             break
     collection.run(store, last)
-    kept, total = store.read(tables.COLLECTION).count(), live_samples(store).count()
+    stats = store.read(tables.STEP_STATS, step=0).first()
+    assert stats is not None
+    kept, total = store.read(tables.COLLECTION).count(), stats["lists"]
     summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
     recorder.finish(summary)
     say(f"filter {store.name}: {summary}")

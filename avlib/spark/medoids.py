@@ -69,18 +69,17 @@ class MedoidSearch:
         return visual, audio
 
 
-def medoids(samples: DataFrame, sizes: DataFrame, search: MedoidSearch) -> DataFrame:
+def medoids(samples: DataFrame, search: MedoidSearch, *, in_small: int, largest: int) -> DataFrame:
     """component_id, medoid_id.
 
-    samples: sample_id, component_id, size (of the component) and the raw descriptors.  sizes: size of each component.
+    samples: sample_id, component_id, size (of the component) and the raw descriptors.  in_small: samples in
+    components that fit into a block.  largest: the largest component's size.
     """
     samples = samples.select("component_id", "size", "sample_id", *search.columns)
     small = F.col("size") <= search.block_rows
-    totals = sizes.agg(F.sum(F.when(small, F.col("size"))).alias("small"), F.max("size").alias("largest")).first()
-    assert totals is not None
-    blocks = math.ceil((totals["small"] or 0) / search.block_rows) or 1
+    blocks = math.ceil(in_small / search.block_rows) or 1
     found = _of_whole(samples.where(small), search, blocks=blocks)
-    if (totals["largest"] or 0) > search.block_rows:
+    if largest > search.block_rows:
         found = found.unionByName(_of_cut(samples.where(~small), search))
     return found
 

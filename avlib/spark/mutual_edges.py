@@ -39,25 +39,24 @@ def mutual_edges(neighbors: DataFrame) -> DataFrame:
 
 
 def step_stats(neighbors: DataFrame, edges: DataFrame) -> DataFrame:
-    """One row: lists, listed, edges, degrees. The neighbor lists are counted where they lie, only edges are shuffled.
+    """One row: lists, listed, edges, degrees.
 
     neighbors: sample_id, neighbor_ids.  edges: src, dst.
     """
-    lists = neighbors.agg(
-        F.count("*").alias("lists"), F.coalesce(F.sum(F.size("neighbor_ids")), F.lit(0)).alias("listed")
+    lists = neighbors.select("sample_id", F.size("neighbor_ids").alias("listed"), F.lit(0).alias("edges"))
+    ends = edges.select(F.explode(F.array("src", "dst")).alias("sample_id"), F.lit(0).alias("listed"), F.lit(1))
+    samples = (
+        lists.union(ends).groupBy("sample_id").agg(F.sum("listed").alias("listed"), F.sum("edges").alias("degree"))
     )
-    ends = edges.select(F.explode(F.array("src", "dst")).alias("sample_id"))
-    linked = ends.groupBy("sample_id").agg(F.count("*").alias("degree"))
-    histogram = linked.groupBy(F.col("degree").cast("int").alias("degree")).agg(F.count("*").alias("samples"))
+    histogram = samples.groupBy("degree").agg(F.count("*").alias("samples"), F.sum("listed").alias("listed"))
+    entry = F.struct(F.col("degree").cast("int").alias("degree"), "samples")
     one_row = histogram.agg(
-        F.sum(F.col("degree") * F.col("samples")).alias("ends"),
-        F.sum("samples").alias("linked"),
-        F.sort_array(F.collect_list(F.struct("degree", "samples"))).alias("degrees"),
+        F.coalesce(F.sum("samples"), F.lit(0)).cast("bigint").alias("lists"),
+        F.coalesce(F.sum("listed"), F.lit(0)).cast("bigint").alias("listed"),
+        F.coalesce(F.sum(F.col("degree") * F.col("samples")) / 2, F.lit(0)).cast("bigint").alias("edges"),
+        F.count_if(F.col("degree") == 0).alias("zeros"),
+        F.sort_array(F.collect_list(entry)).alias("degrees"),
     )
-    alone = F.struct(F.lit(0).alias("degree"), (F.col("lists") - F.coalesce("linked", F.lit(0))).alias("samples"))
-    return lists.crossJoin(one_row).select(
-        "lists",
-        F.col("listed").cast("bigint").alias("listed"),
-        (F.coalesce("ends", F.lit(0)) / 2).cast("bigint").alias("edges"),
-        F.map_from_entries(F.concat(F.array(alone), "degrees")).alias("degrees"),
-    )
+    none_alone = F.array(F.struct(F.lit(0).alias("degree"), F.lit(0).cast("bigint").alias("samples")))
+    degrees = F.when(F.col("zeros") > 0, F.col("degrees")).otherwise(F.concat(none_alone, "degrees"))
+    return one_row.select("lists", "listed", "edges", F.map_from_entries(degrees).alias("degrees"))

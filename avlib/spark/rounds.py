@@ -8,7 +8,7 @@ from the last round whose table still holds that.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -77,8 +77,9 @@ class Rounds:
         number = self._rounds[-1].number + 1 if self._rounds else 0
         seen = Observation()
         rows.observe(seen, *_content(rows)).write.mode("overwrite").parquet(self._place(number))
-        unchanged = bool(self._rounds) and _measured(self._rounds[-1]) == seen.get
-        new = Round(number, seen.get["rows"], seen.get["checksum"], settled or unchanged)
+        new = Round(number, seen.get["rows"], seen.get["checksum"], settled)
+        if self._rounds and _measured(self._rounds[-1]) == _measured(new):
+            new = replace(new, settled=True)
         if not self._holds(new):
             raise WarehouseError(
                 f"{self._place(number)}: reading gives other rows than the {new.rows} written; check the storage, "
@@ -94,16 +95,21 @@ class Rounds:
         return f"{self._folder}/{number:04d}"
 
     def _holds(self, one: Round) -> bool:
-        rows = self.read
         try:
-            found = rows(one).agg(*_content(rows(one))).first()
+            return content(self.read(one)) == _measured(one)
         except (PySparkException, Py4JJavaError):  # whatever keeps Spark from reading it
             return False
-        return found is not None and found.asDict() == _measured(one)
 
 
-def _measured(one: Round) -> dict[str, object]:
-    return {"rows": one.rows, "checksum": one.checksum}
+def content(rows: DataFrame) -> tuple[int, str]:
+    """How many rows, and their checksum: the same whatever their order or partitions."""
+    found = rows.agg(*_content(rows)).first()
+    assert found is not None
+    return found["rows"], found["checksum"]
+
+
+def _measured(one: Round) -> tuple[int, str]:
+    return one.rows, one.checksum
 
 
 def _content(rows: DataFrame) -> tuple[Column, Column]:

@@ -1,9 +1,11 @@
 """Which components a step keeps, and what there is to know of each: component_stats.
 
-The twin of `avlib.filtering.kept`. The driver sees two numbers, never a component.
+The twin of `avlib.filtering.kept`. The driver sees a few totals, never a component.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,21 +19,37 @@ from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
 
-def select(store: TableStore, found: DataFrame, settings: Settings, *, step: int, folder: str) -> DataFrame:
-    """Write the component_stats of one step. Returns sample_id, component_id of the samples that stay.
+@dataclass(frozen=True)
+class Selection:
+    """What stays after a step.  members: sample_id, component_id.  samples, components: how many."""
+
+    members: DataFrame
+    samples: int
+    components: int
+
+
+def select(store: TableStore, found: DataFrame, settings: Settings, *, step: int, folder: str) -> Selection:
+    """Write the component_stats of one step, and find what stays.
 
     found: sample_id, component_id of all samples that have an edge.  folder: for intermediate files; the caller
-    removes it once the returned rows are written.
+    removes it once the returned members are written.
     Components of one sample are listed only where min_size is 1: elsewhere they are many, and tell nothing.
     """
     rule = settings.filter.steps[step]
     members = _written(with_parents(found, step_scope(store, step)), f"{folder}/members")
     rows = _written(component_rows(members, rule), f"{folder}/selection")
     search = MedoidSearch((rule.w_V, rule.w_A), latest_stats(store), settings.knn.block_rows)
-    sized = members.select("sample_id", "component_id").join(rows.select("component_id", "size"), "component_id")
-    found_medoids = medoids(live_samples(store).join(sized, "sample_id"), rows.select("size"), search)
+    size, kept = F.col("size"), F.col("kept")
+    totals = rows.agg(
+        F.sum(F.when(size <= search.block_rows, size)), F.max(size), F.sum(F.when(kept, size)), F.count_if(kept)
+    )
+    in_small, largest, samples, components = totals.na.fill(0).collect()[0]
+    members = members.select("sample_id", "component_id")
+    sized = live_samples(store).join(members.join(rows.select("component_id", size), "component_id"), "sample_id")
+    found_medoids = medoids(sized, search, in_small=in_small, largest=largest)
     store.write_step(tables.COMPONENT_STATS, rows.join(found_medoids, "component_id"), step=step)
-    return members.select("sample_id", "component_id").join(rows.where("kept").select("component_id"), "component_id")
+    stay = rows.where(kept).select("component_id")
+    return Selection(members.join(stay, "component_id"), samples, components)
 
 
 def _written(rows: DataFrame, place: str) -> DataFrame:
@@ -43,7 +61,8 @@ def _written(rows: DataFrame, place: str) -> DataFrame:
 def step_scope(store: TableStore, step: int) -> DataFrame:
     """sample_id, parent_id of the samples a step begins with; parent_id is null in step 0."""
     if step == 0:
-        return live_samples(store).select("sample_id", F.lit(None).cast("bigint").alias("parent_id"))
+        began_with = store.read(tables.NEIGHBORS, step=0)  # every sample has a list
+        return began_with.select("sample_id", F.lit(None).cast("bigint").alias("parent_id"))
     return store.read(tables.COMPONENTS, step=step - 1).withColumnRenamed("component_id", "parent_id")
 
 

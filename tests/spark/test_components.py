@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame, SparkSession
 
 from avlib import tables
@@ -20,6 +24,7 @@ from avlib.spark import components as stage
 from avlib.spark import rounds
 from avlib.spark.components import components, verify
 from avlib.spark.rounds import Round, Rounds
+from avlib.spark.selection import Selection
 from avlib.spark.store import TableStore
 from avlib.storage import write_whole
 
@@ -68,24 +73,66 @@ def all_graphs() -> Edges:
     return edges
 
 
-def persisted_rdds(spark: SparkSession) -> set[int]:
-    return set(spark.sparkContext._jsc.getPersistentRDDs())
-
-
 def sorted_rows(found: DataFrame) -> list[tuple[int, int]]:
     return sorted((row["sample_id"], row["component_id"]) for row in found.collect())
 
 
-@pytest.mark.parametrize(("one_task_edges", "partitions"), [(0, 1), (0, 4), (0, 16), (10**9, 4)])
+@pytest.mark.parametrize(("one_task_edges", "partitions"), [(0, 1), (0, 16), (10**9, 4)])
 def test_against_networkx(spark: SparkSession, tmp_path: Path, one_task_edges: int, partitions: int) -> None:
     graph = all_graphs()
     edges = spark.createDataFrame(graph, EDGES).repartition(partitions)
-    persisted = persisted_rdds(spark)
-    settings = dict(spark.conf.getAll)
     found = components(edges, folder=str(tmp_path), one_task_edges=one_task_edges)
     assert sorted_rows(found) == sorted(expected(graph).items())
-    assert dict(spark.conf.getAll) == settings
-    assert persisted_rdds(spark) <= persisted  # Spark's cleaner may drop another test's meanwhile
+
+
+def partition(of: dict[int, int]) -> set[frozenset[int]]:
+    """Which nodes are together, whatever their components are called."""
+    return {frozenset(node for node in of if of[node] == component) for component in set(of.values())}
+
+
+NODES = 12
+VARIANTS = ("as drawn", "reordered", "reversed", "repeated", "relabelled")
+
+
+def varied(edges: Edges, labels: list[int], variant: str) -> Edges:
+    match variant:
+        case "reordered":
+            return [edges[place] for place in np.random.default_rng(0).permutation(len(edges))]
+        case "reversed":
+            return [(dst, src) for src, dst in edges]
+        case "repeated":
+            return edges + edges[::-1]
+        case "relabelled":
+            return [(labels[src], labels[dst]) for src, dst in edges]
+    return edges
+
+
+node = st.integers(0, NODES - 1)
+graphs = st.tuples(st.lists(st.tuples(node, node), max_size=20), st.permutations(range(NODES)))
+
+
+@settings(max_examples=2, deadline=None, database=None, phases=[Phase.generate])
+@given(drawn=st.lists(graphs, min_size=30, max_size=30))
+def test_the_same_partition_however_a_graph_is_written(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[Edges, list[int]]]
+) -> None:
+    """All graphs and variants side by side in one run, each in its own range of ids."""
+    written = {
+        NODES * place: (edges, labels, variant)
+        for place, ((edges, labels), variant) in enumerate(itertools.product(drawn, VARIANTS))
+    }
+    rows = [
+        (src + first, dst + first)
+        for first, (edges, labels, variant) in written.items()
+        for src, dst in varied(edges, labels, variant)
+    ]
+    frame = spark.createDataFrame(rows, EDGES).repartition(4)
+    component = dict(sorted_rows(components(frame, folder=str(tmp_path_factory.mktemp("rounds")), one_task_edges=0)))
+    for first, (edges, labels, variant) in written.items():
+        here = {node - first: of - first for node, of in component.items() if first <= node < first + NODES}
+        assert all(of == min(other for other in here if here[other] == of) for of in here.values())
+        back = {labels.index(node) if variant == "relabelled" else node: of for node, of in here.items()}
+        assert partition(back) == partition(expected(edges))
 
 
 def test_contraction_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +184,11 @@ def resumed(edges: DataFrame, folder: Path, source: str = "a") -> list[tuple[int
     return sorted_rows(components(edges, folder=str(folder), one_task_edges=0, source=source))
 
 
+CHAIN = 100
+
+
 def small_graph(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame(chain(300, shuffled=True), EDGES).repartition(4)
+    return spark.createDataFrame(chain(CHAIN, shuffled=True), EDGES).repartition(4)
 
 
 def test_killed_in_every_round(
@@ -166,13 +216,19 @@ def test_killed_in_every_round(
     assert f"after round {last}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("harm", ["deleted", "file deleted", "truncated", "other rows"])
+@pytest.fixture(scope="module")
+def stopped(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a driver leaves that was killed after round 2."""
+    folder = tmp_path_factory.mktemp("stopped") / "rounds"
+    interrupted(small_graph(spark), folder, 2, entered=True)
+    return folder
+
+
+@pytest.mark.parametrize("harm", ["none", "deleted", "file deleted", "truncated", "other rows"])
 def test_a_damaged_round_is_noticed(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], harm: str
+    spark: SparkSession, tmp_path: Path, stopped: Path, capsys: pytest.CaptureFixture[str], harm: str
 ) -> None:
-    edges = small_graph(spark)
-    folder = tmp_path / "rounds"
-    interrupted(edges, folder, 2, entered=True)
+    folder = shutil.copytree(stopped, tmp_path / "rounds")
     newest = folder / "0002"
     files = sorted(newest.glob("*.parquet"))
     match harm:
@@ -187,26 +243,29 @@ def test_a_damaged_round_is_noticed(
             table = pq.read_table(files[0])
             pq.write_table(table.set_column(1, "root", pa.array([0] * len(table))), files[0])
             (newest / f".{files[0].name}.crc").unlink()
-    assert dict(resumed(edges, folder)) == {node: 0 for node in range(300)}
+    left = Rounds(spark, str(folder), source="a", schema=stage._EDGES).last_whole()
+    assert left is not None and left.number == (2 if harm == "none" else 1)
     said = capsys.readouterr().err
-    assert "round 2 is missing or damaged: going back to round 1" in said
-    assert "after round 1" in said
+    assert ("round 2 is missing or damaged: going back to round 1" in said) == (harm != "none")
+    assert f"after round {left.number}" in said
 
 
-def test_all_rounds_damaged(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    edges = small_graph(spark)
-    interrupted(edges, tmp_path, 1, entered=True)
-    for place in places(tmp_path):
-        shutil.rmtree(tmp_path / place)
-    assert dict(resumed(edges, tmp_path)) == {node: 0 for node in range(300)}
-    assert "going back to the beginning" in capsys.readouterr().err
+@pytest.mark.parametrize(("lost", "back_to"), [(1, "round 1"), (3, "the beginning")])
+def test_the_same_rows_after_rounds_are_lost(
+    spark: SparkSession, tmp_path: Path, stopped: Path, capsys: pytest.CaptureFixture[str], lost: int, back_to: str
+) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "rounds")
+    for place in places(folder)[-lost:]:
+        shutil.rmtree(folder / place)
+    assert dict(resumed(small_graph(spark), folder)) == {node: 0 for node in range(CHAIN)}
+    assert f"going back to {back_to}" in capsys.readouterr().err
 
 
-def test_rounds_of_another_input_are_not_used(spark: SparkSession, tmp_path: Path) -> None:
-    interrupted(small_graph(spark), tmp_path, 2, entered=True)
+def test_rounds_of_another_input_are_not_used(spark: SparkSession, tmp_path: Path, stopped: Path) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "rounds")
     other = spark.createDataFrame([(5, 7)], EDGES)
-    assert resumed(other, tmp_path, "b") == [(5, 5), (7, 5)]
-    assert places(tmp_path) == ["0000", "0001"]
+    assert resumed(other, folder, "b") == [(5, 5), (7, 5)]
+    assert places(folder) == ["0000", "0001"]
 
 
 def test_rows_lost_while_writing_are_noticed(
@@ -219,7 +278,7 @@ def test_rows_lost_while_writing_are_noticed(
 
 
 def filled(store: TableStore) -> TableStore:
-    """With two pairs of samples as mutual edges of step 0 and, inside the component they are in, of step 1."""
+    """With mutual edges of step 0 and, inside a component of it, of step 1."""
     schema = "src bigint, dst bigint, distance float"
     first, second = ([(1, 2, 0.5), (2, 3, 0.5), (7, 8, 0.1)], [(1, 3, 0.5)])
     for step, edges in enumerate((first, second)):
@@ -227,24 +286,35 @@ def filled(store: TableStore) -> TableStore:
     return store
 
 
-def test_a_stage_leaves_no_rounds(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "kept"), [(WarehouseError("crossing"), False), (ValueError("bug"), False), (Py4JNetworkError(), True)]
+)
+def test_rounds_go_after_a_failure(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch, error: Exception, kept: bool
+) -> None:
+    """Only a driver that has lost its JVM leaves them, as a killed one does; and others' rounds stay."""
+    rounds_folder = Path(filled(store).warehouse, "filters", store.name, "_rounds")
+    others = rounds_folder / "step-0"
+    others.mkdir(parents=True)
+    (others / "journal.json").touch()
+
+    def fail(edges: DataFrame, found: DataFrame) -> None:
+        assert (rounds_folder / "step-1").exists()
+        raise error
+
+    monkeypatch.setattr(stage, "verify", fail)
+    with pytest.raises(type(error)):
+        stage.run(store, load_settings(), 1)
+    assert (rounds_folder / "step-1").exists() == kept
+    assert others.exists()
+
+
+def test_the_last_rounds_folder_goes_too(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
     # Which components stay is selection's own affair, and needs samples.
-    monkeypatch.setattr(stage.selection, "select", lambda store, found, *_, **__: found)
-    settings = load_settings(assignments=["components.min_size=2"])
+    monkeypatch.setattr(stage.selection, "select", lambda store, found, *_, **__: Selection(found, 0, 0))
     folder = Path(filled(store).warehouse, "filters", store.name)
-    stage.run(store, settings, 0)
-    stage.run(store, settings, 1)
+    stage.run(store, load_settings(), 0)
     assert sorted_rows(store.read(tables.COMPONENTS, step=0)) == [(1, 1), (2, 1), (3, 1), (7, 7), (8, 7)]
-    assert sorted_rows(store.read(tables.COMPONENTS, step=1)) == [(1, 1), (3, 1)]
-    assert not (folder / "_rounds").exists()
-
-    def crossing(edges: DataFrame, found: DataFrame) -> None:
-        assert (folder / "_rounds").exists()
-        raise WarehouseError("crossing")
-
-    monkeypatch.setattr(stage, "verify", crossing)
-    with pytest.raises(WarehouseError, match="crossing"):
-        stage.run(store, settings, 0)
     assert not (folder / "_rounds").exists()
 
 

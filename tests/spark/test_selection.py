@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import deltalake
 import networkx as nx
@@ -18,9 +22,10 @@ from avlib import tables
 from avlib.config import Settings, StepSettings, load_settings
 from avlib.filtering import StepResult, filter_in_memory, kept, medoids
 from avlib.neighbors import NeighborRule
-from avlib.spark import components, filter, knn, mutual_edges
+from avlib.spark import components, filter, knn, mutual_edges, rounds
 from avlib.spark.selection import component_rows, with_parents
 from avlib.spark.store import TableStore, spark_schema
+from avlib.storage import write_whole
 
 pytestmark = pytest.mark.spark
 
@@ -82,12 +87,26 @@ def run_steps(store: TableStore, settings: Settings) -> None:
         components.run(store, settings, step)
 
 
+@contextmanager
+def nothing_left(store: TableStore) -> Iterator[None]:
+    """Fails where Spark keeps data or a setting that was not there before, or the warehouse files that are no table."""
+    spark, cached = store.spark, lambda: set(store.spark.sparkContext._jsc.getPersistentRDDs())
+    before, conf = cached(), dict(spark.conf.getAll)
+    yield
+    assert cached() <= before  # Spark's cleaner may drop another test's meanwhile
+    assert dict(spark.conf.getAll) == conf
+    filters = Path(store.warehouse, "filters", store.name)
+    assert {path.name for path in filters.iterdir()} <= {table.name for table in (*tables.BY_STEP, tables.COLLECTION)}
+    assert not any(Path(store.warehouse, "_scratch").glob("*"))
+
+
 @pytest.fixture(scope="module")
 def ran(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     store, raw = TableStore(spark, str(tmp_path_factory.mktemp("selection"))), RawSamples()
     settings = two_steps()
     fill(store, raw)
-    run_steps(store, settings)
+    with nothing_left(store):
+        run_steps(store, settings)
     results = filter_in_memory(raw.normalised(), steps=settings.filter.steps, rule=NeighborRule())
     return Ran(store, settings, raw, results)
 
@@ -169,14 +188,55 @@ def test_the_same_rows_again_however_the_work_is_cut(ran: Ran) -> None:
     """In blocks of 20 the large components are cut, and their means pieced together."""
     before = {table.name: ran.rows(table) for table in tables.BY_STEP}
     assert sum(row["size"] > 20 for row in before["component_stats"]) > 1  # type: ignore[operator]
-    run_steps(ran.store, two_steps("knn.block_rows=20"))
+    with nothing_left(ran.store):
+        run_steps(ran.store, two_steps("knn.block_rows=20", "components.one_task_edges=0"))
     assert {table.name: ran.rows(table) for table in tables.BY_STEP} == before
 
 
-def test_a_shorter_strategy_leaves_no_steps_behind(ran: Ran) -> None:
+class Killed(BaseException):
+    """Stands for the end of the driver: nothing catches it."""
+
+
+@contextmanager
+def killed_in(number: int) -> Iterator[None]:
+    """The driver ends in this round of step 1: its files are written, but it is not in the journal."""
+
+    def write(uri: str, content: bytes) -> None:
+        if "/step-1/" in uri and json.loads(content)["rounds"][-1]["number"] == number:
+            raise Killed
+        write_whole(uri, content)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(rounds, "write_whole", write)
+        yield
+
+
+def test_a_stage_that_is_killed_in_every_round_gives_the_same_rows(
+    ran: Ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = ran.rows(tables.COMPONENTS), ran.rows(tables.COMPONENT_STATS)
+    settings = two_steps("components.one_task_edges=0")
+    for number in range(2):  # none has fewer
+        with killed_in(number):
+            components.run(ran.store, settings, 1)
+    with nothing_left(ran.store):
+        components.run(ran.store, settings, 1)
+    assert "going on after round 0" in capsys.readouterr().err
+    assert (ran.rows(tables.COMPONENTS), ran.rows(tables.COMPONENT_STATS)) == before
+
+
+def test_a_filter_that_is_killed_goes_on_with_its_rounds(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a shorter strategy leaves no steps behind."""
     store = TableStore(ran.store.spark, ran.store.warehouse, name="shorter")
-    filter.run(store, two_steps())
-    assert all({row["step"] for row in store.read(table).collect()} == {0, 1} for table in tables.BY_STEP)
+    settings = two_steps("components.one_task_edges=0")
+    with killed_in(1):
+        filter.run(store, settings)
+    assert not store.exists(tables.COLLECTION)
+    with nothing_left(store):
+        filter.run(store, settings)
+    assert "going on after round 0" in capsys.readouterr().err
+    again = Ran(store, settings, ran.raw, ran.results)
+    assert all(again.rows(table) == ran.rows(table) for table in tables.BY_STEP)
     filter.run(store, load_settings(assignments=["filter.strategy=joint", "components.min_size=200"]))
     left = {table.name: {row["step"] for row in store.read(table).collect()} for table in tables.BY_STEP}
     assert left.pop("components") == set()  # nothing is so large
