@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from avlib.arrays import Float32Array, Int64Array
-from avlib.neighbors import NeighborLists
+
+if TYPE_CHECKING:  # else every worker that contracts edges would load numba
+    from avlib.neighbors import NeighborLists
 
 
 @dataclass(frozen=True, eq=False)

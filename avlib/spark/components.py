@@ -8,10 +8,9 @@ collects no edge to the driver; Spark itself may broadcast a small join through 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pyarrow as pa
 from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,8 +18,8 @@ from pyspark.sql import functions as F
 from avlib import tables
 from avlib.config import Settings
 from avlib.errors import WarehouseError
-from avlib.graph import contract
 from avlib.spark import selection
+from avlib.spark.contraction import contract_in_chunks, contract_whole
 from avlib.spark.progress import say, watched
 from avlib.spark.rounds import Rounds, content
 from avlib.spark.store import TableStore
@@ -28,8 +27,6 @@ from avlib.storage import remove_folder, remove_if_empty
 
 _EDGES = "node bigint, root bigint"  # root < node
 _TASK_EDGES = 1_000_000  # edges of a task in a round
-_CHUNK_EDGES = 4_000_000  # edges that a task contracts at once, and so its memory
-_BATCH_EDGES = 100_000  # edges handed back to Spark at once
 
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
@@ -59,7 +56,7 @@ def components(edges: DataFrame, *, folder: str, one_task_edges: int, source: st
     while not last.settled:
         left = rounds.read(last)
         if last.rows <= one_task_edges:
-            last = rounds.write(left.coalesce(1).mapInArrow(_contract_whole, _EDGES), settled=True)
+            last = rounds.write(left.coalesce(1).mapInArrow(contract_whole, _EDGES), settled=True)
         else:
             last = rounds.write(_star_round(left, partitions=2 + last.rows // _TASK_EDGES))
     stars = rounds.read(last)
@@ -117,30 +114,4 @@ def _star_round(edges: DataFrame, *, partitions: int) -> DataFrame:
 
 def _contracted(edges: DataFrame) -> DataFrame:
     """Replace the edges of each partition by stars: from every node to the smallest one it is connected to there."""
-    return edges.mapInArrow(_contract_in_chunks, _EDGES)
-
-
-def _contract_whole(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    edges = list(batches)
-    if edges:
-        yield from _stars(edges)
-
-
-def _contract_in_chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    chunk: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        chunk.append(batch)
-        rows += len(batch)
-        if rows >= _CHUNK_EDGES:
-            yield from _stars(chunk)
-            chunk, rows = [], 0
-    if chunk:
-        yield from _stars(chunk)
-
-
-def _stars(edges: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    table = pa.Table.from_batches(edges)
-    nodes, roots = contract(table["node"].to_numpy(), table["root"].to_numpy())
-    stars: list[pa.RecordBatch] = pa.table({"node": nodes, "root": roots}).to_batches(max_chunksize=_BATCH_EDGES)
-    return stars
+    return edges.mapInArrow(contract_in_chunks, _EDGES)

@@ -38,8 +38,8 @@ class Round:
 class Rounds:
     """The rounds of one iteration over one input.
 
-    folder: holds nothing else.  source: identifies the input, and whatever else decides what the rounds hold; those
-    of another source are removed.  schema: of all rounds, in Spark's words.
+    folder: theirs alone, but for files that may go with them.  source: identifies the input, and whatever else
+    decides what the rounds hold; the folder of another source is removed.  schema: of all rounds, in Spark's words.
     """
 
     def __init__(self, spark: SparkSession, folder: str, *, source: str, schema: str) -> None:
