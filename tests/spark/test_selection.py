@@ -17,6 +17,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from raw_samples import RawSamples
+from session_state import cached_data, session_settings
 
 from avlib import tables
 from avlib.config import Settings, StepSettings, load_settings
@@ -90,11 +91,10 @@ def run_steps(store: TableStore, settings: Settings) -> None:
 @contextmanager
 def nothing_left(store: TableStore) -> Iterator[None]:
     """Fails where Spark keeps data or a setting that was not there before, or the warehouse files that are no table."""
-    spark, cached = store.spark, lambda: set(store.spark.sparkContext._jsc.getPersistentRDDs())
-    before, conf = cached(), dict(spark.conf.getAll)
+    before, conf = cached_data(store.spark), session_settings(store.spark)
     yield
-    assert cached() <= before  # Spark's cleaner may drop another test's meanwhile
-    assert dict(spark.conf.getAll) == conf
+    assert cached_data(store.spark) <= before  # Spark's cleaner may drop another test's meanwhile
+    assert session_settings(store.spark) == conf
     filters = Path(store.warehouse, "filters", store.name)
     assert {path.name for path in filters.iterdir()} <= {table.name for table in (*tables.BY_STEP, tables.COLLECTION)}
     assert not any(Path(store.warehouse, "_scratch").glob("*"))
