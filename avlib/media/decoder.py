@@ -24,7 +24,8 @@ from avlib.media.wire import Message, WireError, receive, send
 _START_S = 120.0
 _BROKEN_AFTER = ("memory_limit", "internal")
 _END_S = 5.0
-# No secrets for the child, nor the settings that suit torch's memory.
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+# No secrets for the child, and memory settings of its own: pictures are too large for malloc to keep unless told so.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
@@ -97,7 +98,7 @@ class Decoder:
         ours, theirs = socket.socketpair()
         # Python's search path as it is here, so that the child finds avlib wherever this process did.
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OPENBLAS_NUM_THREADS": "1"}
+        environment |= _MEMORY | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-P", "-m", "avlib.media.child", str(theirs.fileno()), str(os.getpid())]
         with theirs:
             self._process = subprocess.Popen(

@@ -82,15 +82,19 @@ class PictureReader:
         if not self._times_s.size:
             return
         indexes: list[int] = []
-        pictures: list[UInt8Array] = []
+        pictures = self._room()
         for index, picture in self._wanted():
+            pictures[len(indexes)] = picture
             indexes.append(index)
-            pictures.append(picture)
             if len(indexes) == self._batch:
-                yield np.array(indexes, np.int64), np.stack(pictures)
-                indexes, pictures = [], []
+                yield np.array(indexes, np.int64), pictures
+                indexes, pictures = [], self._room()
         if indexes:
-            yield np.array(indexes, np.int64), np.stack(pictures)
+            yield np.array(indexes, np.int64), pictures[: len(indexes)]
+
+    def _room(self) -> UInt8Array:
+        rows = min(self._batch, self._times_s.size)
+        return np.empty((rows, self._size_px, self._size_px, 3), np.uint8)
 
     def _wanted(self) -> Iterator[tuple[int, UInt8Array]]:
         index = 0

@@ -60,7 +60,7 @@ def receive(source: socket.socket, *, within_s: float | None = None) -> Message 
     if size > _MAX_HEAD_BYTES:
         raise WireError(f"a head of {size} bytes")
     try:
-        kind, values, described = json.loads(_read(source, size, until_s))
+        kind, values, described = json.loads(bytes(_read(source, size, until_s)))
         sizes = [_bytes_of(dtype, shape) for _, dtype, shape in described]
         if sum(sizes) > _MAX_ARRAY_BYTES:
             raise WireError(f"arrays of {sum(sizes)} bytes")
@@ -79,16 +79,15 @@ def _bytes_of(dtype: str, shape: list[int]) -> int:
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
-def _read(source: socket.socket, size: int, until_s: float | None, *, may_end: bool = False) -> bytearray:
-    buffer = bytearray(size)
-    view, read = memoryview(buffer), 0
+def _read(source: socket.socket, size: int, until_s: float | None, *, may_end: bool = False) -> memoryview:
+    view, read = np.empty(size, np.uint8).data, 0
     while read < size:
         if until_s is not None:
             source.settimeout(max(until_s - time.monotonic(), 0.001))
         received = source.recv_into(view[read:])
         if not received:
             if may_end and not read:
-                return bytearray()
+                return memoryview(b"")
             raise WireError("it ended in the middle of a message")
         read += received
-    return buffer
+    return view

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from avlib import tables
+from avlib.arrays import Float32Array, UInt8Array
 from avlib.config import DecodeSettings, FetchSettings, Settings
 from avlib.description import (
     Description,
@@ -155,9 +156,7 @@ def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa
     """Sample rows, their pictures described together."""
     if not waiting:
         return
-    pictures = np.concatenate([one.frames.pictures for one in waiting])
-    padding = np.zeros((max(_FEWEST - len(pictures), 0), *pictures.shape[1:]), np.uint8)
-    described = visual.describe(np.concatenate([pictures, padding]))[: len(pictures)]
+    described = _describe_pictures([one.frames.pictures for one in waiting], visual)
     if not np.isfinite(described).all():
         raise ParameterError("descriptors", "NaN or inf", "finite numbers: check the weights of describe.visual_model")
     first = 0
@@ -165,6 +164,16 @@ def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa
         rows = len(one.frames.indexes)
         yield _sample_rows(one.task, one.frames, descriptor_column(described[first : first + rows]))
         first += rows
+
+
+def _describe_pictures(batches: list[UInt8Array], visual: VisualDescriptor) -> Float32Array:
+    """All pictures of some batches, together. Shape (n, d)."""
+    pictures = np.concatenate(batches) if len(batches) > 1 else batches[0]
+    missing = _FEWEST - len(pictures)
+    if missing <= 0:
+        return visual.describe(pictures)
+    padded = np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), np.uint8)])
+    return visual.describe(padded)[: len(pictures)]
 
 
 def _sample_rows(task: dict[str, Any], frames: FrameBatch, visual: pa.Array) -> pa.RecordBatch:
