@@ -7,7 +7,6 @@ some videos failed; 1 a bug.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import typer
 
 import avlib
 from avlib.config import Settings, load_settings
-from avlib.errors import AvlibError
+from avlib.errors import in_one_line
 
 if TYPE_CHECKING:
     from avlib.spark.store import TableStore
@@ -290,22 +289,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, prog_name="avlib")
     except Exception as error:
-        mendable = _mendable(error)
+        mendable = in_one_line(error)
         if mendable is None or "--debug" in arguments:
             raise
         typer.echo(f"avlib: {mendable}", err=True)
         sys.exit(2)
-
-
-def _mendable(error: Exception) -> str | None:
-    """One line for an error of avlib's, also one that a Spark worker raised, of Spark's or the system's; else None."""
-    if isinstance(error, AvlibError):
-        return str(error)
-    raised = re.search(r"^avlib\.errors\.\w+: (.+)$", str(error), re.MULTILINE)
-    if raised:
-        return raised[1]
-    if isinstance(error, OSError) or type(error).__module__.startswith(("pyspark.errors", "py4j")):
-        cause = re.search(r"^(?:Caused by|: )[\w.$]*: ?(.+)$", str(error), re.MULTILINE)
-        said = cause[1] if cause else str(error).strip().splitlines()[0]
-        return f"{said} (--debug shows where)"
-    return None

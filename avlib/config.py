@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from avlib.errors import ConfigError
 from avlib.identity import MAX_FRAMES
-
-_PACKAGE = Path(__file__).parent
-# A wheel carries conf/ inside the package; a checkout keeps it at the top.
-CONF_FOLDER = next((p for p in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if p.is_dir()), _PACKAGE / "conf")
+from avlib.layers import Origins, read_layers
 
 
 class Section(BaseModel):
@@ -240,65 +236,18 @@ def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()
     An overlay named without a folder that is not here is looked up in avlib's conf folder (`demo.toml`).
     Raises ConfigError naming the file (or --set) and the key.
     """
-    layers = [_read_toml(CONF_FOLDER / "default.toml")]
-    layers += [_read_toml(_overlay_place(path)) for path in overlays]
-    layers += [(f"--set {text}", _parse_assignment(text)) for text in assignments]
-    merged: dict[str, Any] = {}
-    origin: dict[tuple[str, ...], str] = {}
-    for source, values in layers:
-        merged = _merge(merged, values)
-        origin |= {key: source for key in _leaves(values)}
+    merged, origins = read_layers(overlays, assignments)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_explain(error, origin)) from None
+        raise ConfigError(_explain(error, origins)) from None
 
 
-def _overlay_place(path: Path) -> Path:
-    return CONF_FOLDER / path if path == Path(path.name) and not path.exists() else path
-
-
-def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        return str(path), tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: no such settings file ({error.strerror}); name a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-
-
-def _parse_assignment(text: str) -> dict[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or "." not in key:
-        raise ConfigError(f"--set {text}: write section.key=value, for example --set knn.k=50")
-    for candidate in (text, f"{key} = {json.dumps(value.strip())}"):  # a bare word is a string
-        try:
-            return tomllib.loads(candidate)
-        except tomllib.TOMLDecodeError:
-            continue
-    raise ConfigError(f"--set {text}: not a key and a value in TOML")
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def _leaves(values: dict[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, (*prefix, key))
-        yield (*prefix, key)
-
-
-def _explain(error: ValidationError, origin: dict[tuple[str, ...], str]) -> str:
+def _explain(error: ValidationError, origins: Origins) -> str:
     first = error.errors()[0]
     location = tuple(str(part) for part in first["loc"])
     prefixes = (location[:length] for length in range(len(location), 0, -1))
-    source = next((origin[prefix] for prefix in prefixes if prefix in origin), "settings")
+    source = next((origins[prefix] for prefix in prefixes if prefix in origins), "settings")
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "no such key; conf/default.toml lists them all"

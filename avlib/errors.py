@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -50,3 +51,17 @@ class MediaError(AvlibError):
 
 def _media_error(path: str, reason: str, error_class: str, transient: bool) -> MediaError:
     return MediaError(path, reason, error_class=error_class, transient=transient)
+
+
+def in_one_line(error: Exception) -> str | None:
+    """One line for an error of avlib's, also one that a Spark worker raised, of Spark's or the system's; else None."""
+    if isinstance(error, AvlibError):
+        return str(error)
+    raised = re.search(r"^avlib\.errors\.\w+: (.+)$", str(error), re.MULTILINE)
+    if raised:
+        return raised[1]
+    if isinstance(error, OSError) or type(error).__module__.startswith(("pyspark.errors", "py4j")):
+        cause = re.search(r"^(?:Caused by|: )[\w.$]*: ?(.+)$", str(error), re.MULTILINE)
+        said = cause[1] if cause else str(error).strip().splitlines()[0]
+        return f"{said} (--debug shows where)"
+    return None

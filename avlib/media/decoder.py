@@ -98,7 +98,10 @@ class Decoder:
         ours, theirs = socket.socketpair()
         # Python's search path as it is here, so that the child finds avlib wherever this process did.
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment |= _MEMORY | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OPENBLAS_NUM_THREADS": "1"}
+        environment |= _MEMORY | {
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         command = [sys.executable, "-P", "-m", "avlib.media.child", str(theirs.fileno()), str(os.getpid())]
         with theirs:
             self._process = subprocess.Popen(

@@ -21,8 +21,9 @@ from delta import configure_spark_with_delta_pip
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from avlib.config import CONF_FOLDER, SparkSettings
+from avlib.config import SparkSettings
 from avlib.errors import ConfigError
+from avlib.layers import CONF_FOLDER
 
 MINIMUM_JAVA = 17
 
