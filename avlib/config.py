@@ -109,7 +109,7 @@ class ComponentsSettings(Section):
     min_size: int = Field(ge=1)
     min_videos: int = Field(ge=1)
     min_share: float = Field(ge=0, le=1)
-    one_task_edges: int = Field(ge=0)
+    one_task_edges: int = Field(ge=0, le=500_000_000)
 
 
 class StepSettings(Section):

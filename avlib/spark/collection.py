@@ -8,28 +8,19 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 
 from avlib import tables
-from avlib.errors import WarehouseError
 from avlib.spark.components import rounds_place
 from avlib.spark.progress import watched
 from avlib.spark.samples import live_samples, samples_described_with
+from avlib.spark.steps import require_components
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder
-
-
-def require_step(store: TableStore, step: int) -> None:
-    """Raise WarehouseError unless this step has been run."""
-    if store.read(tables.NEIGHBORS, step=step).isEmpty():
-        raise WarehouseError(
-            f"{store.warehouse}, filter {store.name}: step {step} has not been run; run `avlib knn --step {step}`, "
-            "mutual_edges and components first"
-        )
 
 
 def run(store: TableStore, last_step: int) -> None:
     """Gather the samples that are left after a step, which is the last one of a strategy that runs to its end."""
     steps = range(last_step + 1)
     for step in steps:
-        require_step(store, step)
+        require_components(store, step)
     with watched(store.spark, "collection"):
         kept = store.read(tables.COMPONENTS, step=steps[0]).withColumnRenamed("component_id", "component_0")
         for step in steps[1:]:

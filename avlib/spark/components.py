@@ -1,8 +1,8 @@
 """components: mutual_edges → components, component_stats. Connected components; those too small are dropped.
 
 Large-star / small-star rounds (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") with local
-contraction in every partition. Once few edges are left, one executor task finishes. avlib
-collects no edge to the driver; Spark itself may broadcast a small join through it.
+contraction in every partition. Once few edges are left, one executor task finishes. avlib collects no edge to the
+driver; Spark itself may broadcast a small join through it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from avlib.spark import selection
 from avlib.spark.contraction import contract_in_chunks, contract_whole
 from avlib.spark.progress import say, watched
 from avlib.spark.rounds import Rounds, content
+from avlib.spark.steps import drop_later, require_edges
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder, remove_if_empty
 
@@ -31,6 +32,8 @@ _TASK_EDGES = 1_000_000  # edges of a task in a round
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the components of one step that are large enough."""
+    require_edges(store, step)
+    drop_later(store, step)
     with watched(store.spark, f"components, step {step}"), _round_folder(store, step) as folder:
         edges = store.read(tables.MUTUAL_EDGES, step=step).select("src", "dst")
         limit = settings.components.one_task_edges
@@ -65,7 +68,8 @@ def components(edges: DataFrame, *, folder: str, one_task_edges: int, source: st
 
 
 def verify(edges: DataFrame, components: DataFrame) -> None:
-    """Raise WarehouseError if an edge joins two components."""
+    """Raise WarehouseError if an edge joins two components. It cannot see two that are one by mistake."""
+    edges = edges.where("src != dst")
     source = components.selectExpr("sample_id AS src", "component_id AS src_component")
     target = components.selectExpr("sample_id AS dst", "component_id AS dst_component")
     ends = edges.join(source, "src", "left").join(target, "dst", "left")
@@ -101,9 +105,10 @@ def _round_folder(store: TableStore, step: int) -> Iterator[str]:
 def _star_round(edges: DataFrame, *, partitions: int) -> DataFrame:
     """Large-star, then small-star.
 
-    A round that changes nothing is the last. For no round gives any node a larger root; so where nothing changes,
-    no node's smallest root has a root itself (large-star would replace it), and no node has two (small-star would
-    link one to the other): the edges are stars. Otherwise some node's smallest root has become smaller.
+    A round that changes nothing is the last, and there is one: no round gives a node a larger smallest root, so these
+    settle; and once none has become smaller, no node's smallest root has a root itself (large-star would have replaced
+    it) and no node has two (small-star would have linked them), so the rows are stars and the next round leaves them.
+    That all rows of a node are contracted at once rests on a partition's being one chunk of them; `verify` would tell.
     """
     smallest = edges.groupBy("node").agg(F.min("root").alias("smallest")).withColumnRenamed("node", "root")
     # Large-star: a node's larger neighbors are those it is the root of, its smallest neighbor is its smallest root.

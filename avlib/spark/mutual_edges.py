@@ -10,11 +10,18 @@ from pyspark.sql import functions as F
 
 from avlib import tables
 from avlib.spark.progress import watched
+from avlib.spark.steps import drop_later, require_neighbors
 from avlib.spark.store import TableStore
+
+_FROM_SRC, _FROM_DST = 1, 2  # which end of a pair lists the other
 
 
 def run(store: TableStore, step: int) -> None:
     """Write the mutual edges of one step, and its statistics."""
+    require_neighbors(store, step)
+    drop_later(store, step)
+    for made_from_edges in (tables.COMPONENTS, tables.COMPONENT_STATS):
+        store.drop_steps(made_from_edges, first=step)
     with watched(store.spark, f"mutual edges, step {step}"):
         neighbors = store.read(tables.NEIGHBORS, step=step)
         store.write_step(tables.MUTUAL_EDGES, mutual_edges(neighbors), step=step)
@@ -25,17 +32,18 @@ def run(store: TableStore, step: int) -> None:
 def mutual_edges(neighbors: DataFrame) -> DataFrame:
     """src, dst, distance of every pair that is in both lists (Solèr et al. 2016, Eq. 2). One shuffle.
 
-    neighbors: sample_id, neighbor_ids, distances; no list names a sample twice, or its own.
+    neighbors: sample_id, neighbor_ids, distances; of distances that differ from end to end the smaller counts.
     """
     listed = neighbors.select("sample_id", F.explode(F.arrays_zip("neighbor_ids", "distances")).alias("other"))
     pairs = listed.select(
         F.least("sample_id", "other.neighbor_ids").alias("src"),
         F.greatest("sample_id", "other.neighbor_ids").alias("dst"),
+        F.when(F.col("sample_id") < F.col("other.neighbor_ids"), _FROM_SRC).otherwise(_FROM_DST).alias("end"),
         F.col("other.distances").alias("distance"),
     )
-    # src < dst, and a pair that is there twice was listed from both ends
-    both = pairs.groupBy("src", "dst").agg(F.count("*").alias("seen"), F.min("distance").alias("distance"))
-    return both.where("seen = 2").select("src", "dst", "distance")
+    seen = pairs.groupBy("src", "dst").agg(F.bit_or("end").alias("ends"), F.min("distance").alias("distance"))
+    both = seen.where((F.col("ends") == _FROM_SRC | _FROM_DST) & (F.col("src") < F.col("dst")))
+    return both.select("src", "dst", "distance")
 
 
 def step_stats(neighbors: DataFrame, edges: DataFrame) -> DataFrame:

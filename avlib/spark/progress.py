@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 _POLL_S = 0.3
 _LINE_EVERY_S = 15.0
 
+_JOB_GROUP = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+
 _console = Console(stderr=True)
 
 
@@ -26,6 +28,7 @@ def say(line: str) -> None:
 @contextmanager
 def watched(spark: SparkSession, label: str) -> Iterator[None]:
     """Shows the tasks done of whatever Spark jobs run inside the block, and names them in the Spark UI."""
+    before = {name: spark.sparkContext.getLocalProperty(name) for name in _JOB_GROUP}
     spark.sparkContext.setJobGroup(label, label)
     stop = threading.Event()
     show = _bar if sys.stderr.isatty() else _lines
@@ -36,6 +39,8 @@ def watched(spark: SparkSession, label: str) -> Iterator[None]:
     finally:
         stop.set()
         watcher.join()
+        for name, value in before.items():
+            spark.sparkContext.setLocalProperty(name, value)  # type: ignore[arg-type]  # None takes it away
 
 
 def _tasks(spark: SparkSession) -> tuple[int, int]:

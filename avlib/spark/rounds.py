@@ -49,10 +49,13 @@ class Rounds:
         self._source = source
         self._schema = schema
         self._rounds: list[Round] = []
-        written = json.loads(read_whole(self._journal).to_pybytes()) if is_file(self._journal) else {}
-        if written.get("source") == source:
-            self._rounds = [Round(**entry) for entry in written["rounds"]]
-        else:
+        try:
+            written = json.loads(read_whole(self._journal).to_pybytes()) if is_file(self._journal) else {}
+            if written.get("source") == source:
+                self._rounds = [Round(**entry) for entry in written["rounds"]]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            say("  the journal of the rounds is damaged: beginning anew")
+        if not self._rounds:
             remove_folder(folder)
 
     def last_whole(self) -> Round | None:

@@ -55,7 +55,8 @@ def select(store: TableStore, found: DataFrame, settings: Settings, *, step: int
 def _written(rows: DataFrame, place: str) -> DataFrame:
     """The same rows, read back from files: what uses them does not compute them again."""
     rows.write.mode("overwrite").parquet(place)  # one may be left by a killed driver
-    return rows.sparkSession.read.schema(rows.schema).parquet(place)
+    reader = rows.sparkSession.read.schema(rows.schema).option("ignoreMissingFiles", False)
+    return reader.option("ignoreCorruptFiles", False).parquet(place)  # whatever the session ignores
 
 
 def step_scope(store: TableStore, step: int) -> DataFrame:

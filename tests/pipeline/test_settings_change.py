@@ -43,7 +43,7 @@ def test_another_strategy_under_the_same_name_leaves_no_steps_behind(filtered: T
     filter.run(filtered, joint)
     for table in (tables.NEIGHBORS, tables.MUTUAL_EDGES, tables.COMPONENTS):
         assert {row["step"] for row in filtered.read(table).select("step").distinct().collect()} == {0}
-    with pytest.raises(WarehouseError, match="step 1 has not been run"):
+    with pytest.raises(WarehouseError, match="step 1 lacks mutual_edges"):
         collection.run(filtered, 1)
 
 

@@ -19,7 +19,7 @@ from avlib import tables
 from avlib.config import load_settings
 from avlib.errors import WarehouseError
 from avlib.spark import components as stage
-from avlib.spark import contraction
+from avlib.spark import contraction, mutual_edges
 from avlib.spark.components import components, verify
 from avlib.spark.selection import Selection
 from avlib.spark.store import TableStore
@@ -65,6 +65,7 @@ def test_against_networkx(spark: SparkSession, tmp_path: Path, one_task_edges: i
     edges = spark.createDataFrame(graph, EDGES).repartition(partitions)
     found = components(edges, folder=str(tmp_path), one_task_edges=one_task_edges)
     assert sorted_rows(found) == sorted(expected(graph).items())
+    verify(edges, found)
 
 
 def partition(of: dict[int, int]) -> set[frozenset[int]]:
@@ -138,10 +139,12 @@ def test_no_edges(spark: SparkSession, tmp_path: Path) -> None:
 
 def filled(store: TableStore) -> TableStore:
     """With mutual edges of step 0 and, inside a component of it, of step 1."""
-    schema = "src bigint, dst bigint, distance float"
-    first, second = ([(1, 2, 0.5), (2, 3, 0.5), (7, 8, 0.1)], [(1, 3, 0.5)])
-    for step, edges in enumerate((first, second)):
-        store.write_step(tables.MUTUAL_EDGES, store.spark.createDataFrame(edges, schema), step=step)
+    schema = "sample_id bigint, neighbor_ids array<bigint>, distances array<float>"
+    first = [(1, [2]), (2, [1, 3]), (3, [2]), (7, [8]), (8, [7])]
+    for step, lists in enumerate((first, [(1, [3]), (3, [1])])):
+        rows = [(sample, others, [0.5] * len(others)) for sample, others in lists]
+        store.write_step(tables.NEIGHBORS, store.spark.createDataFrame(rows, schema), step=step)
+        mutual_edges.run(store, step)
     return store
 
 

@@ -13,6 +13,7 @@ import deltalake
 import networkx as nx
 import numpy as np
 import pytest
+from filled_store import fill, two_steps
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -25,46 +26,10 @@ from avlib.filtering import StepResult, filter_in_memory, kept, medoids
 from avlib.neighbors import NeighborRule
 from avlib.spark import components, filter, knn, mutual_edges, rounds
 from avlib.spark.selection import component_rows, with_parents
-from avlib.spark.store import TableStore, spark_schema
+from avlib.spark.store import TableStore
 from avlib.storage import write_whole
 
 pytestmark = pytest.mark.spark
-
-# Edges of the first step join most samples; the second leaves some without any.
-STEPS = "[{w_V = 0.5, w_A = 0.5, k = 6, min_size = 4, min_share = 0.04}, {w_V = 0.0, w_A = 1.0, k = 2, min_videos = 2}]"
-
-
-def two_steps(*more: str) -> Settings:
-    chosen = [f"filter.strategies.mine={STEPS}", "filter.strategy=mine", "components.min_size=1"]
-    return load_settings(assignments=[*chosen, *more])
-
-
-def fill(store: TableStore, raw: RawSamples) -> None:
-    """Write what ingest and describe would have written."""
-    spark, videos = store.spark, Counter((raw.ids >> 24).tolist())
-
-    def rows(table: tables.Table, *given: dict[str, object]) -> None:
-        columns = spark_schema(table).fieldNames()
-        values = [tuple(row.get(column) for column in columns) for row in given]
-        store.append(table, spark.createDataFrame(values, spark_schema(table)))
-
-    described = {
-        "attempt": 1,
-        "input_hash": "",
-        "described_with": "w",
-        "status": "ok",
-        "audio_status": "ok",
-        "visual_status": "ok",
-    }
-    rows(tables.VIDEOS, *({"video_id": video, "uri": f"{video}.mp4", "metadata": {}} for video in videos))
-    rows(tables.DESCRIPTIONS, *(described | {"video_id": video, "samples": n} for video, n in videos.items()))
-    samples = raw.frame(spark).selectExpr("*", "1 AS attempt", "cast(1 AS float) AS rms")
-    store.append(tables.SAMPLES, samples)
-    stats = {"version": 1, "descriptor": "audio_mfcc65", "samples": raw.stats.count}
-    rows(
-        tables.DESCRIPTOR_STATS,
-        stats | {"mean": raw.stats.mean.tolist(), "deviation": raw.stats.deviation.tolist()},
-    )
 
 
 @dataclass(frozen=True)
