@@ -27,12 +27,11 @@ from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Recorder, Work
 from avlib.spark.samples import committed_attempts, latest_descriptions, live_samples, with_video_id
 from avlib.spark.stats import update_stats
-from avlib.spark.store import TableStore
+from avlib.spark.store import TableStore, spark_schema
 
 ANY_FAILURE = "any"
 """Retry whatever failed, of whichever class."""
 
-_TASKS_PER_SLOT = 16
 _USUAL_BYTES = 10_000_000  # of a video of unknown size
 
 
@@ -50,6 +49,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     if retry not in (None, ANY_FAILURE):
         _check_class(store, retry)
     done, last, total = 0, -1, pending.count()
+    described_again = not pending.where("attempt > 1").isEmpty()
     if total:
         _delete_orphans(store)
         pending = without_duplicates(store, pending, settings.fetch).localCheckpoint()
@@ -60,7 +60,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         with watched(store.spark, f"describe {done + 1}-{done + len(videos)} of {left} videos"):
             _describe_batch(store, videos, settings, model)
         done, last = done + len(videos), videos[-1]["video_id"]
-    if total:
+    if described_again:
         _delete_orphans(store)
     summary = check_invariant(store)
     update_stats(store)
@@ -146,18 +146,20 @@ def _check_class(store: TableStore, retry: str) -> None:
 
 
 def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, model: StoredModel) -> None:
-    worker, profile = Worker(settings, model, store.warehouse), gpu_profile(store.spark, settings.describe)
-    with store.scratch("describe") as folder:
+    profile = gpu_profile(store.spark, settings.describe)
+    with store.scratch("describe") as scratch:
+        folder = f"{scratch}/rows"
+        worker = Worker(settings, model, store.warehouse, f"{scratch}/samples")
         _write_rows(_described(_spread(store, videos), worker, profile), folder)
-        long = _json_of(_read_rows(store, folder), "long")
+        long = _texts_of(_read_rows(store, folder), "long")
         if long:
             long_videos = [video for video in videos if video["video_id"] in long]
             _describe_slices(store, folder, worker, long_videos, profile)
         rows = _read_rows(store, folder)
-        store.append(tables.SAMPLES, rows.where("kind = 'sample'"))
+        store.append(tables.SAMPLES, _read_samples(store, rows))
         descriptions = rows.where("kind = 'description'")
         if long:
-            outcomes = _json_of(rows, "sliced")
+            outcomes = _texts_of(rows, "sliced")
             finished = [
                 finished_row(video.asDict(), long[video["video_id"]][0], outcomes[video["video_id"]])
                 for video in videos
@@ -179,12 +181,12 @@ def _describe_slices(
     store: TableStore, folder: str, worker: Worker, videos: list[Row], profile: ResourceProfile | None
 ) -> None:
     """Describe the slices of long videos, spread over all tasks whichever video they belong to."""
-    slices = _read_rows(store, folder).where("kind = 'slice'").select("video_id", "json")
+    slices = _read_rows(store, folder).where("kind = 'slice'").select("video_id", "text")
     count = slices.count()
     tasks = slices.join(
         F.broadcast(store.spark.createDataFrame(videos, from_arrow_schema(PENDING))), "video_id"
     ).select(*SLICES.names)
-    spread = tasks.repartition(min(count, _tasks(store)))
+    spread = tasks.repartition(min(count, store.most_tasks()))
     _write_rows(_described(spread, worker, profile), folder)
     found = _read_rows(store, folder).where("kind = 'sliced'").count()
     if found != count:
@@ -194,7 +196,7 @@ def _describe_slices(
 def _spread(store: TableStore, videos: list[Row]) -> DataFrame:
     """The videos in tasks of about the same work, judged by their size; the largest begin first."""
     sizes = [(video["bytes"] or _USUAL_BYTES, video) for video in videos]
-    tasks = [(0, number) for number in range(min(len(videos), _tasks(store)))]
+    tasks = [(0, number) for number in range(min(len(videos), store.most_tasks()))]
     placed: list[tuple[Any, ...]] = []
     for size, video in sorted(sizes, key=lambda sized: (-sized[0], sized[1]["video_id"])):
         load, number = heapq.heappop(tasks)
@@ -202,10 +204,6 @@ def _spread(store: TableStore, videos: list[Row]) -> DataFrame:
         placed.append((number, *video))
     schema = StructType([StructField("task", IntegerType()), *from_arrow_schema(PENDING)])
     return store.spark.createDataFrame(placed, schema).repartitionById(len(tasks), "task").select(*PENDING.names)
-
-
-def _tasks(store: TableStore) -> int:
-    return _TASKS_PER_SLOT * store.spark.sparkContext.defaultParallelism
 
 
 def _described(tasks: DataFrame, worker: Worker, profile: ResourceProfile | None) -> DataFrame:
@@ -220,11 +218,18 @@ def _read_rows(store: TableStore, folder: str) -> DataFrame:
     return store.spark.read.schema(from_arrow_schema(ROWS)).parquet(folder)
 
 
-def _json_of(rows: DataFrame, kind: str) -> dict[int, list[str]]:
-    """The JSON of all rows of a kind, by video."""
+def _read_samples(store: TableStore, rows: DataFrame) -> DataFrame:
+    """The samples in the files that some ROWS name."""
+    schema = spark_schema(tables.SAMPLES)
+    files = [row["text"] for row in rows.where("kind = 'samples'").select("text").collect()]
+    return store.spark.read.schema(schema).parquet(*files) if files else store.spark.createDataFrame([], schema)
+
+
+def _texts_of(rows: DataFrame, kind: str) -> dict[int, list[str]]:
+    """The text of all rows of a kind, by video."""
     found: dict[int, list[str]] = {}
-    for row in rows.where(F.col("kind") == kind).select("video_id", "json").collect():
-        found.setdefault(row["video_id"], []).append(row["json"])
+    for row in rows.where(F.col("kind") == kind).select("video_id", "text").collect():
+        found.setdefault(row["video_id"], []).append(row["text"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""What describe's workers do: videos, or slices of them, in; samples and what came of each out, as one kind of row.
+"""What describe's workers do: videos, or slices of them, in; files of samples and what came of each video out.
 
 Media is decoded in a process of its own beside each Python worker; pictures of several videos go through the network
 together. A video that fails costs its own row, never the task.
@@ -6,6 +6,7 @@ together. A video that fails costs its own row, never the task.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -36,14 +37,15 @@ from avlib.models import StoredModel
 from avlib.sources import Sources
 from avlib.spark.columns import descriptor_column
 from avlib.spark.resources import task_device
+from avlib.spark.sample_files import SampleFiles
 
-# `kind` says what a row is: a sample; a description; a `long` video, whose description waits for its slices; a
-# `slice`, to be described by itself; `sliced`, what came of one. The last three hold JSON.
-_DESCRIPTION_FIELDS = [field for field in tables.DESCRIPTIONS.schema if field.name not in tables.SAMPLES.schema.names]
 ROWS = pa.schema(
-    [pa.field("kind", pa.string(), nullable=False), pa.field("json", pa.string())]
-    + [field.with_nullable(True) for field in (*tables.SAMPLES.schema, *_DESCRIPTION_FIELDS)]
+    [pa.field("kind", pa.string(), nullable=False), pa.field("text", pa.string())]
+    + [field.with_nullable(True) for field in tables.DESCRIPTIONS.schema]
 )
+"""What comes out. `kind` says what a row is: `samples`, a file of them; a `description`; a `long` video, whose
+description waits for its slices; a `slice`, to be described by itself; `sliced`, what came of one. `text` is the
+file's place, or JSON."""
 
 # With fewer pictures torch takes other kernels, whose last bits differ: a sample must not depend on its company.
 _FEWEST = 16
@@ -61,7 +63,7 @@ PENDING = pa.schema(
 )
 """A video to be described."""
 
-SLICES = PENDING.append(pa.field("json", pa.string()))
+SLICES = PENDING.append(pa.field("text", pa.string()))
 """A slice of one."""
 
 
@@ -74,16 +76,17 @@ class _Waiting:
 
 
 class Worker:
-    """Describes the videos, or slices, of a partition: rows of PENDING or SLICES in, ROWS out."""
+    """Describes a partition of videos, or slices: rows of PENDING or SLICES in, ROWS out, samples into a folder."""
 
-    def __init__(self, settings: Settings, model: StoredModel, warehouse: str) -> None:
+    def __init__(self, settings: Settings, model: StoredModel, warehouse: str, folder: str) -> None:
         self._settings, self._fetch, self._decode = settings.describe, settings.fetch, settings.decode
-        self._model, self._warehouse = model, warehouse
+        self._model, self._warehouse, self._folder = model, warehouse, folder
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """mapInArrow's function."""
         visual = _visual(self._model, self._warehouse, task_device(self._settings.device))
         tasks = (task for batch in batches for task in batch.to_pylist())
+        files = SampleFiles(self._folder)
         waiting: list[_Waiting] = []
         pictures = 0
         for found in (found for task in tasks for found in self._read(task)):
@@ -93,9 +96,12 @@ class Worker:
             waiting.append(found)
             pictures += len(found.frames.indexes)
             if pictures >= self._settings.picture_batch:
-                yield from _described(waiting, visual)
+                for samples in _described(waiting, visual):
+                    yield from map(_file_row, files.add(samples))
                 waiting, pictures = [], 0
-        yield from _described(waiting, visual)
+        for samples in _described(waiting, visual):
+            yield from map(_file_row, files.add(samples))
+        yield from map(_file_row, files.finish())
 
     def _read(self, task: dict[str, Any]) -> Iterator[_Waiting | pa.RecordBatch]:
         samples = 0
@@ -114,19 +120,19 @@ class Worker:
             problem = Problem.of(error)
         except Exception as error:  # a bug or a lack of memory: name it, and go on with the next video
             problem = Problem("internal", f"avlib failed on it: {type(error).__name__}: {error}")
-        if "json" in task:
+        if "text" in task:
             one = self._slice(task)
             yield from _outcome_rows(task, one.outcome(samples=samples, until_s=one.start_s, problem=problem))
         else:  # samples without a description that counts them do not count
             yield from _outcome_rows(task, Description().ended("failed", problem))
 
     def _slice(self, task: dict[str, Any]) -> Slice:
-        return Slice.from_json(task["json"], frame_rate_hz=self._settings.frame_rate_hz)
+        return Slice.from_json(task["text"], frame_rate_hz=self._settings.frame_rate_hz)
 
     def _steps(
         self, video: IsolatedVideo, task: dict[str, Any]
     ) -> Generator[FrameBatch, None, Description | LongVideo | SliceOutcome]:
-        if "json" not in task:
+        if "text" not in task:
             return (yield from describe_video(video, self._settings))
         return (yield from describe_slice(video, self._slice(task), self._settings))
 
@@ -143,7 +149,10 @@ def finished_row(video: dict[str, Any], long_json: str, outcomes: Iterable[str])
 @lru_cache(maxsize=1)
 def _visual(model: StoredModel, warehouse: str, device: str) -> VisualDescriptor:
     """The model, loaded once per Python worker."""
-    return model.load(warehouse, device=device)
+    visual = model.load(warehouse, device=device)
+    gc.collect()
+    gc.freeze()  # Spark's daemon collects garbage after every task: half a second, looking through all of torch
+    return visual
 
 
 @lru_cache(maxsize=1)
@@ -153,7 +162,7 @@ def _sources(fetch: FetchSettings, decode: DecodeSettings) -> Sources:
 
 
 def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa.RecordBatch]:
-    """Sample rows, their pictures described together."""
+    """Rows of `samples`, their pictures described together."""
     if not waiting:
         return
     described = _describe_pictures([one.frames.pictures for one in waiting], visual)
@@ -186,7 +195,8 @@ def _sample_rows(task: dict[str, Any], frames: FrameBatch, visual: pa.Array) -> 
         "visual": visual,
         "audio_mfcc65": descriptor_column(frames.audio),
     }
-    return _rows("sample", columns, rows)
+    schema = tables.SAMPLES.schema
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def _outcome_rows(task: dict[str, Any], outcome: Description | LongVideo | SliceOutcome) -> Iterator[pa.RecordBatch]:
@@ -203,17 +213,18 @@ def _outcome_rows(task: dict[str, Any], outcome: Description | LongVideo | Slice
 
 
 def _description_row(task: dict[str, Any], description: Description) -> pa.RecordBatch:
-    values = task | asdict(description)
-    return _rows("description", {f.name: pa.array([values[f.name]], f.type) for f in tables.DESCRIPTIONS.schema}, 1)
+    return _row("description", task | asdict(description))
 
 
 def _json_row(kind: str, task: dict[str, Any], text: str) -> pa.RecordBatch:
-    columns = {"video_id": pa.array([task["video_id"]]), "json": pa.array([text])}
-    return _rows(kind, columns, 1)
+    return _row(kind, {"video_id": task["video_id"], "text": text})
 
 
-def _rows(kind: str, columns: dict[str, pa.Array], rows: int) -> pa.RecordBatch:
-    """A batch of ROWS; columns of other kinds are null."""
-    columns = {"kind": pa.array([kind] * rows)} | columns
-    arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in ROWS]
-    return pa.RecordBatch.from_arrays([array.cast(f.type) for array, f in zip(arrays, ROWS, strict=True)], schema=ROWS)
+def _file_row(place: str) -> pa.RecordBatch:
+    return _row("samples", {"text": place})
+
+
+def _row(kind: str, values: dict[str, Any]) -> pa.RecordBatch:
+    """One of ROWS; columns of other kinds are null."""
+    row = {name: values.get(name) for name in ROWS.names} | {"kind": kind}
+    return pa.RecordBatch.from_pylist([row], schema=ROWS)

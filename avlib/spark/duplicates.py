@@ -34,7 +34,7 @@ def without_duplicates(store: TableStore, pending: DataFrame, settings: FetchSet
     count = candidates.count()
     if not count:
         return pending
-    tasks = min(-(-count // _PER_TASK), 16 * store.spark.sparkContext.defaultParallelism)
+    tasks = min(-(-count // _PER_TASK), store.most_tasks())
     hashed = candidates.repartition(tasks).mapInArrow(_Hasher(settings), _HASHED).where("content_hash IS NOT NULL")
     known = hashed.withColumn("pending", F.lit(True)).unionByName(_described(store, pending))
     same = Window.partitionBy("content_hash").orderBy("pending", "video_id")

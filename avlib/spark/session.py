@@ -84,6 +84,7 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.warehouse.dir", tempfile.gettempdir())  # never used; else a folder appears here
         .config("spark.python.worker.reuse", "true")
+        .config("spark.python.daemon.module", "avlib.spark.daemon")
     )
     log = _log_file()
     try:

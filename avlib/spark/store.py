@@ -18,6 +18,8 @@ from pyspark.sql.types import StructType
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
 from avlib.warehouse import check_filter_name, missing_table, normalise_uri, wrong_schema_version
 
+_TASKS_PER_SLOT = 16
+
 
 def spark_schema(table: Table) -> StructType:
     """The declared Arrow schema as Spark's."""
@@ -88,6 +90,10 @@ class TableStore:
     def delete_matching(self, table: Table, given: DataFrame, condition: str) -> None:
         """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
         self._delta(table).alias("stored").merge(given.alias("given"), condition).whenMatchedDelete().execute()
+
+    def most_tasks(self) -> int:
+        """Tasks that work of unequal pieces is dealt to: enough that none is waited for long at the end."""
+        return _TASKS_PER_SLOT * self.spark.sparkContext.defaultParallelism
 
     @contextmanager
     def scratch(self, purpose: str) -> Iterator[str]:

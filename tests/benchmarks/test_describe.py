@@ -23,7 +23,7 @@ from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
 
-CORES, MINUTES = 2, 16
+CORES, MINUTES = 2, 48
 MODEL = "mobilenet_v3_small"
 
 # Every part by itself, one thread, in the environment that workers have.

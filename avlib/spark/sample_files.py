@@ -1,0 +1,46 @@
+"""Samples on their way from describe's workers into the table: Parquet files, written where they are made.
+
+Through Spark's own rows a sample of a thousand numbers costs more than to write it, and would be written twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from avlib import tables
+from avlib.storage import write_whole
+
+_FILE_ROWS = 4096  # 18 MB of the default descriptors
+
+
+class SampleFiles:
+    """Writes one task's samples into a folder, some thousand to a file.
+
+    What a failed task had written lies there too: only files whose names arrive count.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(self, samples: pa.RecordBatch) -> list[str]:
+        """Take some samples, columns as in `samples`; returns the file that became full, if one did."""
+        self._batches.append(samples)
+        full = sum(len(batch) for batch in self._batches) >= _FILE_ROWS
+        return self.finish() if full else []
+
+    def finish(self) -> list[str]:
+        """Write what has not been written; returns the file, if there was anything."""
+        if not self._batches:
+            return []
+        place = f"{self._folder}/samples-{uuid.uuid4().hex}.parquet"
+        sink = pa.BufferOutputStream()
+        # No dictionary: of descriptors no number comes twice.
+        table = pa.Table.from_batches(self._batches, tables.SAMPLES.schema)
+        parquet.write_table(table, sink, use_dictionary=False, compression="none")
+        write_whole(place, sink.getvalue())
+        self._batches = []
+        return [place]
