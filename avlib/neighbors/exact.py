@@ -2,7 +2,7 @@
 
     d(i, j) = w_V · ‖v_i - v_j‖ + w_A · ‖a_i - a_j‖
 
-All pairs are compared, tile by tile: one matrix product per modality, then `kernel.fold`. The lists do not
+All pairs are compared, tile by tile: one matrix product per modality, then `kernel.fold_both`. The lists do not
 depend on how the samples are cut into blocks or in which order the blocks come.
 """
 
@@ -22,9 +22,55 @@ from avlib.neighbors.block import Block, NeighborLists, NeighborRule, check_k
 from avlib.neighbors.kernel import Lists, Search, Side
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+Arrays = TypeVar("Arrays", Side, Lists)
 
-QUERY_ROWS, BLOCK_ROWS = 512, 1024  # two float32 tiles of 2 MB: they stay in cache
+LEFT_ROWS, RIGHT_ROWS = 512, 1024  # two float32 tiles of 2 MB: they stay in cache
+_NOT_WANTED = Lists(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
 _EXCLUDE = {"none": kernel.NONE, "same_video": kernel.SAME_VIDEO, "window": kernel.WINDOW}
+
+
+class PairSearch:
+    """The k nearest samples of every sample, from pairs of blocks folded one by one, both directions at once.
+
+    Folding every pair of blocks once, each with itself too, makes the lists whole; any part of them makes partial
+    lists, for `merged`. No two blocks may share a sample.
+    weights: (w_V, w_A), not negative, one at least positive; a modality of weight 0 is not looked at.
+    Raises ParameterError for k below 1 and such weights.
+    """
+
+    def __init__(self, *, weights: tuple[float, float], k: int, rule: NeighborRule) -> None:
+        self._search = _search(weights, k, rule)
+        self._found: dict[int, tuple[Int64Array, Lists]] = {}
+
+    def fold(self, left: Side, right: Side) -> None:
+        """Fold all pairs (left sample, right sample) into the lists of both; of a block with itself, all its pairs.
+
+        Sides are made by `side`, once per block or anew. Raises ParameterError where their dimensions differ.
+        """
+        _check_dimensions(left, right, self._search)
+        _fold_tiles(left, right, self._search, self._lists(left), self._lists(right))
+
+    def lists(self) -> NeighborLists:
+        """The lists of all samples folded so far, in ascending order of their ids."""
+        found = [(ids, lists.ids, lists.distances) for ids, lists in self._found.values()]
+        k = self._search.k
+        found.append((np.empty(0, np.int64), np.empty((0, k), np.int64), np.empty((0, k), np.float32)))
+        ids, neighbor_ids, distances = map(np.concatenate, zip(*found, strict=True))
+        order = np.argsort(ids)
+        return NeighborLists(ids[order], neighbor_ids[order], distances[order])
+
+    def _lists(self, block: Side) -> Lists:
+        key = int(block.ids[0]) if len(block.ids) else -1
+        ids, lists = self._found.setdefault(key, (block.ids, _empty_lists(len(block.ids), self._search.k)))
+        if not np.array_equal(ids, block.ids):
+            raise ParameterError("ids", f"two blocks with sample {key}", "every sample in one block")
+        return lists
+
+
+def side(block: Block) -> Side:
+    """A block made ready for `PairSearch.fold`: its samples in ascending order of their ids, and their squares."""
+    # Of exact duplicates the smallest ids are listed: seen first, they keep the others out cheaply.
+    return _side(block if (np.diff(block.ids) > 0).all() else block.take(np.argsort(block.ids)))
 
 
 def nearest(
@@ -41,8 +87,9 @@ def nearest(
     query_side = _side(queries)
     lists = _empty_lists(len(queries), k)
     for block in blocks:
-        _check_dimensions(queries, block, weights)
-        _fold_tiles(query_side, _side(_ascending(block)), search, lists)
+        block_side = side(block)
+        _check_dimensions(query_side, block_side, search)
+        _fold_tiles(query_side, block_side, search, lists, None)
     return NeighborLists(queries.ids, lists.ids, lists.distances)
 
 
@@ -59,20 +106,14 @@ def nearest_within(
     width = int(k.max(initial=1))
     check_k(int(k.min(initial=1)))
     order = np.lexsort((samples.ids, components))
-    side = _side(samples.take(order))
+    ordered = _side(samples.take(order))
     lists = _empty_lists(len(samples), width)
     for start, stop in _runs(components[order]):
-        rows = _rows(side, start, stop)
-        within = Lists(lists.ids[start:stop], lists.distances[start:stop])
-        _fold_tiles(rows, rows, _search(weights, int(k[order[start]]), rule), within)
+        rows, within = _rows(ordered, start, stop), _rows(lists, start, stop)
+        _fold_tiles(rows, rows, _search(weights, int(k[order[start]]), rule), within, within)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return NeighborLists(samples.ids, lists.ids[back], lists.distances[back])
-
-
-def _ascending(block: Block) -> Block:
-    # Of exact duplicates the smallest ids are listed: seen first, they keep the others out cheaply.
-    return block if (np.diff(block.ids) > 0).all() else block.take(np.argsort(block.ids))
 
 
 def _search(weights: tuple[float, float], k: int, rule: NeighborRule) -> Search:
@@ -83,28 +124,29 @@ def _search(weights: tuple[float, float], k: int, rule: NeighborRule) -> Search:
     return Search(k, w_visual, w_audio, _EXCLUDE[rule.exclude], float(rule.exclude_s), rule.per_video)
 
 
-def _check_dimensions(queries: Block, block: Block, weights: tuple[float, float]) -> None:
-    pairs = (("visual", queries.visual, block.visual), ("audio", queries.audio, block.audio))
-    for (name, query, other), weight in zip(pairs, weights, strict=True):
-        expected, found = query.shape[1], other.shape[1]
+def _check_dimensions(left: Side, right: Side, search: Search) -> None:
+    pairs = (("visual", search.w_visual, left.visual, right.visual), ("audio", search.w_audio, left.audio, right.audio))
+    for name, weight, one, other in pairs:
+        expected, found = one.shape[1], other.shape[1]
         if weight and found != expected:
-            raise ParameterError(name, f"{found}-d in a block", f"{expected}-d, as in the queries")
+            raise ParameterError(name, f"{found}-d in a block", f"{expected}-d, as in the other")
 
 
-def _fold_tiles(queries: Side, block: Side, search: Search, lists: Lists) -> None:
+def _fold_tiles(left: Side, right: Side, search: Search, left_lists: Lists, right_lists: Lists | None) -> None:
     nothing = np.empty((0, 0), np.float32)
-    for i, i_stop in _tiles(len(queries.ids), QUERY_ROWS):
-        query_rows = _rows(queries, i, i_stop)
-        rows = Lists(lists.ids[i:i_stop], lists.distances[i:i_stop])
-        for j, j_stop in _tiles(len(block.ids), BLOCK_ROWS):
-            block_rows = _rows(block, j, j_stop)
-            visual = query_rows.visual @ block_rows.visual.T if search.w_visual else nothing
-            audio = query_rows.audio @ block_rows.audio.T if search.w_audio else nothing
-            kernel.fold(query_rows, block_rows, (visual, audio), search, rows)
+    for i, i_stop in _tiles(0, len(left.ids), LEFT_ROWS):
+        left_rows, left_part = _rows(left, i, i_stop), _rows(left_lists, i, i_stop)
+        # The pairs of a block with itself: from the diagonal on.
+        for j, j_stop in _tiles(i if right_lists is left_lists else 0, len(right.ids), RIGHT_ROWS):
+            right_rows = _rows(right, j, j_stop)
+            right_part = _rows(right_lists, j, j_stop) if right_lists else _NOT_WANTED
+            visual = left_rows.visual @ right_rows.visual.T if search.w_visual else nothing
+            audio = left_rows.audio @ right_rows.audio.T if search.w_audio else nothing
+            kernel.fold_both(left_rows, right_rows, (visual, audio), search, left_part, right_part)
 
 
-def _tiles(rows: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + size, rows)) for start in range(0, rows, size))
+def _tiles(first: int, rows: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + size, rows)) for start in range(first, rows, size))
 
 
 def _runs(labels: Int64Array) -> Iterator[tuple[int, int]]:
@@ -130,8 +172,8 @@ def _side(block: Block) -> Side:
     )
 
 
-def _rows(side: Side, start: int, stop: int) -> Side:
-    return Side._make(array[start:stop] for array in side)
+def _rows(arrays: Arrays, start: int, stop: int) -> Arrays:
+    return type(arrays)._make(array[start:stop] for array in arrays)
 
 
 def _squares(x: Float32Array) -> Float32Array:

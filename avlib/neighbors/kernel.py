@@ -1,10 +1,10 @@
-"""The compiled inner loop of the exact search: fold one tile of sample pairs into the neighbor lists.
+"""The compiled inner loop of the exact search: fold one tile of sample pairs into the neighbor lists of both sides.
 
 The tile comes as two float32 matrix products. They give every pair a *lower bound* of its distance, cheap to
-test against the list's last entry. The few pairs that pass get their distance from the difference of the
-descriptors, in float64 and in a fixed order of additions. So lists depend on the descriptors alone: not on
-tile sizes, the order of blocks, or the BLAS; near-duplicates lose no digits; and d(i, j) = d(j, i) to the
-last bit.
+test against the last entries of the two samples' lists. The few pairs that pass get their distance from the
+difference of the descriptors, in float64 and in a fixed order of additions. So lists depend on the descriptors
+alone: not on tile sizes, the order of blocks, or the BLAS; near-duplicates lose no digits; and d(i, j) = d(j, i)
+to the last bit.
 """
 
 from __future__ import annotations
@@ -61,60 +61,76 @@ _compiled = numba.njit(cache=True, nogil=True)
 
 
 @_compiled
-def fold(queries: Side, block: Side, products: tuple[Float32Array, Float32Array], search: Search, lists: Lists) -> None:
-    """Fold all pairs (query, block sample) into the lists of the queries.
+def fold_both(
+    left: Side,
+    right: Side,
+    products: tuple[Float32Array, Float32Array],
+    search: Search,
+    left_lists: Lists,
+    right_lists: Lists,
+) -> None:
+    """Fold all pairs (left sample, right sample) into the lists of both.
 
-    products: visual and audio inner products, each (queries, block), C order; (0, 0) where the weight is 0.
+    products: visual and audio inner products, each (left, right), C order; (0, 0) where the weight is 0.
+    right_lists: without rows where nobody asks for them. The sides may share samples; lists that begin in the
+        same memory are of the same samples, and then each of their pairs is folded once.
     """
-    bounds = np.empty(len(block.ids), np.float32)
-    passing = np.empty(len(block.ids) + 1, np.int64)
-    terms = np.empty(max(queries.visual.shape[1], queries.audio.shape[1]), np.float64)
-    for i in range(len(queries.ids)):
-        _bound_row(queries, block, products, search, i, bounds)
-        ids, distances = lists.ids[i], lists.distances[i]
-        query, video = queries.ids[i], queries.ids[i] >> VIDEO_ID_SHIFT
-        limit = _limit(distances[search.k - 1])
-        for j in passing[: _pass(bounds, limit, passing)]:
-            if bounds[j] > limit:  # the limit falls as better samples come
+    last = search.k - 1
+    bounds = np.empty(len(right.ids), np.float32)
+    passing = np.empty(len(right.ids) + 1, np.int64)
+    terms = np.empty(max(left.visual.shape[1], left.audio.shape[1]), np.float64)
+    mirrored = len(right_lists.ids) > 0 and left_lists.ids.ctypes.data == right_lists.ids.ctypes.data
+    right_limits = np.full(len(right.ids), -np.inf, np.float32)
+    for j in range(len(right_lists.ids)):
+        right_limits[j] = _limit(right_lists.distances[j, last])
+    for i in range(len(left.ids)):
+        first = i + 1 if mirrored and i < len(right.ids) else 0
+        _bound_row(left, right, products, search, i, first, bounds)
+        limit = _limit(left_lists.distances[i, last])
+        for j in passing[: _pass(bounds, limit, right_limits, first, passing)]:
+            if not _allowed(left, right, i, j, search):
                 continue
-            sample = block.ids[j]
-            same_video = sample >> VIDEO_ID_SHIFT == video
-            if sample == query or (same_video and _excluded(queries.times_s[i], block.times_s[j], search)):
+            # Limits fall as better samples come, so this is decided anew.
+            left_entry = right_entry = -1
+            if bounds[j] <= limit:
+                left_entry = _entry_to_replace(left_lists, i, left.ids[i], right.ids[j], bounds[j], search)
+            if bounds[j] <= right_limits[j]:
+                right_entry = _entry_to_replace(right_lists, j, right.ids[j], left.ids[i], bounds[j], search)
+            if left_entry < 0 and right_entry < 0:
                 continue
-            last = search.k - 1
-            if search.per_video > 0 and not same_video:
-                last = _entry_to_replace(ids, sample, search)
-            # The second test spares a flood of exact duplicates: at distance 0 only a smaller id gets in.
-            if bounds[j] > _limit(distances[last]) or (distances[last] == 0 and sample >= ids[last]):
-                continue
-            _insert(ids, distances, last, sample, _distance(queries, block, i, j, search, terms))
-            limit = _limit(distances[search.k - 1])
+            distance = _distance(left, right, i, j, search, terms)
+            if left_entry >= 0:
+                _insert(left_lists, i, left_entry, right.ids[j], distance)
+                limit = _limit(left_lists.distances[i, last])
+            if right_entry >= 0:
+                _insert(right_lists, j, right_entry, left.ids[i], distance)
+                right_limits[j] = _limit(right_lists.distances[j, last])
 
 
 @_compiled
-def _bound_row(queries, block, products, search, i, bounds):  # type: ignore[no-untyped-def]
+def _bound_row(left, right, products, search, i, first, bounds):  # type: ignore[no-untyped-def]
     bounds[:] = _ZERO
     if search.w_visual > 0:
-        _add_bounds(products[0][i], queries.visual_squares[i], block.visual_squares, search.w_visual, bounds)
+        _add_bounds(products[0][i], left.visual_squares[i], right.visual_squares, search.w_visual, first, bounds)
     if search.w_audio > 0:
-        _add_bounds(products[1][i], queries.audio_squares[i], block.audio_squares, search.w_audio, bounds)
+        _add_bounds(products[1][i], left.audio_squares[i], right.audio_squares, search.w_audio, first, bounds)
 
 
 @_compiled
-def _add_bounds(products, query_square, squares, weight, bounds):  # type: ignore[no-untyped-def]
+def _add_bounds(products, left_square, squares, weight, first, bounds):  # type: ignore[no-untyped-def]
     weight = np.float32(weight)
-    for j in range(len(bounds)):
-        square = query_square + squares[j] - _TWO * products[j]
+    for j in range(first, len(bounds)):
+        square = left_square + squares[j] - _TWO * products[j]
         bounds[j] += weight * np.sqrt(square if square > _ZERO else _ZERO)
 
 
 @_compiled
-def _pass(bounds, limit, passing):  # type: ignore[no-untyped-def]
+def _pass(bounds, limit, right_limits, first, passing):  # type: ignore[no-untyped-def]
     # Without a branch: three times as fast as `if`, though hardly any pair passes.
     count = 0
-    for j in range(len(bounds)):
+    for j in range(first, len(bounds)):
         passing[count] = j
-        count += bounds[j] <= limit
+        count += bounds[j] <= max(limit, right_limits[j])
     return count
 
 
@@ -126,33 +142,44 @@ def _limit(distance):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _excluded(time_s, other_s, search):  # type: ignore[no-untyped-def]
-    if search.exclude == WINDOW:
-        return abs(time_s - other_s) <= search.exclude_s + _TIME_SLACK_S
-    return search.exclude == SAME_VIDEO
+def _allowed(left, right, i, j, search):  # type: ignore[no-untyped-def]
+    if left.ids[i] == right.ids[j]:
+        return False
+    if search.exclude == NONE or left.ids[i] >> VIDEO_ID_SHIFT != right.ids[j] >> VIDEO_ID_SHIFT:
+        return True
+    apart_s = abs(left.times_s[i] - right.times_s[j])
+    return search.exclude == WINDOW and apart_s > search.exclude_s + _TIME_SLACK_S
 
 
 @_compiled
-def _entry_to_replace(ids, sample, search):  # type: ignore[no-untyped-def]
+def _entry_to_replace(lists, row, owner, sample, bound, search):  # type: ignore[no-untyped-def]
     # A new sample drives out the list's last entry, or, where its video has its full number, that video's
     # last. Folding piece by piece stays exact: an entry leaves only when `per_video` better ones of its video
     # or k better ones in all are listed, and what comes later can replace those only by still better ones.
-    listed, last = 0, search.k - 1
-    for entry in range(search.k):
-        if ids[entry] < 0:
-            break
-        if ids[entry] >> VIDEO_ID_SHIFT == sample >> VIDEO_ID_SHIFT:
-            listed, last = listed + 1, entry
-    return last if listed >= search.per_video else search.k - 1
+    ids, last, video = lists.ids[row], search.k - 1, sample >> VIDEO_ID_SHIFT
+    if search.per_video > 0 and video != owner >> VIDEO_ID_SHIFT:
+        listed, last_of_video = 0, last
+        for entry in range(search.k):
+            if ids[entry] < 0:
+                break
+            if ids[entry] >> VIDEO_ID_SHIFT == video:
+                listed, last_of_video = listed + 1, entry
+        if listed >= search.per_video:
+            last = last_of_video
+    distance = lists.distances[row, last]
+    # The second test spares a flood of exact duplicates: at distance 0 only a smaller id gets in.
+    if bound > _limit(distance) or (distance == 0 and sample >= ids[last]):
+        return -1
+    return last
 
 
 @_compiled
-def _distance(queries, block, i, j, search, terms):  # type: ignore[no-untyped-def]
+def _distance(left, right, i, j, search, terms):  # type: ignore[no-untyped-def]
     distance = 0.0
     if search.w_visual > 0:
-        distance += search.w_visual * math.sqrt(_square_distance(queries.visual[i], block.visual[j], terms))
+        distance += search.w_visual * math.sqrt(_square_distance(left.visual[i], right.visual[j], terms))
     if search.w_audio > 0:
-        distance += search.w_audio * math.sqrt(_square_distance(queries.audio[i], block.audio[j], terms))
+        distance += search.w_audio * math.sqrt(_square_distance(left.audio[i], right.audio[j], terms))
     return np.float32(np.rint(distance / GRID) * GRID)
 
 
@@ -179,8 +206,9 @@ def _square_distance(x, y, terms):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _insert(ids, distances, last, sample, distance):  # type: ignore[no-untyped-def]
-    # The entry at `last` goes. Already listed: nothing changes, so a block folded twice does no harm.
+def _insert(lists, row, last, sample, distance):  # type: ignore[no-untyped-def]
+    # The entry at `last` goes. Already listed: nothing changes, so a pair folded twice does no harm.
+    ids, distances = lists.ids[row], lists.distances[row]
     place = last + 1
     while place > 0 and (
         distance < distances[place - 1] or (distance == distances[place - 1] and sample < ids[place - 1])

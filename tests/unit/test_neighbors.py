@@ -6,75 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from neighbor_blocks import RULES, WEIGHTS, assert_same, brute_force, make_block
 
 from avlib.errors import ParameterError
-from avlib.neighbors import Block, NeighborLists, NeighborRule, exact, nearest, nearest_within
-
-RULES = [
-    NeighborRule(),
-    NeighborRule("same_video"),
-    NeighborRule("window", 0.4),
-    NeighborRule("none", per_video=1),
-    NeighborRule("same_video", per_video=2),
-    NeighborRule("window", 1.0, per_video=1),
-]
-WEIGHTS = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.3, 2.0)]
-
-
-def make_block(rows: int, *, videos: int = 5, dimensions: tuple[int, int] = (17, 6), seed: int = 0) -> Block:
-    """Unit descriptors in runs per video; some are exact duplicates, near-duplicates or zero."""
-    random = np.random.default_rng(seed)
-    video = np.sort(random.integers(0, videos, rows))
-    frame = np.arange(rows)
-
-    def descriptors(dimension: int) -> np.ndarray:
-        x = random.normal(size=(rows, dimension))
-        x /= np.linalg.norm(x, axis=1, keepdims=True)
-        if rows > 8:
-            a, b, c = random.permutation(rows)[: rows // 4 * 3].reshape(3, -1)
-            x[b] = x[a]
-            x[c] = x[a] + 1e-4 * random.normal(size=x[a].shape)
-            x[random.integers(0, rows, 3)] = 0
-        return x.astype(np.float32)
-
-    ids = (video.astype(np.int64) << 24) + frame
-    return Block(ids, descriptors(dimensions[0]), descriptors(dimensions[1]), frame / 5)
-
-
-def brute_force(
-    queries: Block, samples: Block, *, weights: tuple[float, float], k: int, rule: NeighborRule
-) -> tuple[np.ndarray, np.ndarray]:
-    """One pair at a time, in float64, straight from the definition."""
-    ids = np.full((len(queries), k), -1)
-    distances = np.full((len(queries), k), np.inf)
-    for i, query in enumerate(queries.ids):
-        visual, audio = queries.visual[i].astype(np.float64), queries.audio[i].astype(np.float64)
-        d = weights[0] * np.linalg.norm(samples.visual - visual, axis=1)
-        d += weights[1] * np.linalg.norm(samples.audio - audio, axis=1)
-        found = 0
-        count: dict[int, int] = {}
-        for j in sorted(range(len(samples)), key=lambda j: (round(d[j], 6), samples.ids[j])):
-            video = samples.ids[j] >> 24
-            own = video == query >> 24
-            near = abs(samples.times_s[j] - queries.times_s[i]) < rule.exclude_s + 1e-9
-            if samples.ids[j] == query or (own and rule.exclude == "same_video"):
-                continue
-            if own and rule.exclude == "window" and near:
-                continue
-            if rule.per_video and not own and count.get(video, 0) == rule.per_video:
-                continue
-            count[video] = count.get(video, 0) + 1
-            ids[i, found], distances[i, found] = samples.ids[j], d[j]
-            found += 1
-            if found == k:
-                break
-    return ids, distances
-
-
-def assert_same(left: NeighborLists, right: NeighborLists) -> None:
-    np.testing.assert_array_equal(left.ids, right.ids)
-    np.testing.assert_array_equal(left.neighbor_ids, right.neighbor_ids)
-    np.testing.assert_array_equal(left.distances, right.distances)
+from avlib.neighbors import Block, NeighborRule, exact, nearest, nearest_within
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -144,8 +79,8 @@ def test_blocks_and_order_do_not_matter(
 def test_tiles_do_not_matter(rule: NeighborRule, monkeypatch: pytest.MonkeyPatch) -> None:
     block = make_block(1400, dimensions=(96, 30))
     whole = nearest(block, [block], weights=(1, 1), k=20, rule=rule)
-    monkeypatch.setattr(exact, "QUERY_ROWS", 37)
-    monkeypatch.setattr(exact, "BLOCK_ROWS", 101)
+    monkeypatch.setattr(exact, "LEFT_ROWS", 37)
+    monkeypatch.setattr(exact, "RIGHT_ROWS", 101)
     assert_same(nearest(block, [block], weights=(1, 1), k=20, rule=rule), whole)
 
 
@@ -220,7 +155,7 @@ def test_refuses_searches_without_sense() -> None:
             nearest(block, [block], weights=weights, k=1, rule=NeighborRule())
     with pytest.raises(ParameterError, match="k = 0"):
         nearest(block, [block], weights=(1, 1), k=0, rule=NeighborRule())
-    with pytest.raises(ParameterError, match="audio = '4-d in a block': expected 6-d"):
+    with pytest.raises(ParameterError, match="audio = '4-d in a block': expected 6-d, as in the other"):
         nearest(block, [make_block(5, dimensions=(17, 4))], weights=(1, 1), k=1, rule=NeighborRule())
     # Of weight 0, so not looked at:
     nearest(block, [make_block(5, dimensions=(17, 4))], weights=(1, 0), k=1, rule=NeighborRule())
