@@ -2,5 +2,6 @@
 
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, side
+from avlib.neighbors.merge import merged
 
-__all__ = ["Block", "NeighborLists", "NeighborRule", "PairSearch", "nearest", "nearest_within", "side"]
+__all__ = ["Block", "NeighborLists", "NeighborRule", "PairSearch", "merged", "nearest", "nearest_within", "side"]

@@ -13,18 +13,16 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from avlib.arrays import Float32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors import kernel
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule, check_k
-from avlib.neighbors.kernel import Lists, Search, Side
+from avlib.neighbors.kernel import Lists, Search, Side, empty_lists, read_only
 
-Scalar = TypeVar("Scalar", bound=np.generic)
 Arrays = TypeVar("Arrays", Side, Lists)
 
-LEFT_ROWS, RIGHT_ROWS = 512, 1024  # two float32 tiles of 2 MB: they stay in cache
+LEFT_ROWS, RIGHT_ROWS = 512, 960  # two float32 tiles of 2 MB stay in cache; powers of two would share its sets
 _NOT_WANTED = Lists(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
 _EXCLUDE = {"none": kernel.NONE, "same_video": kernel.SAME_VIDEO, "window": kernel.WINDOW}
 
@@ -60,8 +58,9 @@ class PairSearch:
         return NeighborLists(ids[order], neighbor_ids[order], distances[order])
 
     def _lists(self, block: Side) -> Lists:
+        # Found by their smallest id. The ids are copied, as they may be part of a whole file in memory.
         key = int(block.ids[0]) if len(block.ids) else -1
-        ids, lists = self._found.setdefault(key, (block.ids, _empty_lists(len(block.ids), self._search.k)))
+        ids, lists = self._found.setdefault(key, (block.ids.copy(), empty_lists(len(block.ids), self._search.k)))
         if not np.array_equal(ids, block.ids):
             raise ParameterError("ids", f"two blocks with sample {key}", "every sample in one block")
         return lists
@@ -85,7 +84,7 @@ def nearest(
     """
     search = _search(weights, k, rule)
     query_side = _side(queries)
-    lists = _empty_lists(len(queries), k)
+    lists = empty_lists(len(queries), k)
     for block in blocks:
         block_side = side(block)
         _check_dimensions(query_side, block_side, search)
@@ -107,7 +106,7 @@ def nearest_within(
     check_k(int(k.min(initial=1)))
     order = np.lexsort((samples.ids, components))
     ordered = _side(samples.take(order))
-    lists = _empty_lists(len(samples), width)
+    lists = empty_lists(len(samples), width)
     for start, stop in _runs(components[order]):
         rows, within = _rows(ordered, start, stop), _rows(lists, start, stop)
         _fold_tiles(rows, rows, _search(weights, int(k[order[start]]), rule), within, within)
@@ -157,18 +156,14 @@ def _runs(labels: Int64Array) -> Iterator[tuple[int, int]]:
     return zip([0, *edges.tolist()], [*edges.tolist(), len(labels)], strict=True)
 
 
-def _empty_lists(rows: int, k: int) -> Lists:
-    return Lists(np.full((rows, k), -1, np.int64), np.full((rows, k), np.inf, np.float32))
-
-
 def _side(block: Block) -> Side:
     return Side(
-        _read_only(block.ids),
-        _read_only(block.times_s),
-        _read_only(block.visual),
-        _read_only(block.audio),
-        _read_only(_squares(block.visual)),
-        _read_only(_squares(block.audio)),
+        read_only(block.ids),
+        read_only(block.times_s),
+        read_only(block.visual),
+        read_only(block.audio),
+        read_only(_squares(block.visual)),
+        read_only(_squares(block.audio)),
     )
 
 
@@ -180,10 +175,3 @@ def _squares(x: Float32Array) -> Float32Array:
     # xᵀy is off by at most d · 2^-24 · |x||y| in float32, and 2|x||y| ≤ |x|² + |y|²; 8 for the additions.
     error = (x.shape[1] + 8) * 2.0**-24
     return np.asarray(np.einsum("ij,ij->i", x, x, dtype=np.float64) * (1 - error), np.float32)
-
-
-def _read_only(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    # Memory-mapped and Arrow arrays are read-only: with all of them so, one compilation serves all.
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view

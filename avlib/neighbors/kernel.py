@@ -10,13 +10,16 @@ to the last bit.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from avlib.arrays import Float32Array, Float64Array, Int64Array
 from avlib.identity import VIDEO_ID_SHIFT
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 GRID = 1e-6
 """Distances are rounded to whole numbers of this, so that ties are ties and go by id."""
@@ -57,6 +60,18 @@ class Lists(NamedTuple):
     distances: Float32Array
 
 
+def empty_lists(rows: int, k: int) -> Lists:
+    """Lists with nothing in them yet."""
+    return Lists(np.full((rows, k), -1, np.int64), np.full((rows, k), np.inf, np.float32))
+
+
+def read_only(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """The same, contiguous. Memory-mapped and Arrow arrays are read-only: all being so, one compilation serves all."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
 _compiled = numba.njit(cache=True, nogil=True)
 
 
@@ -85,9 +100,10 @@ def fold_both(
         right_limits[j] = _limit(right_lists.distances[j, last])
     for i in range(len(left.ids)):
         first = i + 1 if mirrored and i < len(right.ids) else 0
-        _bound_row(left, right, products, search, i, first, bounds)
+        _bound_row(left, right, products, search, i, first, bounds[first:])
         limit = _limit(left_lists.distances[i, last])
-        for j in passing[: _pass(bounds, limit, right_limits, first, passing)]:
+        for column in passing[: _pass(bounds[first:], limit, right_limits[first:], passing)]:
+            j = first + column
             if not _allowed(left, right, i, j, search):
                 continue
             # Limits fall as better samples come, so this is decided anew.
@@ -108,27 +124,44 @@ def fold_both(
 
 
 @_compiled
-def _bound_row(left, right, products, search, i, first, bounds):  # type: ignore[no-untyped-def]
-    bounds[:] = _ZERO
-    if search.w_visual > 0:
-        _add_bounds(products[0][i], left.visual_squares[i], right.visual_squares, search.w_visual, first, bounds)
-    if search.w_audio > 0:
-        _add_bounds(products[1][i], left.audio_squares[i], right.audio_squares, search.w_audio, first, bounds)
+def fold_lists(ids: Int64Array, rows: Int64Array, given: Lists, search: Search, lists: Lists) -> None:
+    """Fold lists that were found before, of the samples `ids`, into those at `rows`. Of the search: k and per_video."""
+    for i in range(len(ids)):
+        for sample, distance in zip(given.ids[i], given.distances[i]):  # noqa: B905, numba has no strict
+            if sample < 0:
+                break
+            entry = _entry_to_replace(lists, rows[i], ids[i], sample, distance, search)
+            if entry >= 0:
+                _insert(lists, rows[i], entry, sample, distance)
 
 
 @_compiled
-def _add_bounds(products, left_square, squares, weight, first, bounds):  # type: ignore[no-untyped-def]
+def _bound_row(left, right, products, search, i, first, bounds):  # type: ignore[no-untyped-def]
+    bounds[:] = _ZERO
+    if search.w_visual > 0:
+        squares = right.visual_squares[first:]
+        _add_bounds(products[0][i, first:], left.visual_squares[i], squares, search.w_visual, bounds)
+    if search.w_audio > 0:
+        squares = right.audio_squares[first:]
+        _add_bounds(products[1][i, first:], left.audio_squares[i], squares, search.w_audio, bounds)
+
+
+# The loops of the next two begin at 0, known to the compiler as not negative: only then it makes vector code.
+
+
+@_compiled
+def _add_bounds(products, left_square, squares, weight, bounds):  # type: ignore[no-untyped-def]
     weight = np.float32(weight)
-    for j in range(first, len(bounds)):
+    for j in range(len(bounds)):
         square = left_square + squares[j] - _TWO * products[j]
         bounds[j] += weight * np.sqrt(square if square > _ZERO else _ZERO)
 
 
 @_compiled
-def _pass(bounds, limit, right_limits, first, passing):  # type: ignore[no-untyped-def]
+def _pass(bounds, limit, right_limits, passing):  # type: ignore[no-untyped-def]
     # Without a branch: three times as fast as `if`, though hardly any pair passes.
     count = 0
-    for j in range(first, len(bounds)):
+    for j in range(len(bounds)):
         passing[count] = j
         count += bounds[j] <= max(limit, right_limits[j])
     return count

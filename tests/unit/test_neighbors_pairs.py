@@ -12,7 +12,7 @@ from neighbor_blocks import RULES, WEIGHTS, assert_same, brute_force, make_block
 
 from avlib.arrays import Int64Array
 from avlib.errors import ParameterError
-from avlib.neighbors import Block, NeighborRule, PairSearch, exact, kernel, nearest, side
+from avlib.neighbors import Block, NeighborLists, NeighborRule, PairSearch, exact, kernel, merged, nearest, side
 
 
 def cut(block: Block, edges: list[int], order: Int64Array) -> list[Block]:
@@ -96,3 +96,51 @@ def test_refuses_blocks_that_share_samples_and_other_dimensions() -> None:
         search.fold(side(block), side(block.take(np.arange(5))))
     with pytest.raises(ParameterError, match="visual = '16-d in a block'"):
         search.fold(side(block), side(make_block(3, dimensions=(16, 6))))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=st.integers(1, 70),
+    videos=st.integers(1, 9),
+    k=st.integers(1, 12),
+    rule=st.sampled_from(RULES),
+    edges=st.lists(st.integers(0, 70), max_size=6),
+    tasks=st.integers(1, 4),
+    seed=st.integers(0, 2**16),
+)
+def test_partial_lists_merge_to_the_whole(
+    rows: int, videos: int, k: int, rule: NeighborRule, edges: list[int], tasks: int, seed: int
+) -> None:
+    """Pairs of blocks dealt out to tasks, some to two: samples in some partial lists only, neighbors in several."""
+    block = make_block(rows, videos=videos, seed=seed)
+    random = np.random.default_rng(seed)
+    pieces = [side(piece) for piece in cut(block, edges, random.permutation(rows))]
+    searches = [PairSearch(weights=(1, 0.5), k=k, rule=rule) for _ in range(tasks)]
+    for left, right in itertools.combinations_with_replacement(pieces, 2):
+        for task in random.integers(0, tasks, 2):
+            searches[task].fold(left, right)
+    partials = [search.lists() for search in searches]
+    shuffled = [random.permutation(len(part)) for part in partials]
+    partials = [
+        NeighborLists(part.ids[order], part.neighbor_ids[order], part.distances[order])
+        for part, order in zip(partials, shuffled, strict=True)
+    ]
+    whole = nearest(block, [block], weights=(1, 0.5), k=k, rule=rule)
+    assert_same(merged(partials, k=k, rule=rule), whole)
+    assert_same(merged([*partials, whole][::-1], k=k, rule=rule), whole)
+    assert_same(merged([merged(partials[:1], k=k, rule=rule), *partials], k=k, rule=rule), whole)
+
+
+def test_merged_lists_are_as_long_as_asked_for() -> None:
+    block = make_block(30)
+    whole = nearest(block, [block], weights=(1, 1), k=9, rule=NeighborRule())
+    shorter = merged([whole], k=4, rule=NeighborRule())
+    assert_same(shorter, nearest(block, [block], weights=(1, 1), k=4, rule=NeighborRule()))
+    longer = merged([whole], k=12, rule=NeighborRule())
+    assert (longer.neighbor_ids[:, 9:] == -1).all()
+    assert np.isinf(longer.distances[:, 9:]).all()
+    np.testing.assert_array_equal(longer.neighbor_ids[:, :9], whole.neighbor_ids)
+    with pytest.raises(ParameterError, match="partials = 'none'"):
+        merged([], k=3, rule=NeighborRule())
+    with pytest.raises(ParameterError, match="k = 0"):
+        merged([whole], k=0, rule=NeighborRule())
