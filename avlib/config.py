@@ -101,6 +101,8 @@ class KnnSettings(Section):
     exclude_s: float = Field(ge=0)
     per_video: int = Field(ge=0)
     block_rows: int = Field(ge=1)
+    memory_mb: int = Field(ge=16)
+    cache_bytes: int = Field(ge=1)
 
 
 class ComponentsSettings(Section):

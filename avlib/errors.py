@@ -22,6 +22,17 @@ class WarehouseError(AvlibError):
     """The warehouse is missing a table, is of another schema version, or broke an invariant."""
 
 
+class LostBlockError(WarehouseError):
+    """A block of samples, packed for kNN, is gone or damaged: it has to be packed again."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"block {name} {problem}")
+        self.name, self.problem = name, problem
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return LostBlockError, (self.name, self.problem)
+
+
 class ParameterError(AvlibError, ValueError):
     """A function was given a value outside its range."""
 

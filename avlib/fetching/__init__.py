@@ -17,7 +17,7 @@ from avlib.fetching import http, s3
 from avlib.fetching.folders import own_folder
 from avlib.inputs import FileIdentity, is_local, local_path, remote_uri
 
-__all__ = ["fetched", "find_remote", "identify_remote"]
+__all__ = ["fetched", "find_remote", "identify_remote", "own_folder"]
 
 _ASKED_AT_ONCE = 32  # servers
 

@@ -3,5 +3,18 @@
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, side
 from avlib.neighbors.merge import merged
+from avlib.neighbors.super_tiles import SuperTile, dealt, super_tiles
 
-__all__ = ["Block", "NeighborLists", "NeighborRule", "PairSearch", "merged", "nearest", "nearest_within", "side"]
+__all__ = [
+    "Block",
+    "NeighborLists",
+    "NeighborRule",
+    "PairSearch",
+    "SuperTile",
+    "dealt",
+    "merged",
+    "nearest",
+    "nearest_within",
+    "side",
+    "super_tiles",
+]

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from avlib import tables
 from avlib.arrays import Float32Array, UInt8Array
+from avlib.columns import descriptor_column
 from avlib.config import DecodeSettings, FetchSettings, Settings
 from avlib.description import (
     Description,
@@ -35,7 +36,6 @@ from avlib.identity import sample_ids
 from avlib.media import IsolatedVideo
 from avlib.models import StoredModel
 from avlib.sources import Sources
-from avlib.spark.columns import descriptor_column
 from avlib.spark.resources import task_device
 from avlib.spark.sample_files import SampleFiles
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
+from avlib.columns import descriptor_rows
 from avlib.config import Settings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.models import read_model
@@ -20,7 +21,6 @@ from avlib.retrieval.index import (
     write_manifest,
     write_shard,
 )
-from avlib.spark.columns import descriptor_rows
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
 from avlib.spark.samples import samples_described_with

@@ -1,55 +1,61 @@
 """knn: samples, components of the step before → neighbors. The k nearest samples by w_V·d_V + w_A·d_A.
 
-Samples are packed into blocks, files that every worker can read. A task owns one block of queries and runs over the
-blocks of its scope: all blocks in an unscoped step, those of the same component in a scoped one. Components that fit
-share a block. Which block a sample falls into follows from its id alone, so nothing has to be sorted.
+Samples are packed into blocks, files that every worker can read. A task owns a super-tile, the pairs of two groups of
+blocks, and emits partial lists of both groups; these are merged. Components of the step before that fit share a block,
+and never meet.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.arrays import Int64Array
+from avlib.blocks import BlockStore, open_blocks
 from avlib.config import KnnSettings, Settings, StepSettings
-from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
-from avlib.errors import WarehouseError
+from avlib.descriptors import DescriptorStats
+from avlib.errors import ConfigError, WarehouseError
 from avlib.filtering import cap_k
-from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest, nearest_within
-from avlib.spark.columns import descriptor_column, descriptor_rows
-from avlib.spark.progress import watched
+from avlib.neighbors import (
+    NeighborLists,
+    NeighborRule,
+    PairSearch,
+    SuperTile,
+    dealt,
+    merged,
+    nearest_within,
+    side,
+    super_tiles,
+)
+from avlib.spark.packing import SHARED, BlockFile, Packing
+from avlib.spark.progress import say, watched
 from avlib.spark.samples import live_samples, samples_described_with
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
-from avlib.storage import read_whole, write_whole
 
-_BLOCK_ROW = pa.schema([("scope", pa.string()), ("block", pa.int64()), ("rows", pa.int64()), ("samples", pa.int64())])
-_TASK = "scope string, block bigint, blocks array<bigint>"
+_PARTIAL = pa.schema(
+    [
+        ("scope", pa.string()),
+        ("block", pa.int64()),
+        ("ids", pa.binary()),
+        ("neighbor_ids", pa.binary()),
+        ("distances", pa.binary()),
+    ]
+)
 _NEIGHBORS = pa.schema([field for field in tables.NEIGHBORS.schema if field.name != "step"])
-
-
-def run(store: TableStore, settings: Settings, step: int) -> None:
-    """Write the neighbor lists of one step (0 is the first)."""
-    samples_described_with(store)
-    samples = live_samples(store)
-    scope = store.read(tables.COMPONENTS, step=step - 1) if step else None
-    if scope is not None and scope.isEmpty():
-        raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
-    # What later results were made from is about to change.
-    for table in tables.BY_STEP:
-        store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
-    search = BlockSearch(settings.filter.steps[step], settings.knn, latest_stats(store))
-    with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
-        lists = neighbors(samples, search, scope=scope, folder=folder)
-        store.write_step(tables.NEIGHBORS, lists, step=step)
+_ENTRY_BYTES = 12  # of a list: an int64 id and a float32 distance
+_TILES_PER_SLOT = 6
+_REPACKINGS = 3
 
 
 @dataclass(frozen=True)
@@ -70,146 +76,175 @@ class BlockSearch:
         """(w_V, w_A)."""
         return self.step.w_V, self.step.w_A
 
+    def k_of(self, size: int) -> int:
+        """k inside a component of this size."""
+        return cap_k(self.step.k, size, self.step.k_share)
 
-def neighbors(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, folder: str) -> DataFrame:
-    """sample_id, neighbor_ids, distances: the nearest samples of each, by (distance, id).
+
+def run(store: TableStore, settings: Settings, step: int) -> None:
+    """Write the neighbor lists of one step (0 is the first)."""
+    samples_described_with(store)
+    samples = live_samples(store)
+    scope = store.read(tables.COMPONENTS, step=step - 1) if step else None
+    if scope is not None and scope.isEmpty():
+        raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
+    # What later results were made from is about to change.
+    for table in tables.BY_STEP:
+        store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
+    search = BlockSearch(settings.filter.steps[step], settings.knn, latest_stats(store))
+    with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
+        packing = Packing(search.weights, search.stats, settings.knn.block_rows, folder)
+        assigned = assigned_samples(samples, search, packing, scope=scope)
+        lists = neighbors(store.spark, packing.pack(assigned), search, folder=folder)
+        with_lost_blocks_remade(
+            lambda: store.write_step(tables.NEIGHBORS, lists, step=step),
+            lambda names: packing.pack_again(assigned, names),
+        )
+
+
+def assigned_samples(
+    samples: DataFrame, search: BlockSearch, packing: Packing, *, scope: DataFrame | None
+) -> DataFrame:
+    """The samples with the block of each.
 
     samples: sample_id, video_id, time_s and the raw descriptors.  scope: sample_id, component_id: neighbors are
-    sought inside the component, with k capped by its size; None: among all.  folder: where the blocks go; the
-    caller removes it once the rows are written.
+    sought inside the component, with k capped by its size; None: among all.
     Raises ParameterError where k is not below the number of samples of an unscoped step, or the rule asks for
-    other videos and there is one only.
+    other videos and there is one only; ConfigError where a block does not fit the memory that knn.memory_mb gives.
     """
-    if scope is None:
-        _check_unscoped(samples, search)
-        scoped = samples.withColumn("component_id", F.lit(0).cast("bigint"))
-    else:
-        scoped = samples.join(scope, "sample_id")
-    assigned = _assign_blocks(scoped, block_rows=search.knn.block_rows)
+    first = samples.select(F.size("visual").alias("visual"), F.size("audio_mfcc65").alias("audio")).first()
+    if first is not None:
+        check_block_fits(search, dimensions=(first["visual"], first["audio"]))
+    if scope is not None:
+        return packing.assign_scoped(samples, scope)
+    counts = samples.agg(F.count("*").alias("samples"), F.min("video_id") == F.max("video_id")).first()
+    assert counts is not None
+    search.rule.check(k=search.step.k, samples=counts[0], videos=1 if counts[1] else 2)
+    return packing.assign(samples, count=counts[0])
 
-    def pack(rows: pa.Table) -> pa.Table:  # Spark reads these types, which a partial would hide
-        return _pack(rows, search=search, folder=folder)
 
-    blocks = assigned.groupBy("scope", "block").applyInArrow(pack, from_arrow_schema(_BLOCK_ROW)).collect()
-    spark = samples.sparkSession
+def check_block_fits(search: BlockSearch, *, dimensions: tuple[int, int]) -> None:
+    """Raise ConfigError unless packing a block of knn.block_rows, and its lists, fit into knn.memory_mb."""
+    dimension = sum(size for size, weight in zip(dimensions, search.weights, strict=True) if weight)
+    # Four copies while it is packed: as it came, sorted, normalised, written. Its lists: see group_rows.
+    row_bytes = 4 * dimension * 4 + 4 * search.step.k * _ENTRY_BYTES
+    limit = search.knn.memory_mb << 20
+    if search.knn.block_rows * row_bytes > limit:
+        raise ConfigError(
+            f"knn.block_rows = {search.knn.block_rows}: a block of {dimension}-d samples takes "
+            f"{search.knn.block_rows * row_bytes >> 20} MB to pack, more than knn.memory_mb = {search.knn.memory_mb}; "
+            f"{limit // row_bytes} rows fit"
+        )
+
+
+def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSearch, *, folder: str) -> DataFrame:
+    """sample_id, neighbor_ids, distances: the nearest samples of each, by (distance, id).
+
+    blocks: all that were packed into this folder, which must stay until the rows are written. Computed when asked for.
+    """
     if not blocks:
         return spark.createDataFrame([], from_arrow_schema(_NEIGHBORS))
-    tasks = spark.createDataFrame(spark.sparkContext.parallelize(_tasks(blocks), len(blocks)), _TASK)
-    return tasks.mapInArrow(_Finder(search, folder), from_arrow_schema(_NEIGHBORS))
-
-
-def _check_unscoped(samples: DataFrame, search: BlockSearch) -> None:
-    counts = samples.agg(F.count("*").alias("samples"), F.count_distinct("video_id").alias("videos")).first()
-    assert counts is not None
-    search.rule.check(k=search.step.k, samples=counts["samples"], videos=counts["videos"])
-
-
-def _assign_blocks(scoped: DataFrame, *, block_rows: int) -> DataFrame:
-    """Adds scope, block and samples, the size of the sample's component.
-
-    A component larger than a block is a scope of its own, cut into blocks. The others are dealt out to shared
-    blocks, each a scope of one block.
-    """
-    sizes = scoped.groupBy("component_id").agg(F.count("*").alias("samples"))
-    small = sizes.where(F.col("samples") <= block_rows).agg(F.sum("samples")).first()
-    shared = math.ceil((small[0] if small and small[0] else 0) / block_rows) or 1
-    large = F.col("samples") > block_rows
-    own_blocks = F.ceil(F.col("samples") / block_rows)
-    return scoped.join(sizes, "component_id").select(
-        "sample_id",
-        "component_id",
-        "time_s",
-        "visual",
-        F.col("audio_mfcc65").alias("audio"),
-        F.when(large, F.concat(F.lit("component-"), "component_id"))
-        .otherwise(F.concat(F.lit("shared-"), F.pmod(F.xxhash64("component_id"), F.lit(shared))))
-        .alias("scope"),
-        F.when(large, F.pmod(F.xxhash64("sample_id"), own_blocks)).otherwise(0).cast("bigint").alias("block"),
-        "samples",
+    files = {(file.scope, file.block): file for file in blocks}
+    rows: dict[str, dict[int, int]] = {}
+    for file in blocks:
+        rows.setdefault(file.scope, {})[file.block] = file.rows
+    slots = spark.sparkContext.defaultParallelism
+    # Lists of two groups, and as much again while they are handed on.
+    group_rows = (search.knn.memory_mb << 20) // (4 * search.step.k * _ENTRY_BYTES)
+    tiles = super_tiles(rows, tasks=_TILES_PER_SLOT * slots, group_rows=group_rows)
+    hands = dealt(tiles, tasks=max(len(tiles) // 64, 16 * slots))
+    tasks = [(json.dumps([_task(tile, files) for tile in hand]),) for hand in hands]
+    partials = (
+        spark.createDataFrame(spark.sparkContext.parallelize(tasks, len(tasks)), "tiles string")
+        .mapInArrow(_Finder(search, folder), from_arrow_schema(_PARTIAL))
+        .groupBy("scope", "block")
     )
+    rule = search.rule
+
+    def merge(parts: pa.Table) -> pa.Table:
+        return _merge(parts, rule)
+
+    return partials.applyInArrow(merge, from_arrow_schema(_NEIGHBORS))
 
 
-def _pack(rows: pa.Table, *, search: BlockSearch, folder: str) -> pa.Table:
-    """Normalise the descriptors of one block and write it as an Arrow file."""
-    rows = rows.sort_by("sample_id")
-    packed = pa.table(
-        {
-            "ids": rows["sample_id"],
-            "components": rows["component_id"],
-            "sizes": rows["samples"],
-            "times_s": rows["time_s"],
-            "visual": descriptor_column(normalise_visual(descriptor_rows(rows["visual"]))),
-            "audio": descriptor_column(normalise_audio(descriptor_rows(rows["audio"]), search.stats)),
-        }
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, packed.schema) as writer:
-        writer.write_table(packed.combine_chunks())
-    scope, block = rows["scope"][0].as_py(), rows["block"][0].as_py()
-    write_whole(_block_place(folder, scope, block), sink.getvalue())
-    samples = rows["samples"][0].as_py()
-    return pa.table([[scope], [block], [len(rows)], [samples]], schema=_BLOCK_ROW)
+def with_lost_blocks_remade(work: Callable[[], None], remake: Callable[[Sequence[str]], None]) -> None:
+    """Do some work; where tasks say that a block is lost, remake it and begin anew, a few times."""
+    for _ in range(_REPACKINGS):
+        try:
+            return work()
+        except PySparkException as error:
+            lost = re.findall(r"LostBlockError: block (\S+) (.*)", str(error))
+            if not lost:
+                raise
+            name, problem = lost[0]
+            say(f"  block {name} {problem}: it is packed again")
+            remake([name])
+    work()
 
 
-def _tasks(blocks: list[Row]) -> list[Row]:
-    """One task for each block of queries, with all it needs to find the blocks it is compared with."""
-    found: dict[str, list[int]] = {}
-    for row in blocks:
-        found.setdefault(row["scope"], []).append(row["block"])
-    # The largest first, so that no long task starts last. A hash may leave a block empty: it has no file.
-    ordered = sorted(blocks, key=lambda row: (-row["rows"], row["scope"], row["block"]))
-    return [Row(scope=row["scope"], block=row["block"], blocks=sorted(found[row["scope"]])) for row in ordered]
-
-
-def _block_place(folder: str, scope: str, block: int) -> str:
-    return f"{folder}/{scope}-{block}.arrow"
-
-
-@dataclass(frozen=True)
-class _PackedBlock:
-    """A block as read back, with each sample's component and that component's size."""
-
-    block: Block
-    components: Int64Array
-    sizes: Int64Array
-
-
-def _read_block(place: str) -> _PackedBlock:
-    with pa.ipc.open_file(read_whole(place)) as reader:
-        rows = reader.read_all()
-    return _PackedBlock(
-        Block(
-            ids=rows["ids"].to_numpy(),
-            visual=descriptor_rows(rows["visual"]),
-            audio=descriptor_rows(rows["audio"]),
-            times_s=rows["times_s"].to_numpy(),
-        ),
-        components=rows["components"].to_numpy(),
-        sizes=rows["sizes"].to_numpy(),
-    )
+def _task(tile: SuperTile, files: dict[tuple[str, int], BlockFile]) -> list[list[dict[str, object]]]:
+    """A tile as its blocks' files: left, and right unless that is the same."""
+    groups = [tile.left] if tile.left == tile.right else [tile.left, tile.right]
+    return [[asdict(files[tile.scope, block]) for block in group] for group in groups]
 
 
 class _Finder:
-    """Finds the neighbors of the queries of each block it is given."""
+    """Finds the neighbors in each super-tile it is given: rows of tiles in, _PARTIAL out."""
 
     def __init__(self, search: BlockSearch, folder: str) -> None:
         self._search, self._folder = search, folder
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for task in batch.to_pylist():
-                yield _rows(self._find(**task))
+        with open_blocks(self._folder, cache_bytes=self._search.knn.cache_bytes) as blocks:
+            for batch in batches:
+                for hand in batch["tiles"].to_pylist():
+                    for tile in json.loads(hand):
+                        groups = [[BlockFile(**file) for file in group] for group in tile]
+                        yield from self._find(blocks, groups)
 
-    def _find(self, scope: str, block: int, blocks: list[int]) -> NeighborLists:
-        search = self._search
-        step, weights, rule = search.step, search.weights, search.rule
-        queries = _read_block(_block_place(self._folder, scope, block))
-        if scope.startswith("shared-"):
-            k = np.array([cap_k(step.k, int(size), step.k_share) for size in queries.sizes], dtype=np.int64)
-            return nearest_within(queries.block, queries.components, weights=weights, k=k, rule=rule)
-        k_here = cap_k(step.k, int(queries.sizes[0]), step.k_share)
-        others = (_read_block(_block_place(self._folder, scope, other)).block for other in blocks)
-        return nearest(queries.block, others, weights=weights, k=k_here, rule=rule)
+    def _find(self, blocks: BlockStore, groups: list[list[BlockFile]]) -> Iterator[pa.RecordBatch]:
+        search, left, right = self._search, groups[0], groups[-1]
+        if left[0].scope.startswith(SHARED):
+            yield self._within(blocks, left[0])
+            return
+        pairs = PairSearch(weights=search.weights, k=search.k_of(left[0].samples), rule=search.rule)
+        ids: dict[BlockFile, Int64Array] = {}
+        for number, one in enumerate(left):
+            query = side(blocks.read(one.name, size_bytes=one.size_bytes).block)
+            ids[one] = query.ids
+            for other in right[number:] if len(groups) == 1 else right:
+                found = query
+                if other is not one:
+                    found = side(blocks.read(other.name, size_bytes=other.size_bytes).block)
+                    ids[other] = found.ids
+                pairs.fold(query, found)
+        lists = pairs.lists()
+        for file, own in ids.items():
+            at = np.searchsorted(lists.ids, own)
+            yield _partial(file, NeighborLists(own, lists.neighbor_ids[at], lists.distances[at]))
+
+    def _within(self, blocks: BlockStore, file: BlockFile) -> pa.RecordBatch:
+        search, packed = self._search, blocks.read(file.name, size_bytes=file.size_bytes)
+        k = np.array([search.k_of(int(size)) for size in packed.sizes], dtype=np.int64)
+        lists = nearest_within(packed.block, packed.components, weights=search.weights, k=k, rule=search.rule)
+        return _partial(file, lists)
+
+
+def _partial(file: BlockFile, lists: NeighborLists) -> pa.RecordBatch:
+    """Lists of a block, packed: one row, whatever their number."""
+    arrays = [pa.array([array.tobytes()]) for array in (lists.ids, lists.neighbor_ids, lists.distances)]
+    return pa.RecordBatch.from_arrays([pa.array([file.scope]), pa.array([file.block]), *arrays], schema=_PARTIAL)
+
+
+def _merge(parts: pa.Table, rule: NeighborRule) -> pa.Table:
+    """The lists of a block from all their parts."""
+    lists = []
+    for row in parts.to_pylist():
+        ids = np.frombuffer(row["ids"], np.int64)
+        neighbor_ids = np.frombuffer(row["neighbor_ids"], np.int64).reshape(len(ids), -1)
+        distances = np.frombuffer(row["distances"], np.float32).reshape(len(ids), -1)
+        lists.append(NeighborLists(ids, neighbor_ids, distances))
+    return pa.Table.from_batches([_rows(merged(lists, k=lists[0].neighbor_ids.shape[1], rule=rule))])
 
 
 def _rows(lists: NeighborLists) -> pa.RecordBatch:

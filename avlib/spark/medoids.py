@@ -18,10 +18,10 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.arrays import Float32Array, Int64Array
+from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.filtering import descriptor_sum, distance_steps, mean_of
 from avlib.filtering import medoids as medoids_in_memory
-from avlib.spark.columns import descriptor_rows
 
 _MOST_SUMS = 1000
 """A task hands on its sums once it holds this many."""

@@ -13,8 +13,8 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from avlib import tables
+from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, ExactSums
-from avlib.spark.columns import descriptor_rows
 from avlib.spark.progress import watched
 from avlib.spark.runs import Recorder, Work, is_done
 from avlib.spark.samples import live_samples

@@ -19,6 +19,7 @@ from scipy.signal import correlate
 
 from avlib import tables
 from avlib.arrays import Float32Array
+from avlib.columns import descriptor_rows
 from avlib.config import Settings, load_settings
 from avlib.descriptors import normalise_visual
 from avlib.evaluation import Cleanliness, Labels, StrArray, answer_rates, read_labels, retrieval_rates, video_name
@@ -26,7 +27,6 @@ from avlib.retrieval.answers import Answer, answer_all
 from avlib.retrieval.suggest import Suggester, Suggestion
 from avlib.sources import Sources
 from avlib.spark import filter, index, pipeline
-from avlib.spark.columns import descriptor_rows
 from avlib.spark.samples import live_samples
 from avlib.spark.store import TableStore
 from avlib.warehouse import Warehouse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from raw_samples import RawSamples
 
 from avlib.config import KnnSettings, StepSettings, load_settings
@@ -13,8 +13,9 @@ from avlib.errors import ParameterError
 from avlib.filtering import StepResult, filter_in_memory
 from avlib.neighbors import NeighborRule
 from avlib.spark.components import components
-from avlib.spark.knn import BlockSearch, neighbors
+from avlib.spark.knn import BlockSearch, assigned_samples, neighbors
 from avlib.spark.mutual_edges import mutual_edges
+from avlib.spark.packing import Packing
 from avlib.spark.selection import component_rows, with_parents
 
 pytestmark = pytest.mark.spark
@@ -31,6 +32,12 @@ def knn_settings(**values: object) -> KnnSettings:
     return KnnSettings.model_validate(load_settings().knn.model_dump() | values)
 
 
+def lists_of(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, folder: Path) -> DataFrame:
+    packing = Packing(search.weights, search.stats, search.knn.block_rows, str(folder))
+    assigned = assigned_samples(samples, search, packing, scope=scope)
+    return neighbors(samples.sparkSession, packing.pack(assigned), search, folder=str(folder))
+
+
 def run_on_spark(
     spark: SparkSession, raw: RawSamples, steps: list[StepSettings], knn: KnnSettings, folder: Path
 ) -> list[tuple[set[tuple[int, int]], dict[int, int]]]:
@@ -38,7 +45,7 @@ def run_on_spark(
     samples, scope, results = raw.frame(spark), None, []
     for number, step in enumerate(steps):
         search = BlockSearch(step, knn, raw.stats)
-        lists = neighbors(samples, search, scope=scope, folder=str(folder / f"blocks-{number}"))
+        lists = lists_of(samples, search, scope=scope, folder=folder / f"blocks-{number}")
         edges = mutual_edges(lists).localCheckpoint()
         found = components(edges, folder=str(folder / f"rounds-{number}"), one_task_edges=10**6)
         began_with = samples.selectExpr("sample_id", "cast(null AS bigint) AS parent_id")
@@ -96,9 +103,9 @@ def test_lists_do_not_depend_on_partitions_or_order(
 ) -> None:
     step = StepSettings(w_V=0.5, w_A=0.5, k=7, min_size=1)
     search = BlockSearch(step, knn_settings(block_rows=40), raw_samples.stats)
-    straight = neighbors(raw_samples.frame(spark), search, scope=None, folder=str(tmp_path / "a")).collect()
+    straight = lists_of(raw_samples.frame(spark), search, scope=None, folder=tmp_path / "a").collect()
     shuffled = raw_samples.frame(spark).orderBy("audio_mfcc65").repartition(partitions)
-    again = neighbors(shuffled, search, scope=None, folder=str(tmp_path / "b")).collect()
+    again = lists_of(shuffled, search, scope=None, folder=tmp_path / "b").collect()
     assert sorted(straight) == sorted(again)
     assert {len(row["neighbor_ids"]) for row in straight} == {7}
 
@@ -106,11 +113,11 @@ def test_lists_do_not_depend_on_partitions_or_order(
 def test_more_neighbors_than_samples_is_an_error(spark: SparkSession, raw_samples: RawSamples, tmp_path: Path) -> None:
     search = BlockSearch(StepSettings(w_V=1, w_A=0, k=150, min_size=1), knn_settings(), raw_samples.stats)
     with pytest.raises(ParameterError, match="number of samples, 150"):
-        neighbors(raw_samples.frame(spark), search, scope=None, folder=str(tmp_path))
+        lists_of(raw_samples.frame(spark), search, scope=None, folder=tmp_path)
 
 
 def test_one_video_only_is_an_error_where_others_are_asked_for(spark: SparkSession, tmp_path: Path) -> None:
     raw = RawSamples(videos=1)
     search = BlockSearch(StepSettings(w_V=1, w_A=0, k=3, min_size=1), knn_settings(exclude="same_video"), raw.stats)
     with pytest.raises(ParameterError, match="more than one video"):
-        neighbors(raw.frame(spark), search, scope=None, folder=str(tmp_path))
+        lists_of(raw.frame(spark), search, scope=None, folder=tmp_path)

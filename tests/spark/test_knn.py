@@ -1,0 +1,113 @@
+"""The knn stage on what it should refuse, and on blocks that vanish under it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filled_store import fill, two_steps
+from pyspark.sql import SparkSession
+from raw_samples import RawSamples
+
+from avlib import tables
+from avlib.errors import AvlibError, ConfigError, in_one_line
+from avlib.spark import knn
+from avlib.spark.packing import BlockFile, Packing
+from avlib.spark.store import TableStore
+
+pytestmark = pytest.mark.spark
+
+
+def lists_of(store: TableStore) -> list[tuple[object, ...]]:
+    return sorted(tuple(row) for row in store.read(tables.NEIGHBORS, step=0).collect())
+
+
+def damaged(raw: RawSamples, row: int, value: float) -> RawSamples:
+    raw.audio[row, 3] = value
+    return raw
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_descriptor_that_is_no_number_is_named(spark: SparkSession, tmp_path: Path, value: float) -> None:
+    raw = RawSamples()
+    stats, raw.stats = raw.stats, damaged(RawSamples(), 60, 0.0).stats
+    store = TableStore(spark, str(tmp_path))
+    fill(store, damaged(raw, 60, value))
+    with pytest.raises(Exception, match="NaN or infinity") as raised:
+        knn.run(store, two_steps(), 0)
+    said = in_one_line(raised.value)
+    assert said is not None
+    assert f"sample {raw.ids[60]}, of video {raw.ids[60] >> 24}, has NaN or infinity in its audio descriptor" in said
+    assert stats.count == raw.stats.count
+
+
+def test_descriptors_of_two_models_do_not_mix(spark: SparkSession, tmp_path: Path) -> None:
+    raw = RawSamples()
+    store = TableStore(spark, str(tmp_path))
+    fill(store, raw)
+    odd = store.read(tables.SAMPLES).where(f"sample_id = {raw.ids[9]}")
+    store.append(
+        tables.SAMPLES,
+        odd.selectExpr(
+            "sample_id + 1 AS sample_id", "attempt", "time_s", "rms", "slice(visual, 1, 5) AS visual", "audio_mfcc65"
+        ),
+    )
+    with pytest.raises(Exception, match=r"visual descriptor of \d+ numbers, others of \d+"):
+        knn.run(store, two_steps(), 0)
+
+
+def test_a_block_that_does_not_fit_is_refused_before_the_start(spark: SparkSession, tmp_path: Path) -> None:
+    store = TableStore(spark, str(tmp_path))
+    fill(store, RawSamples())
+    with pytest.raises(ConfigError, match=r"more than knn.memory_mb = 16; \d+ rows fit") as refused:
+        knn.run(store, two_steps("knn.memory_mb=16", "knn.block_rows=1000000"), 0)
+    fits = str(refused.value).split("; ")[1].split()[0]
+    knn.run(store, two_steps("knn.memory_mb=16", f"knn.block_rows={fits}"), 0)
+    assert lists_of(store)
+
+
+def test_lost_blocks_are_packed_again(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = two_steps("knn.block_rows=40")
+    store = TableStore(spark, str(tmp_path))
+    fill(store, RawSamples())
+    knn.run(store, settings, 0)
+    expected = lists_of(store)
+    pack = Packing.pack
+    losing: list[Callable[[Path], object]] = [Path.unlink, lambda place: place.write_bytes(b"ARROW1")]
+
+    def pack_and_lose(self: Packing, assigned: object) -> list[BlockFile]:
+        files = pack(self, assigned)  # type: ignore[arg-type]
+        if losing:
+            losing.pop()(Path(self.folder) / f"{files[0].name}.arrow")
+        return files
+
+    monkeypatch.setattr(Packing, "pack", pack_and_lose)
+    knn.run(store, settings, 0)
+    assert lists_of(store) == expected
+    assert capsys.readouterr().err.count("it is packed again") == 2
+    assert not losing
+
+
+def test_a_block_that_stays_lost_fails_the_step_with_its_name(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TableStore(spark, str(tmp_path))
+    fill(store, RawSamples())
+    pack = Packing.pack
+
+    def pack_and_lose(self: Packing, assigned: object) -> list[BlockFile]:
+        files = pack(self, assigned)  # type: ignore[arg-type]
+        (Path(self.folder) / f"{files[0].name}.arrow").unlink()
+        return files
+
+    monkeypatch.setattr(Packing, "pack", pack_and_lose)
+    with pytest.raises(Exception, match="LostBlockError") as raised:
+        knn.run(store, two_steps("knn.block_rows=40"), 0)
+    said = in_one_line(raised.value)
+    assert said is not None
+    assert said.startswith("block component-0-")
+    assert not isinstance(raised.value, AvlibError)
