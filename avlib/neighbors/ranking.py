@@ -1,0 +1,103 @@
+"""The nearest centroids of vectors, in an order that depends on the two alone.
+
+Float32 matrix products differ in their last bits with the size of the batch and with the BLAS. So they only say
+which centroids may be among the nearest and which of them are clearly apart; the others are put in order by float64
+distances, summed in a fixed order.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from avlib.arrays import Float32Array
+
+Int32Array = npt.NDArray[np.int32]
+
+_TILE_ROWS = 512
+
+_compiled = numba.njit(cache=True, nogil=True)
+
+
+def rank_cells(vectors: Float32Array, centroids: Float32Array, n: int) -> Int32Array:
+    """The n nearest centroids of every vector, in ascending order of (distance, number).
+
+    vectors: shape (rows, d).  centroids: shape (c, d).  n: 1 to c.  Returns shape (rows, n).
+    """
+    ranked = np.empty((len(vectors), n), np.int32)
+    squares = np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64)
+    # xᵀc is off by at most d · 2^-24 · |x||c| in float32, 2|x||c| ≤ |x|² + |c|², and 8 for the few other operations.
+    error = (vectors.shape[1] + 8) * 2.0**-24
+    vectors, centroids = np.ascontiguousarray(vectors), np.ascontiguousarray(centroids)
+    for start in range(0, len(vectors), _TILE_ROWS):
+        rows = vectors[start : start + _TILE_ROWS]
+        lengths = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+        errors = (error * (lengths + squares.max())).astype(np.float32)
+        scores = rows @ centroids.T
+        scores *= np.float32(-2)
+        scores += squares.astype(np.float32)
+        _rank_rows(rows, centroids, scores, errors, ranked[start : start + _TILE_ROWS])
+    return ranked
+
+
+@_compiled
+def _rank_rows(vectors, centroids, scores, errors, ranked):  # type: ignore[no-untyped-def]
+    # scores: |c|² - 2xᵀc, each off by at most the error of its row.
+    n = ranked.shape[1]
+    smallest = np.empty(n, np.float32)
+    passing = np.empty(scores.shape[1] + 1, np.int64)
+    exact = np.empty(scores.shape[1], np.float64)
+    for i in range(len(vectors)):
+        apart = 2 * errors[i]
+        count = _pass(scores[i], _nth(scores[i], smallest) + apart, passing)
+        order = passing[:count][np.argsort(scores[i][passing[:count]])]
+        start = 0
+        for stop in range(1, count + 1):
+            # Where a score is `apart` from the one before, all before are truly nearer than all from here on.
+            if stop < count and scores[i, order[stop]] - scores[i, order[stop - 1]] <= apart:
+                continue
+            if stop - start > 1:
+                _sort_exactly(vectors[i], centroids, order[start:stop], exact)
+            start = stop
+            if start >= n:
+                break
+        ranked[i] = order[:n]
+
+
+@_compiled
+def _nth(scores, smallest):  # type: ignore[no-untyped-def]
+    smallest[:] = np.inf
+    last = len(smallest) - 1
+    for score in scores:
+        if score < smallest[last]:
+            place = last
+            while place > 0 and score < smallest[place - 1]:
+                smallest[place] = smallest[place - 1]
+                place -= 1
+            smallest[place] = score
+    return smallest[last]
+
+
+@_compiled
+def _pass(scores, limit, passing):  # type: ignore[no-untyped-def]
+    count = 0
+    for j in range(len(scores)):
+        passing[count] = j
+        count += scores[j] <= limit
+    return count
+
+
+@_compiled
+def _sort_exactly(vector, centroids, order, exact):  # type: ignore[no-untyped-def]
+    # Insertion sort by (distance, number): runs are short.
+    for place in range(len(order)):
+        cell = order[place]
+        distance = 0.0
+        for c in range(len(vector)):
+            difference = np.float64(vector[c]) - np.float64(centroids[cell, c])
+            distance += difference * difference
+        while place > 0 and (distance < exact[place - 1] or (distance == exact[place - 1] and cell < order[place - 1])):
+            order[place], exact[place] = order[place - 1], exact[place - 1]
+            place -= 1
+        order[place], exact[place] = cell, distance

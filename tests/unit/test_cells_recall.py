@@ -1,0 +1,127 @@
+"""The recall that is predicted is the one that a search has, and its standard error the spread over samples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from neighbor_blocks import RULES, make_block
+
+from avlib.errors import ParameterError
+from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
+from avlib.neighbors.cell_search import nearest_in_cells
+from avlib.neighbors.cells import train_cells
+from avlib.neighbors.recall import choose_probes, mutual_edge_recall, mutual_edges_at, named_ids, needed_probes
+
+
+def take(block: Block, ids: np.ndarray) -> Block:
+    return block.take(np.flatnonzero(np.isin(block.ids, ids)))
+
+
+def of(lists: NeighborLists, ids: np.ndarray) -> NeighborLists:
+    rows = np.flatnonzero(np.isin(lists.ids, ids))
+    return NeighborLists(lists.ids[rows], lists.neighbor_ids[rows], lists.distances[rows])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(20, 150),
+    sampled=st.integers(1, 20),
+    count=st.integers(1, 25),
+    most=st.integers(1, 12),
+    k=st.integers(1, 9),
+    target=st.floats(0, 1),
+    rule=st.sampled_from(RULES),
+    seed=st.integers(0, 2**16),
+)
+def test_predicted_recall_is_measured_recall(
+    rows: int, sampled: int, count: int, most: int, k: int, target: float, rule: NeighborRule, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    block = make_block(rows, seed=seed)
+    ids = random.choice(block.ids, sampled, replace=False)
+    named = named_ids(nearest(take(block, ids), [block], weights=(1, 0.6), k=k, rule=rule))
+    exact = nearest(take(block, np.union1d(ids, named)), [block], weights=(1, 0.6), k=k, rule=rule)
+
+    cells = train_cells(block, weights=(1, 0.6), cells=count, seed=seed)
+    sample, other = mutual_edges_at(ids, exact)
+    probes = cells.probes(block, most)
+    needed = needed_probes(probes[np.searchsorted(block.ids, sample)], probes[np.searchsorted(block.ids, other)])
+    choice = choose_probes(needed, sample, target=target, most=probes.shape[1])
+
+    measured = []
+    for probed in range(1, probes.shape[1] + 1):
+        approximate = nearest_in_cells(block, cells, k=k, rule=rule, probes=probed)
+        of_approximate = np.union1d(ids, named_ids(of(approximate, ids)))
+        measured.append(mutual_edge_recall(of(approximate, of_approximate), exact, sample_ids=ids))
+        predicted = np.count_nonzero(needed <= probed) / len(needed) if len(needed) else 1.0
+        assert measured[-1] == predicted
+    reached = [probed for probed, recall in enumerate(measured, 1) if recall >= target]
+    assert choice.probes == (reached[0] if reached else probes.shape[1])
+    assert choice.recall == measured[choice.probes - 1]
+    if probes.shape[1] == len(cells):
+        assert measured[-1] == 1
+
+
+def test_mutual_edges_equal_those_of_all_lists() -> None:
+    block = make_block(120)
+    lists = nearest(block, [block], weights=(1, 1), k=6, rule=NeighborRule())
+    table = dict(zip(lists.ids.tolist(), lists.neighbor_ids.tolist(), strict=True))
+    sampled = np.random.default_rng(0).permutation(block.ids)[:25]
+    expected = sorted((i, j) for i in sampled.tolist() for j in table[i] if i in table[j])
+    shuffled = np.random.default_rng(1).permutation(120)
+    lists = NeighborLists(lists.ids[shuffled], lists.neighbor_ids[shuffled], lists.distances[shuffled])
+    sample, other = mutual_edges_at(sampled, lists)
+    assert list(zip(sample.tolist(), other.tolist(), strict=True)) == expected
+    assert 0 < len(expected) < 25 * 6
+
+
+def test_needed_probes() -> None:
+    sample = np.array([[4, 2, 7], [4, 2, 7], [4, 2, 7], [4, 2, 7]], np.int32)
+    other = np.array([[4, 1, 0], [7, 4, 1], [7, 1, 0], [9, 1, 0]], np.int32)
+    assert needed_probes(sample, other).tolist() == [1, 2, 3, 4]
+    assert needed_probes(other, sample).tolist() == [1, 2, 3, 4]
+
+
+def test_standard_error_is_the_spread_over_samples() -> None:
+    # 400 draws of 200 samples from many: the estimates' spread is what each of them says.
+    random = np.random.default_rng(0)
+    edges = random.integers(1, 20, 5000)
+    likely = random.beta(8, 1, 5000)  # edges of one sample are found or lost together
+    estimates, errors = [], []
+    for _ in range(400):
+        drawn = random.integers(0, 5000, 200)
+        sample = np.repeat(np.arange(200), edges[drawn])
+        needed = 1 + (random.random(len(sample)) > likely[drawn][sample])
+        choice = choose_probes(needed, sample, target=0.5, most=2)
+        estimates.append(choice.recall)
+        errors.append(choice.standard_error)
+    assert np.std(estimates) == pytest.approx(np.mean(errors), rel=0.12)
+
+
+def test_without_edges_and_with_one_sample() -> None:
+    nothing = np.empty(0, np.int64)
+    choice = choose_probes(nothing, nothing, target=0.97, most=8)
+    assert (choice.probes, choice.recall) == (1, 1.0) and math.isnan(choice.standard_error)
+    choice = choose_probes(np.array([1, 3]), np.array([7, 7]), target=0.5, most=8)
+    assert (choice.probes, choice.recall) == (1, 0.5) and math.isnan(choice.standard_error)
+
+
+def test_a_target_out_of_reach_takes_all_probes() -> None:
+    choice = choose_probes(np.array([1, 5, 5, 2]), np.array([1, 1, 2, 2]), target=0.97, most=4)
+    assert (choice.probes, choice.recall) == (4, 0.5)
+
+
+def test_refuses_missing_lists_and_targets() -> None:
+    block = make_block(50)
+    lists = nearest(block, [block], weights=(1, 1), k=6, rule=NeighborRule())
+    some = of(lists, block.ids[:20])
+    with pytest.raises(ParameterError, match="no list of"):
+        mutual_edges_at(block.ids[:20], some)
+    with pytest.raises(ParameterError, match=f"no list of {block.ids[30]}"):
+        mutual_edges_at(block.ids[30:31], some)
+    with pytest.raises(ParameterError, match=r"target = 1\.5"):
+        choose_probes(np.array([1]), np.array([1]), target=1.5, most=4)
