@@ -14,7 +14,7 @@ import numpy as np
 
 from avlib.arrays import Int64Array
 from avlib.errors import ParameterError
-from avlib.neighbors import exact
+from avlib.neighbors import exact, kernel
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
 from avlib.neighbors.cells import Cells
 from avlib.neighbors.kernel import Lists, Side
@@ -37,7 +37,7 @@ class CellSearch:
     ) -> None:
         self._search = exact._search(weights, k, rule)
         self._members = _Probing(members, probes)
-        self._lists = exact._empty_lists(len(members), k)
+        self._lists = kernel.empty_lists(len(members), k)
         self._cells, starts = np.unique(self._members.own, return_index=True)
         self._edges = np.append(starts, len(members))
 
@@ -58,7 +58,7 @@ class CellSearch:
         if np.isin(probing.own, self._cells).any():
             raise ParameterError("queries", "a member of a cell of this search", "samples of other cells")
         exact._check_dimensions(self._members.side, probing.side, self._search)
-        lists = exact._empty_lists(len(queries), self._search.k)
+        lists = kernel.empty_lists(len(queries), self._search.k)
         self._fold(probing, lists)
         return probing.as_given(lists)
 
@@ -115,4 +115,4 @@ def nearest_in_cells(samples: Block, cells: Cells, *, k: int, rule: NeighborRule
 
 
 def _gathered(side: Side, rows: Int64Array) -> Side:
-    return Side._make(exact._read_only(array[rows]) for array in side)
+    return Side._make(kernel.read_only(array[rows]) for array in side)

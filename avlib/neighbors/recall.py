@@ -96,7 +96,8 @@ def _places(wanted: Int64Array, ids: Int64Array) -> Int64Array:
 
 def _rank(probes: Int32Array, cells: Int32Array) -> Int64Array:
     same = np.column_stack([probes == cells[:, None], np.ones(len(probes), np.bool_)])
-    return np.argmax(same, axis=1)
+    ranks: Int64Array = np.argmax(same, axis=1)
+    return ranks
 
 
 def _share(found: BoolArray, sample: Int64Array) -> tuple[float, float]:

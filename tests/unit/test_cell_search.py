@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from neighbor_blocks import RULES, assert_same, brute_force, make_block
 
 from avlib.errors import ParameterError
-from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
+from avlib.neighbors import Block, NeighborRule, merged, nearest
 from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
 from avlib.neighbors.cells import train_cells
 
@@ -62,26 +62,6 @@ def test_lists_are_exact_among_compared_samples(
     np.testing.assert_array_equal(shuffled.distances, lists.distances[order])
 
 
-def merge(partials: list[NeighborLists], *, k: int, rule: NeighborRule) -> dict[int, list[tuple[float, int]]]:
-    """Straight from the definition: all entries of a sample, in order, those past the limit of their video left out."""
-    entries: dict[int, set[tuple[float, int]]] = {}
-    for lists in partials:
-        for sample, row, distances in zip(lists.ids.tolist(), lists.neighbor_ids, lists.distances, strict=True):
-            listed = zip(distances[row >= 0].tolist(), row[row >= 0].tolist(), strict=True)
-            entries.setdefault(sample, set()).update(listed)
-    merged: dict[int, list[tuple[float, int]]] = {}
-    for sample, found in entries.items():
-        count: dict[int, int] = {}
-        merged[sample] = []
-        for distance, neighbor in sorted(found):
-            video = neighbor >> 24
-            count[video] = count.get(video, 0) + 1
-            if not rule.per_video or video == sample >> 24 or count[video] <= rule.per_video:
-                merged[sample].append((distance, neighbor))
-        del merged[sample][k:]
-    return merged
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.integers(1, 120),
@@ -111,10 +91,8 @@ def test_groups_of_cells_with_foreign_queries_are_one_search(
             np.testing.assert_array_equal(partials[-1].ids, block.ids[part])
         search.compare_members()
         partials.append(search.lists())
-    merged = merge(partials, k=k, rule=rule)
     whole = nearest_in_cells(block, cells, k=k, rule=rule, probes=probed)
-    assert merged == merge([whole], k=k, rule=rule)
-    assert len(merged) == rows
+    assert_same(merged(partials, k=k, rule=rule), whole)
 
 
 def test_lists_shorter_than_k_are_padded() -> None:
