@@ -129,6 +129,29 @@ def split_large(cells: Cells, samples: Block, *, members: Int64Array, max_member
     return _with_hubs(cells.weights, np.vstack([centroids, *added]), cells.hubs)
 
 
+def deal_cells(cells: Cells, *, members: Int64Array, groups: int) -> Int32Array:
+    """A group for every cell: near cells together, about as many members in each group.
+
+    members: shape (c,), the number of members of every cell.  groups: how many; some get no cell where cells are few.
+    Returns shape (c,), 0 to groups - 1. Groups decide what moves between tasks, never which pairs are compared.
+    """
+    if groups < 1:
+        raise ParameterError("groups", groups, "1 or more")
+    dealt = np.zeros(len(cells), np.int32)
+    parts = [(np.arange(len(cells)), 0, groups)]
+    while parts:
+        part, first, count = parts.pop()
+        dealt[part] = first
+        if count > 1 and len(part):
+            # Cut across the direction in which they differ most, where the members are shared out by the groups.
+            x = cells.centroids[part] - cells.centroids[part].mean(axis=0)
+            part = part[np.argsort(x @ np.linalg.eigh(x.T @ x)[1][:, -1], kind="stable")]
+            before = np.cumsum(members[part]) - members[part] / 2
+            cut = int(np.searchsorted(before, members[part].sum() * (count // 2) / count))
+            parts += [(part[:cut], first, count // 2), (part[cut:], first + count // 2, count - count // 2)]
+    return dealt
+
+
 def _with_hubs(weights: tuple[float, float], centroids: Float32Array, hubs: Float32Array) -> Cells:
     near = len(centroids) if len(hubs) == 1 else min(len(centroids), FLAT_CELLS)
     return Cells(weights, centroids, hubs, np.sort(rank_cells(hubs, centroids, near), axis=1))

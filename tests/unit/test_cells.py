@@ -10,7 +10,7 @@ from neighbor_blocks import make_block
 
 from avlib.errors import ParameterError
 from avlib.neighbors import Block, cells
-from avlib.neighbors.cells import Cells, split_large, train_cells
+from avlib.neighbors.cells import Cells, deal_cells, split_large, train_cells
 from avlib.neighbors.ranking import rank_cells
 
 
@@ -159,6 +159,30 @@ def test_equal_members_cannot_be_split() -> None:
     assert len(split_large(trained, equal, members=np.array([10]), max_members=2, seed=0)) == 1
 
 
+@pytest.mark.parametrize("groups", [1, 3, 4, 7])
+def test_groups_are_of_near_cells_and_of_one_size(groups: int) -> None:
+    block, _ = clusters([100] * 12)
+    trained = train_cells(block, weights=(1, 1), cells=120, seed=0)
+    probes = trained.probes(block, 8)
+    members = np.bincount(probes[:, 0], minlength=len(trained))
+    dealt = deal_cells(trained, members=members, groups=groups)
+    sizes = np.bincount(dealt, weights=members, minlength=groups)
+    assert sizes.sum() == 1200 and len(sizes) == groups
+    assert abs(sizes - 1200 / groups).max() <= members.max()
+    shuffled = np.random.default_rng(0).permutation(dealt)
+
+    def groups_probed(dealt: np.ndarray) -> float:
+        return float(np.mean([len(set(row)) for row in dealt[probes].tolist()]))
+
+    assert groups == 1 or groups_probed(dealt) < 0.6 * groups_probed(shuffled)
+
+
+def test_more_groups_than_cells() -> None:
+    trained = train_cells(make_block(3), weights=(1, 1), cells=3, seed=0)
+    dealt = deal_cells(trained, members=np.array([1, 1, 1]), groups=8)
+    assert len(set(dealt.tolist())) == 3 and dealt.min() >= 0 and dealt.max() < 8
+
+
 def test_refuses_what_makes_no_sense() -> None:
     block = make_block(20)
     trained = train_cells(block, weights=(1, 1), cells=3, seed=0)
@@ -166,6 +190,8 @@ def test_refuses_what_makes_no_sense() -> None:
         train_cells(block, weights=(1, 1), cells=0, seed=0)
     with pytest.raises(ParameterError, match="cells"):
         train_cells(block.take(np.empty(0, np.int64)), weights=(1, 1), cells=3, seed=0)
+    with pytest.raises(ParameterError, match="groups = 0"):
+        deal_cells(trained, members=np.ones(3, np.int64), groups=0)
     with pytest.raises(ParameterError, match="n = 0"):
         trained.probes(block, 0)
     with pytest.raises(ParameterError, match="21-d': expected 23-d"):
