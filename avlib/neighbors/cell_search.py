@@ -12,13 +12,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from avlib.arrays import Int64Array
+from avlib.arrays import Int32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors import exact, kernel
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
 from avlib.neighbors.cells import Cells
 from avlib.neighbors.kernel import Lists, Side
-from avlib.neighbors.ranking import Int32Array
 
 
 class CellSearch:

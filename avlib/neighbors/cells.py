@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
-from avlib.arrays import Float32Array, Int64Array
+from avlib.arrays import Float32Array, Int32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors.block import Block
-from avlib.neighbors.ranking import Int32Array, rank_cells
+from avlib.neighbors.ranking import rank_cells
 
 FLAT_CELLS = 2048
 """Up to so many cells a sample is compared with all of them; of more, with those near its hub."""

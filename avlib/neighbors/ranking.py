@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from avlib.arrays import Float32Array
-
-Int32Array = npt.NDArray[np.int32]
+from avlib.arrays import Float32Array, Int32Array
 
 _TILE_ROWS = 512
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avlib.arrays import BoolArray, Int64Array
+from avlib.arrays import BoolArray, Int32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors.block import NeighborLists
-from avlib.neighbors.ranking import Int32Array
 
 
 @dataclass(frozen=True)

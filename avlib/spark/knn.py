@@ -32,27 +32,17 @@ from avlib.neighbors import (
     PairSearch,
     SuperTile,
     dealt,
-    merged,
     nearest_within,
     side,
     super_tiles,
 )
 from avlib.spark.packing import SHARED, BlockFile, Packing
+from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, merge, partial
 from avlib.spark.progress import say, watched
 from avlib.spark.samples import live_samples, samples_described_with
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
-_PARTIAL = pa.schema(
-    [
-        ("scope", pa.string()),
-        ("block", pa.int64()),
-        ("ids", pa.binary()),
-        ("neighbor_ids", pa.binary()),
-        ("distances", pa.binary()),
-    ]
-)
-_NEIGHBORS = pa.schema([field for field in tables.NEIGHBORS.schema if field.name != "step"])
 _ENTRY_BYTES = 12  # of a list: an int64 id and a float32 distance
 _TILES_PER_SLOT = 6
 _REPACKINGS = 3
@@ -143,7 +133,7 @@ def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSea
     blocks: all that were packed into this folder, which must stay until the rows are written. Computed when asked for.
     """
     if not blocks:
-        return spark.createDataFrame([], from_arrow_schema(_NEIGHBORS))
+        return spark.createDataFrame([], from_arrow_schema(NEIGHBORS))
     files = {(file.scope, file.block): file for file in blocks}
     rows: dict[str, dict[int, int]] = {}
     for file in blocks:
@@ -154,17 +144,10 @@ def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSea
     tiles = super_tiles(rows, tasks=_TILES_PER_SLOT * slots, group_rows=group_rows)
     hands = dealt(tiles, tasks=max(len(tiles) // 64, 16 * slots))
     tasks = [(json.dumps([_task(tile, files) for tile in hand]),) for hand in hands]
-    partials = (
-        spark.createDataFrame(spark.sparkContext.parallelize(tasks, len(tasks)), "tiles string")
-        .mapInArrow(_Finder(search, folder), from_arrow_schema(_PARTIAL))
-        .groupBy("scope", "block")
+    partials = spark.createDataFrame(spark.sparkContext.parallelize(tasks, len(tasks)), "tiles string").mapInArrow(
+        _Finder(search, folder), from_arrow_schema(PARTIAL)
     )
-    rule = search.rule
-
-    def merge(parts: pa.Table) -> pa.Table:
-        return _merge(parts, rule)
-
-    return partials.applyInArrow(merge, from_arrow_schema(_NEIGHBORS))
+    return merge(partials, search.rule)
 
 
 def with_lost_blocks_remade(work: Callable[[], None], remake: Callable[[Sequence[str]], None]) -> None:
@@ -189,7 +172,7 @@ def _task(tile: SuperTile, files: dict[tuple[str, int], BlockFile]) -> list[list
 
 
 class _Finder:
-    """Finds the neighbors in each super-tile it is given: rows of tiles in, _PARTIAL out."""
+    """Finds the neighbors in each super-tile it is given: rows of tiles in, PARTIAL out."""
 
     def __init__(self, search: BlockSearch, folder: str) -> None:
         self._search, self._folder = search, folder
@@ -221,36 +204,10 @@ class _Finder:
         lists = pairs.lists()
         for file, own in ids.items():
             at = np.searchsorted(lists.ids, own)
-            yield _partial(file, NeighborLists(own, lists.neighbor_ids[at], lists.distances[at]))
+            yield partial(file.scope, file.block, NeighborLists(own, lists.neighbor_ids[at], lists.distances[at]))
 
     def _within(self, blocks: BlockStore, file: BlockFile) -> pa.RecordBatch:
         search, packed = self._search, blocks.read(file.name, size_bytes=file.size_bytes)
         k = np.array([search.k_of(int(size)) for size in packed.sizes], dtype=np.int64)
         lists = nearest_within(packed.block, packed.components, weights=search.weights, k=k, rule=search.rule)
-        return _partial(file, lists)
-
-
-def _partial(file: BlockFile, lists: NeighborLists) -> pa.RecordBatch:
-    """Lists of a block, packed: one row, whatever their number."""
-    arrays = [pa.array([array.tobytes()]) for array in (lists.ids, lists.neighbor_ids, lists.distances)]
-    return pa.RecordBatch.from_arrays([pa.array([file.scope]), pa.array([file.block]), *arrays], schema=_PARTIAL)
-
-
-def _merge(parts: pa.Table, rule: NeighborRule) -> pa.Table:
-    """The lists of a block from all their parts."""
-    lists = []
-    for row in parts.to_pylist():
-        ids = np.frombuffer(row["ids"], np.int64)
-        neighbor_ids = np.frombuffer(row["neighbor_ids"], np.int64).reshape(len(ids), -1)
-        distances = np.frombuffer(row["distances"], np.float32).reshape(len(ids), -1)
-        lists.append(NeighborLists(ids, neighbor_ids, distances))
-    return pa.Table.from_batches([_rows(merged(lists, k=lists[0].neighbor_ids.shape[1], rule=rule))])
-
-
-def _rows(lists: NeighborLists) -> pa.RecordBatch:
-    """Neighbor lists as rows, without the padding."""
-    listed = lists.neighbor_ids >= 0
-    offsets = pa.array(np.concatenate([[0], listed.sum(axis=1).cumsum()]).astype(np.int32))
-    neighbor_ids = pa.ListArray.from_arrays(offsets, pa.array(lists.neighbor_ids[listed]), type=tables.IDS)
-    distances = pa.ListArray.from_arrays(offsets, pa.array(lists.distances[listed]), type=tables.DESCRIPTOR)
-    return pa.RecordBatch.from_arrays([pa.array(lists.ids), neighbor_ids, distances], schema=_NEIGHBORS)
+        return partial(file.scope, file.block, lists)

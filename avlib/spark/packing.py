@@ -127,7 +127,8 @@ def _pack(rows: pa.Table, packing: Packing) -> pa.Table:
     if packing.weights[1]:
         audio = normalise_audio(_finite(rows, "audio", ids), packing.stats)
     block = Block(ids, visual, audio, rows["time_s"].to_numpy())
-    packed = PackedBlock(block, rows["component_id"].to_numpy(), rows["samples"].to_numpy())
+    no_probes = np.zeros((len(ids), 0), np.int32)
+    packed = PackedBlock(block, rows["component_id"].to_numpy(), rows["samples"].to_numpy(), no_probes)
     file = BlockFile(rows["scope"][0].as_py(), rows["block"][0].as_py(), len(ids), rows["samples"][0].as_py(), 0)
     size_bytes = write_block(packing.folder, file.name, packed)
     return pa.table([[file.scope], [file.block], [file.rows], [file.samples], [size_bytes]], schema=_ROW)
