@@ -95,12 +95,13 @@ class KnnSettings(Section):
     """Which neighbors a sample may have, and how they are found."""
 
     k: int = Field(ge=1)
-    method: Literal["auto", "exact"]
+    method: Literal["auto", "exact", "cells"]
     recall: float = Field(gt=0, le=1)
     exclude: Literal["none", "same_video", "window"]
     exclude_s: float = Field(ge=0)
     per_video: int = Field(ge=0)
     block_rows: int = Field(ge=1)
+    cell_rows: int = Field(ge=2)
     memory_mb: int = Field(ge=16)
     cache_bytes: int = Field(ge=1)
 

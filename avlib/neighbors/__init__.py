@@ -1,20 +1,33 @@
-"""Nearest neighbors of samples, exact, block by block. No Spark, no I/O: blocks come in, lists go out."""
+"""Nearest neighbors of samples, block by block, exact or in cells. No Spark, no I/O: blocks come in, lists go out."""
 
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
+from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
+from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, side
 from avlib.neighbors.merge import merged
+from avlib.neighbors.recall import ProbeChoice, choose_probes, mutual_edges_at, named_ids, needed_probes
 from avlib.neighbors.super_tiles import SuperTile, dealt, super_tiles
 
 __all__ = [
     "Block",
+    "CellSearch",
+    "Cells",
     "NeighborLists",
     "NeighborRule",
     "PairSearch",
+    "ProbeChoice",
     "SuperTile",
+    "choose_probes",
+    "deal_cells",
     "dealt",
     "merged",
+    "mutual_edges_at",
+    "named_ids",
     "nearest",
+    "nearest_in_cells",
     "nearest_within",
+    "needed_probes",
     "side",
     "super_tiles",
+    "train_cells",
 ]

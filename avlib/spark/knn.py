@@ -8,13 +8,12 @@ and never meet.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -22,13 +21,10 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from avlib import tables
 from avlib.arrays import Int64Array
 from avlib.blocks import BlockStore, open_blocks
-from avlib.config import KnnSettings, Settings, StepSettings
-from avlib.descriptors import DescriptorStats
+from avlib.config import Settings
 from avlib.errors import ConfigError, WarehouseError
-from avlib.filtering import cap_k
 from avlib.neighbors import (
     NeighborLists,
-    NeighborRule,
     PairSearch,
     SuperTile,
     dealt,
@@ -36,6 +32,8 @@ from avlib.neighbors import (
     side,
     super_tiles,
 )
+from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
+from avlib.spark.knn_cells import CellPlan, lists_in_cells
 from avlib.spark.packing import SHARED, BlockFile, Packing
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, merge, partial
 from avlib.spark.progress import say, watched
@@ -45,30 +43,6 @@ from avlib.spark.store import TableStore
 
 _ENTRY_BYTES = 12  # of a list: an int64 id and a float32 distance
 _TILES_PER_SLOT = 6
-_REPACKINGS = 3
-
-
-@dataclass(frozen=True)
-class BlockSearch:
-    """One step's search, as the workers need it."""
-
-    step: StepSettings
-    knn: KnnSettings
-    stats: DescriptorStats
-
-    @property
-    def rule(self) -> NeighborRule:
-        """Which samples may be neighbors."""
-        return NeighborRule(self.knn.exclude, self.knn.exclude_s, self.knn.per_video)
-
-    @property
-    def weights(self) -> tuple[float, float]:
-        """(w_V, w_A)."""
-        return self.step.w_V, self.step.w_A
-
-    def k_of(self, size: int) -> int:
-        """k inside a component of this size."""
-        return cap_k(self.step.k, size, self.step.k_share)
 
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
@@ -84,12 +58,36 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     search = BlockSearch(settings.filter.steps[step], settings.knn, latest_stats(store))
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
         packing = Packing(search.weights, search.stats, settings.knn.block_rows, folder)
-        assigned = assigned_samples(samples, search, packing, scope=scope)
-        lists = neighbors(store.spark, packing.pack(assigned), search, folder=folder)
-        with_lost_blocks_remade(
-            lambda: store.write_step(tables.NEIGHBORS, lists, step=step),
-            lambda names: packing.pack_again(assigned, names),
-        )
+        if scope is None and settings.knn.method == "cells":
+            _write_in_cells(store, samples, search, packing, step=step)
+        else:
+            _write_exact(store, samples, search, packing, scope=scope, step=step)
+
+
+def _write_exact(
+    store: TableStore, samples: DataFrame, search: BlockSearch, packing: Packing, *, scope: DataFrame | None, step: int
+) -> None:
+    assigned = assigned_samples(samples, search, packing, scope=scope)
+    lists = neighbors(store.spark, packing.pack(assigned), search, folder=packing.folder)
+    with_lost_blocks_remade(
+        lambda: store.write_step(tables.NEIGHBORS, lists, step=step, note="exact"),
+        lambda names: packing.pack_again(assigned, names),
+    )
+
+
+def _write_in_cells(store: TableStore, samples: DataFrame, search: BlockSearch, packing: Packing, *, step: int) -> None:
+    count, dimension = check_unscoped(samples, search), 641
+    cells = max(1, round(count / search.knn.cell_rows))
+    group_rows = (search.knn.memory_mb << 20) // (4 * dimension * 4)
+    slots = store.spark.sparkContext.defaultParallelism
+    groups = min(cells, max(math.ceil(count / group_rows), _TILES_PER_SLOT * slots))
+    found = lists_in_cells(samples, search, packing, CellPlan(cells, groups, count))
+    note = (
+        f"{cells} cells, each sample in {found.choice.probes}: {found.choice.recall:.3f} "
+        f"± {found.choice.standard_error:.3f} of the mutual edges"
+    )
+    with_lost_blocks_remade(lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=note), found.remake)
+    say(f"  knn, step {step}: {note}")
 
 
 def assigned_samples(
@@ -107,10 +105,15 @@ def assigned_samples(
         check_block_fits(search, dimensions=(first["visual"], first["audio"]))
     if scope is not None:
         return packing.assign_scoped(samples, scope)
+    return packing.assign(samples, count=check_unscoped(samples, search))
+
+
+def check_unscoped(samples: DataFrame, search: BlockSearch) -> int:
+    """How many samples there are. Raises ParameterError where k, or the rule, asks for more or for other videos."""
     counts = samples.agg(F.count("*").alias("samples"), F.min("video_id") == F.max("video_id")).first()
     assert counts is not None
     search.rule.check(k=search.step.k, samples=counts[0], videos=1 if counts[1] else 2)
-    return packing.assign(samples, count=counts[0])
+    return int(counts[0])
 
 
 def check_block_fits(search: BlockSearch, *, dimensions: tuple[int, int]) -> None:
@@ -148,21 +151,6 @@ def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSea
         _Finder(search, folder), from_arrow_schema(PARTIAL)
     )
     return merge(partials, search.rule)
-
-
-def with_lost_blocks_remade(work: Callable[[], None], remake: Callable[[Sequence[str]], None]) -> None:
-    """Do some work; where tasks say that a block is lost, remake it and begin anew, a few times."""
-    for _ in range(_REPACKINGS):
-        try:
-            return work()
-        except PySparkException as error:
-            lost = re.findall(r"LostBlockError: block (\S+) (.*)", str(error))
-            if not lost:
-                raise
-            name, problem = lost[0]
-            say(f"  block {name} {problem}: it is packed again")
-            remake([name])
-    work()
 
 
 def _task(tile: SuperTile, files: dict[tuple[str, int], BlockFile]) -> list[list[dict[str, object]]]:

@@ -27,7 +27,7 @@ from avlib.neighbors import Block
 SHARED = "shared"
 """Scopes of this name and a number hold whole components, as many as fit into one block."""
 
-_ROW = pa.schema(
+BLOCK_FILE = pa.schema(
     [
         ("scope", pa.string()),
         ("block", pa.int64()),
@@ -36,6 +36,7 @@ _ROW = pa.schema(
         ("size_bytes", pa.int64()),
     ]
 )
+"""Rows of BlockFile."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Packing:
             "sample_id",
             "component_id",
             "time_s",
-            *self._descriptors(),
+            *self.descriptors(),
             F.when(large, F.concat(F.lit("component-"), "component_id"))
             .otherwise(F.concat(F.lit(f"{SHARED}-"), F.pmod(F.xxhash64("component_id"), F.lit(shared))))
             .alias("scope"),
@@ -104,14 +105,28 @@ class Packing:
         def pack(rows: pa.Table) -> pa.Table:  # Spark reads these types, which a method would hide
             return _pack(rows, self)
 
-        packed = assigned.groupBy("scope", "block").applyInArrow(pack, from_arrow_schema(_ROW))
+        packed = assigned.groupBy("scope", "block").applyInArrow(pack, from_arrow_schema(BLOCK_FILE))
         return [BlockFile(**row.asDict()) for row in packed.collect()]
 
     def pack_again(self, assigned: DataFrame, names: Iterable[str]) -> None:
         """Write some blocks once more."""
         self.pack(assigned.where(F.concat_ws("-", "scope", "block").isin(list(names))))
 
-    def _descriptors(self) -> list[Column]:
+    def normalised(self, rows: pa.Table) -> Block:
+        """Samples ready for distances. rows: sample_id, time_s and the raw descriptors, as `assign` names them.
+
+        Raises WarehouseError, naming the sample, for descriptors of several dimensions, NaN and infinity.
+        """
+        ids: Int64Array = rows["sample_id"].to_numpy()
+        visual = audio = np.zeros((len(ids), 0), np.float32)
+        if self.weights[0]:
+            visual = normalise_visual(_finite(rows, "visual", ids))
+        if self.weights[1]:
+            audio = normalise_audio(_finite(rows, "audio", ids), self.stats)
+        return Block(ids, visual, audio, rows["time_s"].to_numpy())
+
+    def descriptors(self) -> list[Column]:
+        """The raw descriptors that count."""
         columns = {"visual": F.col("visual"), "audio": F.col("audio_mfcc65")}
         return [
             column.alias(name) for (name, column), weight in zip(columns.items(), self.weights, strict=True) if weight
@@ -119,19 +134,12 @@ class Packing:
 
 
 def _pack(rows: pa.Table, packing: Packing) -> pa.Table:
-    rows = rows.sort_by("sample_id")
-    ids: Int64Array = rows["sample_id"].to_numpy()
-    visual = audio = np.zeros((len(ids), 0), np.float32)
-    if packing.weights[0]:
-        visual = normalise_visual(_finite(rows, "visual", ids))
-    if packing.weights[1]:
-        audio = normalise_audio(_finite(rows, "audio", ids), packing.stats)
-    block = Block(ids, visual, audio, rows["time_s"].to_numpy())
-    no_probes = np.zeros((len(ids), 0), np.int32)
-    packed = PackedBlock(block, rows["component_id"].to_numpy(), rows["samples"].to_numpy(), no_probes)
-    file = BlockFile(rows["scope"][0].as_py(), rows["block"][0].as_py(), len(ids), rows["samples"][0].as_py(), 0)
+    block = packing.normalised(rows.sort_by("sample_id"))
+    components, sizes = (rows.sort_by("sample_id")[name].to_numpy() for name in ("component_id", "samples"))
+    packed = PackedBlock(block, components, sizes, np.zeros((len(block), 0), np.int32))
+    file = BlockFile(rows["scope"][0].as_py(), rows["block"][0].as_py(), len(block), rows["samples"][0].as_py(), 0)
     size_bytes = write_block(packing.folder, file.name, packed)
-    return pa.table([[file.scope], [file.block], [file.rows], [file.samples], [size_bytes]], schema=_ROW)
+    return pa.table([[file.scope], [file.block], [file.rows], [file.samples], [size_bytes]], schema=BLOCK_FILE)
 
 
 def _finite(rows: pa.Table, name: str, ids: Int64Array) -> Float32Array:

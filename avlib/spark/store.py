@@ -69,11 +69,14 @@ class TableStore:
         """Replace all rows, in one commit."""
         self._writer(table, rows).mode("overwrite").save(self.path(table))
 
-    def write_step(self, table: Table, rows: DataFrame, *, step: int) -> None:
-        """Replace the rows of one step, in one commit; those of other steps stay. `rows` has no step column."""
+    def write_step(self, table: Table, rows: DataFrame, *, step: int, note: str = "") -> None:
+        """Replace the rows of one step, in one commit; those of other steps stay. `rows` has no step column.
+
+        note: kept with the commit, as the userMetadata of the table's history.
+        """
         stepped = rows.withColumn("step", F.lit(step).cast("int"))
         writer = self._writer(table, stepped).mode("overwrite").option("replaceWhere", f"step = {step}")
-        writer.save(self.path(table))
+        writer.option("userMetadata", note).save(self.path(table))
 
     def drop_steps(self, table: Table, *, first: int) -> None:
         """Delete the rows of step `first` and later: what they were made from has changed, or is about to."""

@@ -1,0 +1,58 @@
+"""One step's search as the workers need it, and what to do when a block is lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pyspark.errors import PySparkException
+
+from avlib.config import KnnSettings, StepSettings
+from avlib.descriptors import DescriptorStats
+from avlib.filtering import cap_k
+from avlib.neighbors import NeighborRule
+from avlib.spark.progress import say
+
+Result = TypeVar("Result")
+
+_REPACKINGS = 3
+
+
+@dataclass(frozen=True)
+class BlockSearch:
+    """One step's search, as the workers need it."""
+
+    step: StepSettings
+    knn: KnnSettings
+    stats: DescriptorStats
+
+    @property
+    def rule(self) -> NeighborRule:
+        """Which samples may be neighbors."""
+        return NeighborRule(self.knn.exclude, self.knn.exclude_s, self.knn.per_video)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """(w_V, w_A)."""
+        return self.step.w_V, self.step.w_A
+
+    def k_of(self, size: int) -> int:
+        """k inside a component of this size."""
+        return cap_k(self.step.k, size, self.step.k_share)
+
+
+def with_lost_blocks_remade(work: Callable[[], Result], remake: Callable[[Sequence[str]], object]) -> Result:
+    """Do some work; where tasks say that a block is lost, remake it and begin anew, a few times."""
+    for _ in range(_REPACKINGS):
+        try:
+            return work()
+        except PySparkException as error:
+            lost = re.findall(r"LostBlockError: block (\S+) (.*)", str(error))
+            if not lost:
+                raise
+            name, problem = lost[0]
+            say(f"  block {name} {problem}: it is packed again")
+            remake([name])
+    return work()
