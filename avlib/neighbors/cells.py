@@ -68,6 +68,8 @@ class Cells:
 
 def concatenated(block: Block, weights: tuple[float, float]) -> Float32Array:
     """The vectors [w_V · v, w_A · a]. Shape (rows, d), float32; a modality of weight 0 is left out."""
+    if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+        raise ParameterError("weights", weights, "w_V and w_A of 0 or more, not both 0")
     pairs = zip((block.visual, block.audio), weights, strict=True)
     parts = [(descriptors, np.float32(weight)) for descriptors, weight in pairs if weight]
     vectors = np.empty((len(block), sum(descriptors.shape[1] for descriptors, _ in parts)), np.float32)

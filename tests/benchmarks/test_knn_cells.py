@@ -69,8 +69,9 @@ def edges_at_sample(block: Block) -> tuple[Int64Array, Int64Array]:
 
 
 def chosen(block: Block, cells: Cells, edges: tuple[Int64Array, Int64Array]) -> ProbeChoice:
-    sample, other = (cells.probes(block.take(rows), MOST_PROBES) for rows in edges)
-    return choose_probes(needed_probes(sample, other), edges[0], target=TARGET, most=MOST_PROBES)
+    ends, places = np.unique(np.concatenate(edges), return_inverse=True)
+    sample, other = np.split(cells.probes(block.take(ends), MOST_PROBES)[places], 2)
+    return choose_probes(needed_probes(sample, other), edges[0], target=TARGET, most=sample.shape[1])
 
 
 def found(neighbors: Int64Array, edges: tuple[Int64Array, Int64Array]) -> float:

@@ -190,6 +190,9 @@ def test_refuses_what_makes_no_sense() -> None:
         train_cells(block, weights=(1, 1), cells=0, seed=0)
     with pytest.raises(ParameterError, match="cells"):
         train_cells(block.take(np.empty(0, np.int64)), weights=(1, 1), cells=3, seed=0)
+    for weights in [(0.0, 0.0), (-1.0, 1.0), (np.nan, 1.0)]:
+        with pytest.raises(ParameterError, match="weights"):
+            train_cells(block, weights=weights, cells=3, seed=0)
     with pytest.raises(ParameterError, match="groups = 0"):
         deal_cells(trained, members=np.ones(3, np.int64), groups=0)
     with pytest.raises(ParameterError, match="n = 0"):
