@@ -23,8 +23,10 @@ FLAT_CELLS = 2048
 LARGE = 4
 """Training splits a cell that has this many times the mean number of samples."""
 
+TRAINED = 32
+"""Training samples for each cell. Of more k-means takes a random part; twice as many made the cells no better."""
+
 _ITERATIONS = 8
-_SAMPLES_A_CENTROID = 64  # of more training samples k-means takes a random part
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,7 @@ def concatenated(block: Block, weights: tuple[float, float]) -> Float32Array:
 def train_cells(sample: Block, *, weights: tuple[float, float], cells: int, seed: int) -> Cells:
     """Cells by k-means on a random sample of the samples, in any order.
 
+    sample: `TRAINED` samples for each cell are enough.
     cells: how many are aimed at; with fewer different samples there are fewer. Cells without samples are dropped,
     and those with more than `LARGE` times the mean are split, so there may be a few less or more.
     More than `FLAT_CELLS` are trained hub by hub: k-means with √cells hubs, then k-means of each hub's samples.
@@ -172,7 +175,7 @@ def _k_means(vectors: Float32Array, centroids: int, seed: int) -> Float32Array:
             niter=_ITERATIONS,
             seed=seed,
             min_points_per_centroid=1,
-            max_points_per_centroid=_SAMPLES_A_CENTROID,
+            max_points_per_centroid=TRAINED,
         )
         k_means.train(vectors)
     finally:

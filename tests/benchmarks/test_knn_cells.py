@@ -22,11 +22,11 @@ from threadpoolctl import threadpool_limits
 from avlib.arrays import Float32Array, Int64Array
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
 from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
-from avlib.neighbors.cells import Cells, concatenated, train_cells
+from avlib.neighbors.cells import TRAINED, Cells, concatenated, train_cells
 from avlib.neighbors.recall import ProbeChoice, choose_probes, mutual_edges_at, named_ids, needed_probes
 
 WEIGHTS, K, RULE = (1.0, 1.0), 20, NeighborRule()
-MEMBERS, TRAINED, MOST_PROBES = 250, 64, 48  # members of a cell, training samples for each, probes looked at
+MEMBERS, MOST_PROBES = 250, 48  # members of a cell, probes looked at
 SAMPLED, TARGET = 150, 0.97
 Result = TypeVar("Result")
 
