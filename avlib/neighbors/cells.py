@@ -17,8 +17,11 @@ from avlib.errors import ParameterError
 from avlib.neighbors.block import Block
 from avlib.neighbors.ranking import rank_cells
 
-FLAT_CELLS = 2048
-"""Up to so many cells a sample is compared with all of them; of more, with those near its hub."""
+FLAT_TRAINING = 1024
+"""Up to so many cells are trained at once, more hub by hub."""
+
+FLAT_CELLS = 8192
+"""Up to so many cells a sample is compared with all of them; of more, with those near its hub, which costs recall."""
 
 LARGE = 4
 """Training splits a cell that has this many times the mean number of samples."""
@@ -89,15 +92,15 @@ def train_cells(sample: Block, *, weights: tuple[float, float], cells: int, seed
     sample: `TRAINED` samples for each cell are enough.
     cells: how many are aimed at; with fewer different samples there are fewer. Cells without samples are dropped,
     and those with more than `LARGE` times the mean are split, so there may be a few less or more.
-    More than `FLAT_CELLS` are trained hub by hub: k-means with √cells hubs, then k-means of each hub's samples.
+    More than `FLAT_TRAINING` are trained hub by hub: k-means with √cells hubs, then k-means of each hub's samples.
     Raises ParameterError for an empty sample and for cells below 1.
     """
     if not len(sample) or cells < 1:
         raise ParameterError("cells", (cells, len(sample)), "1 or more cells, and samples to train them on")
     sample = sample.take(np.argsort(sample.ids))
     vectors = concatenated(sample, weights)
-    if cells <= FLAT_CELLS:
-        hubs = np.zeros((1, vectors.shape[1]), np.float32)
+    hubs = vectors[:1]
+    if cells <= FLAT_TRAINING:
         centroids = _k_means(vectors, cells, seed)
     else:
         hubs = _k_means(vectors, math.isqrt(cells), seed)
@@ -158,7 +161,8 @@ def deal_cells(cells: Cells, *, members: Int64Array, groups: int) -> Int32Array:
 
 
 def _with_hubs(weights: tuple[float, float], centroids: Float32Array, hubs: Float32Array) -> Cells:
-    near = len(centroids) if len(hubs) == 1 else min(len(centroids), FLAT_CELLS)
+    hubs = hubs if len(centroids) > FLAT_CELLS else hubs[:1]
+    near = min(len(centroids), FLAT_CELLS) if len(hubs) > 1 else len(centroids)
     return Cells(weights, centroids, hubs, np.sort(rank_cells(hubs, centroids, near), axis=1))
 
 

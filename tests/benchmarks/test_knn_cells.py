@@ -146,7 +146,7 @@ def ivf(vectors: Float32Array) -> Iterator[tuple[str, float, list[tuple[str, Sea
     for lists in (216, 432):
         index = faiss.index_factory(vectors.shape[1], f"IVF{lists},Flat")
         build_s, _ = timed(lambda index=index: (index.train(vectors), index.add(vectors)))
-        for candidates in (30, 60):
+        for candidates in (60, 120):
 
             def search(
                 queries: Float32Array, index: faiss.Index = index, candidates: int = candidates, probes: int = 0
@@ -173,7 +173,7 @@ def hnsw(vectors: Float32Array) -> Iterator[tuple[str, float, list[tuple[str, Se
 
 def nn_descent(vectors: Float32Array) -> Iterator[tuple[str, float, list[tuple[str, Search | Int64Array]]]]:
     # Its graph is the lists of candidates: nothing is searched.
-    for candidates in (24, 32, 48):
+    for candidates in (32, 48, 64):
         index = faiss.IndexNNDescentFlat(vectors.shape[1], candidates, faiss.METRIC_L2)
         index.nndescent.L = candidates + 20
         build_s, _ = timed(lambda index=index: index.add(vectors))

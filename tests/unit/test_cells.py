@@ -62,6 +62,7 @@ def test_order_of_nearly_equal_cells_is_not_left_to_float32() -> None:
 @pytest.mark.parametrize("flat_cells", [2048, 6])
 def test_probes_do_not_hang_on_the_rest_of_the_block(flat_cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "FLAT_CELLS", flat_cells)
+    monkeypatch.setattr(cells, "FLAT_TRAINING", flat_cells)
     block = make_block(700, dimensions=(40, 9))
     trained = train_cells(block, weights=(1.0, 0.5), cells=30, seed=1)
     assert len(trained.hubs) == (1 if flat_cells == 2048 else 5)
@@ -95,6 +96,7 @@ def test_a_modality_of_weight_0_is_left_out(weights: tuple[float, float], dimens
 @pytest.mark.parametrize("flat_cells", [2048, 6])
 def test_training_finds_clusters_in_any_order(flat_cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "FLAT_CELLS", flat_cells)
+    monkeypatch.setattr(cells, "FLAT_TRAINING", flat_cells)
     block, _ = clusters([40] * 20)
     first = train_cells(block, weights=(1, 1), cells=40, seed=3)
     second = train_cells(block.take(np.random.default_rng(1).permutation(800)), weights=(1, 1), cells=40, seed=3)
@@ -110,10 +112,20 @@ def test_training_finds_clusters_in_any_order(flat_cells: int, monkeypatch: pyte
 def test_hubs_lose_few_of_the_nearest_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     block, _ = clusters([30] * 40, dimension=5)
     monkeypatch.setattr(cells, "FLAT_CELLS", 30)
+    monkeypatch.setattr(cells, "FLAT_TRAINING", 30)
     trained = train_cells(block, weights=(1, 1), cells=80, seed=0)
     assert trained.near_hubs.shape == (len(trained.hubs), 30)
     vectors = np.hstack([block.visual, block.audio])
     assert (trained.probes(block, 1) == float64_ranks(vectors, trained.centroids)[:, :1]).mean() > 0.95
+
+
+def test_trained_hub_by_hub_and_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    block, _ = clusters([30] * 40, dimension=5)
+    monkeypatch.setattr(cells, "FLAT_TRAINING", 30)
+    trained = train_cells(block, weights=(1, 1), cells=80, seed=0)
+    assert 60 <= len(trained) <= 100 and trained.near_hubs.shape == (1, len(trained))
+    vectors = np.hstack([block.visual, block.audio])
+    np.testing.assert_array_equal(trained.probes(block, 7), float64_ranks(vectors, trained.centroids)[:, :7])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 9])
