@@ -17,8 +17,8 @@ from avlib.errors import ParameterError
 from avlib.neighbors.block import Block
 from avlib.neighbors.ranking import rank_cells
 
-FLAT_TRAINING = 1024
-"""Up to so many cells are trained at once, more hub by hub."""
+FLAT_TRAINING = 2048
+"""Up to so many cells are trained at once, more hub by hub, which is cheaper and makes worse cells."""
 
 FLAT_CELLS = 8192
 """Up to so many cells a sample is compared with all of them; of more, with those near its hub, which costs recall."""
