@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import avlib
-from avlib.config import Settings, load_settings
+from avlib.config import Settings
 from avlib.errors import in_one_line
+from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Strategy
+from avlib.options import chosen_settings as _settings
+from avlib.plan_command import plan
 
 if TYPE_CHECKING:
     from avlib.spark.store import TableStore
@@ -29,22 +32,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-InputsArgument = Annotated[
-    list[str], typer.Argument(help="Files, folders, globs, or a CSV/Parquet/text manifest with a uri column.")
-]
 Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
 Name = Annotated[str, typer.Option("--name", help="Which filter run.")]
-Config = Annotated[list[Path], typer.Option("--config", help="TOML file laid over conf/default.toml; repeatable.")]
-Assign = Annotated[list[str], typer.Option("--set", help="One setting, e.g. --set knn.k=50; repeatable.")]
-Strategy = Annotated[
-    str | None,
-    typer.Option(
-        "--strategy",
-        help="V+A (default; suggests best), A+V (gives the cleanest collection), joint, or one from your settings.",
-    ),
-]
 Step = Annotated[int, typer.Option("--step", min=0, help="Step of the strategy; 0 is the first.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable answer on stdout.")]
 RetryFailed = Annotated[
     str | None,
     typer.Option(
@@ -54,7 +44,6 @@ RetryFailed = Annotated[
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any video failed.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error, and Spark's own log.")]
 
 
 @app.command()
@@ -255,16 +244,14 @@ def demo(
     show(out, settings)
 
 
+app.command()(plan)
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         typer.echo(avlib.__version__)
         raise typer.Exit
-
-
-def _settings(config: list[Path], assign: list[str], strategy: str | None = None) -> Settings:
-    chosen = [] if strategy is None else [f"filter.strategy={json.dumps(strategy)}"]
-    return load_settings(config, [*assign, *chosen])
 
 
 def _store(settings: Settings, warehouse: str, name: str = "default") -> TableStore:

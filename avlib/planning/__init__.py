@@ -1,0 +1,32 @@
+"""What a collection would take, calculated before anything is run. No Spark, no video is opened.
+
+`cost` is also what `knn.method = auto` chooses by; it needs neither torch nor a file of rates.
+"""
+
+from avlib.planning.cost import (
+    CellShape,
+    Choice,
+    Cost,
+    Layout,
+    Method,
+    cells_cost,
+    choose_method,
+    exact_cost,
+    fitting_block_rows,
+)
+from avlib.planning.rates import NOMINAL, Calibration, Rates
+
+__all__ = [
+    "NOMINAL",
+    "Calibration",
+    "CellShape",
+    "Choice",
+    "Cost",
+    "Layout",
+    "Method",
+    "Rates",
+    "cells_cost",
+    "choose_method",
+    "exact_cost",
+    "fitting_block_rows",
+]

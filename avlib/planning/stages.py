@@ -1,0 +1,233 @@
+"""What each stage takes: work, bytes, tasks, memory, and seconds where rates are known. Calculated, not measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from avlib.config import Settings
+from avlib.descriptors import HOG_COLOR
+from avlib.planning.cost import Cost, Layout, Method, cells_cost, exact_cost, list_bytes, with_small_components
+from avlib.planning.pictures import PictureModel
+from avlib.planning.rates import Calibration
+from avlib.planning.sizes import BARE_BYTES, Cluster, Collection, Descriptors, most_edges
+
+EDGE_BYTES = 130
+"""Memory of contraction for an edge, seen."""
+
+_DESCRIBE_TASKS_A_SLOT = 16  # at most, in a batch, as avlib.spark.describe has it
+_TASK_EDGES = 1_000_000  # of a task in a round, as avlib.spark.components has it
+_ROUNDS = 3  # on graphs of nearest neighbors, seen
+_DECODER_BYTES = 300_000_000  # the decoding process, seen: 100 to 400 MB
+_TORCH_BYTES = 700_000_000  # seen
+_PICTURE_BYTES = 8_000_000  # in the network, of 224 × 224 pixels, seen: 2 to 7 MB
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is planned for, and known.  largest_share: of the samples, in the largest component of each step."""
+
+    collection: Collection
+    settings: Settings
+    cluster: Cluster
+    model: PictureModel
+    known: Calibration | None = None
+    largest_share: float = 1.0
+
+    @property
+    def samples(self) -> int:
+        """Loud frames on the stride."""
+        return self.collection.samples(self.settings)
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """Numbers of a sample."""
+        audio = self.settings.describe.audio
+        return Descriptors(self.model.dims, len(audio.window_frames) * audio.n_mfcc)
+
+    @property
+    def layout(self) -> Layout:
+        """Of a kNN step."""
+        room = max(self.cluster.task_bytes - BARE_BYTES, 1)
+        return Layout(self.settings.knn.block_rows, self.cluster.slots, room)
+
+    def dims(self, step: int) -> int:
+        """Numbers that a step weighs."""
+        weights = self.settings.filter.steps[step]
+        return self.descriptors.weighed(weights.w_V, weights.w_A)
+
+    def scope(self, step: int) -> int:
+        """Samples among which a step looks for neighbors: all, then those of the largest component."""
+        return self.samples if step == 0 else max(1, round(self.samples * self.largest_share))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage, of a step where it belongs to one.
+
+    read_bytes, written_bytes: tables and blocks.  shuffle_bytes: with partial lists, list_bytes, among them.
+    tasks, task_bytes: None where Spark decides, and spills.  seconds: None where a rate is not known; the network
+    between machines is not in them.
+    """
+
+    stage: str
+    step: int | None = None
+    method: Method | None = None
+    flops: float = 0
+    read_bytes: float = 0
+    written_bytes: float = 0
+    list_bytes: float = 0
+    shuffle_bytes: float = 0
+    task_bytes: float | None = None
+    tasks: int | None = None
+    seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        """For a reader."""
+        return self.stage if self.step is None else f"{self.stage}, step {self.step}"
+
+
+def stages(given: Given, methods: tuple[Method, ...]) -> tuple[Stage, ...]:
+    """All of them, in order.  methods: of the kNN of each step."""
+    of_steps = [
+        stage
+        for step, method in enumerate(methods)
+        for stage in (knn(given, step, method), mutual_edges(given, step), components(given, step))
+    ]
+    return (describe(given), *of_steps, collection(given), index(given))
+
+
+def describe(given: Given) -> Stage:
+    """describe, in batches. It has no seconds where rates were measured with other settings."""
+    settings, videos, slots = given.settings.describe, given.collection, given.cluster.slots
+    batches = math.ceil(videos.videos / settings.batch_videos)
+    slices = videos.videos * math.ceil(videos.mean_s / settings.slice_s)
+    tasks = min(math.ceil(slices / batches), _DESCRIBE_TASKS_A_SLOT * slots)
+    sound_bytes = 2 * 4 * settings.audio.sr * min(videos.mean_s, settings.slice_s)
+    pictures_bytes = settings.picture_batch * _PICTURE_BYTES * (settings.picture_size_px / 224) ** 2
+    torch_bytes = 0 if settings.visual_model == HOG_COLOR else _TORCH_BYTES
+    rows = given.samples * given.descriptors.sample_bytes
+    stage = Stage(
+        "describe",
+        flops=given.samples * given.model.flops,
+        read_bytes=rows,  # a batch is written, read back and appended
+        written_bytes=2 * rows,
+        task_bytes=BARE_BYTES + _DECODER_BYTES + torch_bytes + sound_bytes + pictures_bytes,
+        tasks=batches * tasks,
+    )
+    if given.known is None or given.known.describe.unlike(settings):
+        return stage
+    rates = given.known.describe
+    core_s = videos.videos * videos.mean_s / 60 * rates.s_per_video_minute
+    gpu_s = 0.0
+    if given.cluster.gpus and rates.gpu_pictures_per_s:
+        gpu_s = given.samples / rates.gpu_pictures_per_s / given.cluster.gpus
+    else:
+        core_s += given.samples / rates.pictures_per_s
+    cores_s = batches * _spread_s(core_s / batches, tasks, slots)  # a batch is done before the next begins
+    return _timed(stage, max(cores_s, gpu_s), given)  # while some tasks wait for a GPU, others decode
+
+
+def knn_cost(given: Given, step: int, method: Method) -> Cost:
+    """Of a step's kNN: among all samples, or in the components of the step before, small ones as blocks."""
+    k, dims = given.settings.filter.steps[step].k, given.dims(step)
+    scope = given.scope(step)
+    layout = given.layout
+    if step and scope <= layout.block_rows:
+        scope, method = min(given.samples, layout.block_rows), "exact"
+    cost = exact_cost(scope, dims, k, layout) if method == "exact" else cells_cost(scope, dims, k, layout)
+    return with_small_components(cost, given.samples - scope, dims, k, layout)
+
+
+def knn(given: Given, step: int, method: Method) -> Stage:
+    """Blocks are packed by a shuffle of the samples, partial lists merged by one of these."""
+    cost = knn_cost(given, step, method)
+    rows = given.samples * given.descriptors.sample_bytes
+    stage = Stage(
+        "knn",
+        step,
+        cost.method,
+        flops=cost.flops,
+        read_bytes=rows + cost.read_bytes + cost.moved_bytes,
+        written_bytes=cost.written_bytes + given.samples * list_bytes(given.settings.filter.steps[step].k),
+        list_bytes=cost.list_bytes,
+        shuffle_bytes=rows + cost.list_bytes,
+        task_bytes=BARE_BYTES + cost.task_bytes,
+        tasks=cost.tasks,
+    )
+    if given.known is None:
+        return stage
+    core_s = cost.computing_s(given.known.rates)
+    return _timed(stage, _spread_s(core_s, cost.tasks, given.cluster.slots), given)
+
+
+def mutual_edges(given: Given, step: int) -> Stage:
+    """Both ends of every listed pair meet in a shuffle; then both ends of every edge, to be counted."""
+    k = given.settings.filter.steps[step].k
+    edges = most_edges(given.samples, k)
+    stage = Stage(
+        "mutual_edges",
+        step,
+        read_bytes=given.samples * list_bytes(k) + edges * (8 + 8),
+        written_bytes=edges * (8 + 8 + 4),
+        shuffle_bytes=given.samples * k * (8 + 8 + 4 + 4) + 2 * edges * (8 + 8),
+    )
+    return _timed(stage, 0, given)
+
+
+def components(given: Given, step: int) -> Stage:
+    """Contraction, then one task, or rounds of two shuffles each where edges are many; then every edge is verified."""
+    edges, in_one_task = most_edges(given.samples, given.settings.filter.steps[step].k), given.settings.components
+    rounds = _ROUNDS if edges > in_one_task.one_task_edges else 1
+    tasks = 2 + edges // _TASK_EDGES
+    held = max(min(edges, in_one_task.one_task_edges), min(edges, _TASK_EDGES))
+    stage = Stage(
+        "components",
+        step,
+        read_bytes=(1 + rounds + 1) * edges * (8 + 8),
+        written_bytes=rounds * edges * (8 + 8) + given.samples * (8 + 8),
+        shuffle_bytes=2 * rounds * edges * (8 + 8) + 2 * edges * (8 + 8 + 8),
+        task_bytes=BARE_BYTES + held * EDGE_BYTES,
+        tasks=tasks,
+    )
+    if given.known is None:
+        return stage
+    core_s = (1 + rounds) * edges / given.known.rates.edges_per_s
+    return _timed(stage, _spread_s(core_s, tasks, given.cluster.slots), given)
+
+
+def collection(given: Given) -> Stage:
+    """Samples meet their components."""
+    rows = given.samples * given.descriptors.sample_bytes
+    return _timed(Stage("collection", read_bytes=rows, written_bytes=rows, shuffle_bytes=rows), 0, given)
+
+
+def index(given: Given) -> Stage:
+    """The collection as FAISS files: a task holds a shard raw, normalised and in its index."""
+    rows, shard = given.samples, given.settings.index.shard_rows
+    row = given.descriptors.sample_bytes
+    stage = Stage(
+        "index",
+        read_bytes=rows * row,
+        written_bytes=rows * row,
+        shuffle_bytes=rows * row,
+        task_bytes=BARE_BYTES + 3 * min(rows, shard) * row,
+        tasks=math.ceil(rows / shard),
+    )
+    return _timed(stage, 0, given)
+
+
+def _spread_s(core_s: float, tasks: int, slots: int) -> float:
+    """Seconds of equal tasks of so many core seconds together: the last turn may leave slots idle."""
+    return core_s / tasks * math.ceil(tasks / slots)
+
+
+def _timed(stage: Stage, computing_s: float, given: Given) -> Stage:
+    """With seconds: computing, then tables, blocks and shuffle on the disks of all machines."""
+    if given.known is None:
+        return stage
+    rates = given.known.rates
+    read, written = stage.read_bytes + stage.shuffle_bytes, stage.written_bytes + stage.shuffle_bytes
+    moving_s = (read / rates.read_bytes_per_s + written / rates.write_bytes_per_s) / given.cluster.machines
+    return replace(stage, seconds=computing_s + moving_s)

@@ -1,0 +1,216 @@
+"""The cost of a kNN step: formulas against enumerated tasks, tiles and lists, and what is chosen by them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avlib.errors import ParameterError
+from avlib.planning import (
+    NOMINAL,
+    CellShape,
+    Layout,
+    cells_cost,
+    choose_method,
+    exact_cost,
+    fitting_block_rows,
+)
+from avlib.planning.cost import TILE_BYTES, entries, list_bytes, row_bytes, with_small_components
+
+SIZES = st.integers(1, 400)
+
+
+def dealt(items: list[int], groups: int) -> list[list[int]]:
+    """Items in so many runs of nearly the same length."""
+    return [items[len(items) * g // groups : len(items) * (g + 1) // groups] for g in range(groups)]
+
+
+@given(n=SIZES, dims=st.integers(1, 9), k=st.integers(1, 7), block=st.integers(1, 60), slots=st.integers(1, 12))
+def test_exact_counts_are_those_of_enumerated_tasks(n: int, dims: int, k: int, block: int, slots: int) -> None:
+    cost = exact_cost(n, dims, k, Layout(block, slots))
+    blocks = [min(block, n - start) for start in range(0, n, block)]
+    groups = dealt(blocks, cost.groups)
+    tasks = list(itertools.combinations_with_replacement(range(cost.groups), 2))
+    flops = folds = rows_read = lists = 0
+    for i, j in tasks:
+        read = groups[i] if i == j else groups[i] + groups[j]
+        rows_read += sum(read)
+        lists += sum(read)
+        pairs = itertools.combinations_with_replacement(read, 2) if i == j else itertools.product(groups[i], groups[j])
+        flops += sum(2 * dims * left * right for left, right in pairs)
+    for query, other in itertools.product(range(len(blocks)), repeat=2):
+        folds += blocks[query] * blocks[other]
+    assert cost.tasks == len(tasks)
+    assert cost.flops == flops
+    assert cost.folds == folds
+    assert cost.read_bytes == rows_read * (16 + 4 * dims)
+    assert cost.lists == lists
+    assert cost.list_bytes == lists * (8 + 12 * k)
+    assert cost.written_bytes == n * (16 + 4 * dims)
+
+
+@given(n=SIZES, block=st.integers(1, 60), slots=st.integers(1, 12))
+def test_exact_has_tasks_for_all_slots_if_there_are_blocks(n: int, block: int, slots: int) -> None:
+    cost = exact_cost(n, 3, 2, Layout(block, slots))
+    blocks = math.ceil(n / min(block, n))
+    assert 1 <= cost.groups <= blocks
+    assert cost.tasks >= min(3 * slots, blocks * (blocks + 1) // 2)
+    fewer = cost.groups - 1
+    assert fewer * (fewer + 1) // 2 < 3 * slots  # no more groups than that takes: each costs reads and lists
+
+
+@given(
+    n=st.integers(2, 50_000),
+    dims=st.integers(1, 2000),
+    k=st.integers(1, 100),
+    block=st.integers(1, 5000),
+    task_bytes=st.integers(TILE_BYTES + 1, 200_000_000),
+)
+def test_tasks_fit_the_memory_where_a_block_does(n: int, dims: int, k: int, block: int, task_bytes: int) -> None:
+    fitting = fitting_block_rows(dims, k, task_bytes=task_bytes)
+    cost = exact_cost(n, dims, k, Layout(block, 1, task_bytes))
+    assert (cost.task_bytes <= task_bytes) or min(block, n) > fitting
+    if fitting:
+        assert exact_cost(n, dims, k, Layout(fitting, 1, task_bytes)).task_bytes <= task_bytes
+
+
+def test_the_next_block_size_does_not_fit() -> None:
+    room = 50_000_000
+    rows = fitting_block_rows(1089, 20, task_bytes=room)
+    assert 2 * rows * (row_bytes(1089) + list_bytes(20)) + TILE_BYTES <= room
+    assert exact_cost(10**6, 1089, 20, Layout(rows + 1, 1, room)).task_bytes > room
+    assert fitting_block_rows(1089, 20, task_bytes=TILE_BYTES) == 0
+
+
+def test_exact_by_hand() -> None:
+    # 10 rows in blocks of 4, 4, 2; one slot wants 3 tasks, so 2 groups: {4, 4} and {2}.
+    cost = exact_cost(10, 3, 2, Layout(4, 1))
+    assert (cost.groups, cost.tasks) == (2, 3)
+    assert cost.flops == 2 * 3 * (16 + 16 + 16 + 4 + 8 + 8)
+    assert cost.folds == 100
+    assert cost.read_bytes == (8 + 2 + 10) * 28
+    assert cost.list_bytes == 20 * 32
+    assert cost.differences == pytest.approx(20 * 2 * (1 + math.log(5 / 2)) * 3)
+    assert cost.task_bytes == 8 * (28 + 32) + 4 * 28 + 8 * 32 + TILE_BYTES
+
+
+def test_cells_by_hand() -> None:
+    shape = CellShape(members=10, nprobe=3, rows_a_cell=5, rounds=2, recall_rows=1)
+    cost = cells_cost(100, 4, 2, Layout(50, 1), shape=shape)
+    # 10 cells in 3 groups (3 tasks for the slot); 30 pairs a sample; 50 samples to train on.
+    assert (cost.groups, cost.tasks) == (3, 3)
+    training, recall, finding, search = 2 * 50 * 10, 1 * (1 + 2) * 100, 100 * 10, 100 * 30
+    assert cost.flops == 2 * 4 * (training + recall + finding + search)
+    assert cost.folds == 2 * 3000 + 300
+    assert cost.moved_bytes == 2 * 100 * 32
+    assert cost.lists == 3 * 100
+    assert cost.list_bytes == 300 * 32
+    assert cost.read_bytes == (200 + 50) * 32
+    assert cost.shared_bytes == 11 * 16
+    assert cost.differences == pytest.approx((300 * 2 * (1 + math.log(20 / 2)) + 3 * 2 * (1 + math.log(50))) * 4)
+
+
+@given(n=st.integers(1, 300), members=st.integers(1, 40), nprobe=st.integers(1, 6), dims=st.integers(1, 5))
+def test_the_pairs_of_even_cells(n: int, members: int, nprobe: int, dims: int) -> None:
+    n = n * members  # so that all cells are full
+    shape = CellShape(members=members, nprobe=nprobe, rounds=0, recall_rows=0, flat_cells=10**9)
+    cost = cells_cost(n, dims, 1, Layout(64, 2), shape=shape)
+    cells = n // members
+    probed = [[(own + step) % cells for step in range(min(nprobe, cells))] for own in range(cells)]
+    pairs = sum(members * members for own in range(cells) for _ in probed[own])
+    assert cost.flops == pytest.approx(2 * dims * (pairs + n * cells))
+    assert cost.folds == pytest.approx(2 * pairs)
+
+
+def test_beyond_flat_cells_hubs_keep_the_work_below_n_squared() -> None:
+    layout = Layout(4096, 100)
+    small, large = (cells_cost(n, 1089, 20, layout).flops for n in (10**7, 10**9))
+    assert math.log(large / small) / math.log(100) < 1.5
+    flat = cells_cost(10**7, 1089, 20, layout, shape=CellShape(flat_cells=10**9)).flops
+    assert flat > 5 * small
+
+
+@given(
+    n=st.integers(2, 10**8),
+    dims=st.integers(1, 4000),
+    k=st.integers(1, 100),
+    more=st.floats(1.01, 4),
+    what=st.integers(0, 2),
+)
+def test_more_samples_numbers_or_neighbors_never_cost_less(n: int, dims: int, k: int, more: float, what: int) -> None:
+    layout = Layout(4096, 64)
+    larger = [n, dims, k]
+    larger[what] = math.ceil(larger[what] * more)
+    for calculate in (exact_cost, cells_cost):
+        less, most = calculate(n, dims, k, layout), calculate(*larger, layout)
+        for name in ("flops", "folds", "written_bytes", "read_bytes", "list_bytes"):
+            assert getattr(most, name) >= getattr(less, name), (calculate.__name__, name)
+
+
+@pytest.mark.parametrize(("k", "rows"), [(20, 2000), (5, 300), (20, 20), (20, 7)])
+def test_entries_are_those_of_lists_filled_at_random(k: int, rows: int) -> None:
+    rng = np.random.default_rng(0)
+    entered = 0
+    for _ in range(200):
+        distances = rng.random(rows)
+        ranks = [(distances[:seen] < distances[seen]).sum() for seen in range(rows)]
+        entered += sum(rank < k for rank in ranks)
+    assert entries(k, rows) == pytest.approx(entered / 200, rel=0.05)
+
+
+def test_small_components_add_their_blocks() -> None:
+    layout = Layout(100, 2)
+    large = exact_cost(500, 3, 2, layout)
+    cost = with_small_components(large, 250, 3, 2, layout)
+    assert cost.flops - large.flops == 2 * 3 * 250 * 100
+    assert cost.folds - large.folds == 250 * 100
+    assert cost.tasks - large.tasks == 3
+    assert cost.lists - large.lists == 250
+    assert with_small_components(large, 0, 3, 2, layout) == large
+
+
+def test_the_method_follows_the_work() -> None:
+    layout = Layout(4096, 8, 2e9)
+    few, many = choose_method(5_000, 1089, 20, layout), choose_method(10**7, 1089, 20, layout)
+    assert (few.method, many.method) == ("exact", "cells")
+    for reason in (few.reason, many.reason):
+        assert "for all pairs" in reason and "by cells" in reason
+    methods = [choose_method(2**power, 1089, 20, layout).method for power in range(6, 31)]
+    assert methods == sorted(methods, reverse=True)  # exact up to a size, cells from there on
+    assert choose_method(10**7, 1089, 20, layout, recall=1).method == "exact"
+
+
+def test_rates_weigh_what_the_methods_do() -> None:
+    layout = Layout(4096, 8)
+    n = 200_000
+    assert choose_method(n, 1089, 20, layout).method == "cells"
+    # Where moving a byte costs as much as a million products, the fewer bytes win.
+    slow_disk = replace_rates(read_bytes_per_s=1e3, write_bytes_per_s=1e3)
+    exact, cells = exact_cost(n, 1089, 20, layout), cells_cost(n, 1089, 20, layout)
+    assert exact.moving_s(slow_disk) < cells.moving_s(slow_disk)
+    assert choose_method(n, 1089, 20, layout, rates=slow_disk).method == "exact"
+
+
+def replace_rates(**values: float) -> type(NOMINAL):
+    return NOMINAL.model_copy(update=values)
+
+
+def test_seconds_by_hand() -> None:
+    cost = replace(exact_cost(10, 3, 2, Layout(4, 1)), flops=6e10, folds=1e9, differences=4e9)
+    rates = replace_rates(gemm_flops_per_s=1.2e11, folds_per_s=5e8, differences_per_s=2e9)
+    assert cost.computing_s(rates) == pytest.approx(0.5 + 2 + 2)
+
+
+@pytest.mark.parametrize("arguments", [(0, 3, 2), (10, 0, 2), (10, 3, 0)])
+def test_nothing_has_no_cost(arguments: tuple[int, int, int]) -> None:
+    for calculate in (exact_cost, cells_cost, choose_method):
+        with pytest.raises(ParameterError, match="1 or more"):
+            calculate(*arguments, Layout(4, 1))
+    with pytest.raises(ParameterError, match="block_rows"):
+        Layout(0, 1)
