@@ -98,6 +98,8 @@ def _calibrated(settings: Settings, rates: Path | None) -> Calibration:
 
     place = rates or default_place()
     typer.echo("measuring this machine, about a minute", err=True)
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > CORES / 2:
+        typer.echo(f"it is busy (load {os.getloadavg()[0]:.1f}): rates may come out too low", err=True)
     known = calibrate_apart(settings, folder=place.parent)
     write_rates(known, place)
     typer.echo(f"rates written to {place}", err=True)

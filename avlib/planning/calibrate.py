@@ -42,7 +42,7 @@ WORKER_ENVIRONMENT = {
 }
 """As avlib.spark.session sets it, which cannot be imported without Spark; a test compares the two."""
 
-_TILE_ROWS = (512, 1024)  # the kernel's tiles
+_TILE_ROWS = (512, 960)  # as the kernel's tiles
 _K = 20
 _AUDIO_DIMS = 65
 _CHUNK_BYTES = 4 << 20
@@ -108,28 +108,23 @@ def calibrate(settings: Settings, *, folder: Path, sizes: Sizes = Sizes()) -> Ca
 
 def _neighbor_rates(sizes: Sizes) -> tuple[float, float, float]:
     """FLOP/s of products at the kernel's tile sizes; folds/s and differences/s, of two searches less their products."""
-    rng = np.random.default_rng(0)
-
-    def block(first: int, rows: int) -> Block:
-        visual, audio = (_unit_rows(rng, rows, dims) for dims in (sizes.dims, _AUDIO_DIMS))
-        return Block(np.arange(first, first + rows), visual, audio, np.zeros(rows))
-
-    queries = block(0, sizes.queries)
-    dims = sizes.dims + _AUDIO_DIMS
-    products_s, rest_s, counts = [], [], []
-    for rows in (sizes.samples // 16, sizes.samples):
-        samples = block(sizes.queries, rows)
+    rest_s, counts, flops_per_s = [], [], 0.0
+    # Many short rows are mostly folds, few long ones mostly differences.
+    for visual, audio, rows in ((8, 8, sizes.samples), (sizes.dims, _AUDIO_DIMS, sizes.samples // 16)):
+        queries, samples = _block(0, sizes.queries, visual, audio), _block(sizes.queries, rows, visual, audio)
         search = partial(nearest, queries, [samples], weights=(0.5, 0.5), k=_K, rule=NeighborRule())
-        products_s.append(_seconds(partial(_products, queries, samples), sizes.rounds))
-        rest_s.append(_seconds(search, sizes.rounds) - products_s[-1])
-        counts.append((sizes.queries * rows, sizes.queries * entries(_K, rows) * dims))
-    # Few rows are mostly distances of what enters the lists, many are mostly folds.
+        products_s = _seconds(partial(_products, queries, samples), sizes.rounds)
+        rest_s.append(_seconds(search, sizes.rounds) - products_s)
+        counts.append((sizes.queries * rows, sizes.queries * entries(_K, rows) * (visual + audio)))
+        flops_per_s = 2 * sizes.queries * rows * (visual + audio) / products_s  # the last counts
     a_fold_s, a_difference_s = np.linalg.solve(np.array(counts), np.array(rest_s))
-    return (
-        2 * dims * counts[-1][0] / products_s[-1],
-        1 / max(a_fold_s, _LEAST_S),
-        1 / max(a_difference_s, _LEAST_S),
-    )
+    return flops_per_s, 1 / max(a_fold_s, _LEAST_S), 1 / max(a_difference_s, _LEAST_S)
+
+
+def _block(first: int, rows: int, visual: int, audio: int) -> Block:
+    rng = np.random.default_rng(first)
+    ids, times_s = np.arange(first, first + rows), np.zeros(rows)
+    return Block(ids, _unit_rows(rng, rows, visual), _unit_rows(rng, rows, audio), times_s)
 
 
 def _products(queries: Block, samples: Block) -> None:
@@ -228,14 +223,14 @@ def _video_minute_s(settings: Settings, place: Path, sizes: Sizes) -> float:
 
 
 def _seconds(work: Callable[[], object], rounds: int) -> float:
-    """Median of some runs, after one that compiles and warms up."""
+    """The fastest of some runs, as what else the machine does only slows; after one that compiles and warms up."""
     work()
-    times = []
+    fastest = float("inf")
     for _ in range(rounds):
         started = time.perf_counter()
         work()
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
+        fastest = min(fastest, time.perf_counter() - started)
+    return fastest
 
 
 def _processor() -> str:

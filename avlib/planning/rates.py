@@ -27,7 +27,7 @@ class Rates(Section):
 
 
 NOMINAL = Rates(
-    gemm_flops_per_s=1.2e11,
+    gemm_flops_per_s=1e11,
     folds_per_s=5e8,
     differences_per_s=2e9,
     edges_per_s=8e6,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avlib.errors import ParameterError
@@ -16,6 +16,7 @@ from avlib.planning import (
     NOMINAL,
     CellShape,
     Layout,
+    Rates,
     cells_cost,
     choose_method,
     exact_cost,
@@ -31,6 +32,7 @@ def dealt(items: list[int], groups: int) -> list[list[int]]:
     return [items[len(items) * g // groups : len(items) * (g + 1) // groups] for g in range(groups)]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(n=SIZES, dims=st.integers(1, 9), k=st.integers(1, 7), block=st.integers(1, 60), slots=st.integers(1, 12))
 def test_exact_counts_are_those_of_enumerated_tasks(n: int, dims: int, k: int, block: int, slots: int) -> None:
     cost = exact_cost(n, dims, k, Layout(block, slots))
@@ -197,7 +199,7 @@ def test_rates_weigh_what_the_methods_do() -> None:
     assert choose_method(n, 1089, 20, layout, rates=slow_disk).method == "exact"
 
 
-def replace_rates(**values: float) -> type(NOMINAL):
+def replace_rates(**values: float) -> Rates:
     return NOMINAL.model_copy(update=values)
 
 
