@@ -26,13 +26,15 @@ from avlib.planning.cost import TILE_BYTES, entries, list_bytes, row_bytes, with
 
 SIZES = st.integers(1, 400)
 
+on_a_busy_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 def dealt(items: list[int], groups: int) -> list[list[int]]:
     """Items in so many runs of nearly the same length."""
     return [items[len(items) * g // groups : len(items) * (g + 1) // groups] for g in range(groups)]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
+@on_a_busy_machine
 @given(n=SIZES, dims=st.integers(1, 9), k=st.integers(1, 7), block=st.integers(1, 60), slots=st.integers(1, 12))
 def test_exact_counts_are_those_of_enumerated_tasks(n: int, dims: int, k: int, block: int, slots: int) -> None:
     cost = exact_cost(n, dims, k, Layout(block, slots))
@@ -57,6 +59,7 @@ def test_exact_counts_are_those_of_enumerated_tasks(n: int, dims: int, k: int, b
     assert cost.written_bytes == n * (16 + 4 * dims)
 
 
+@on_a_busy_machine
 @given(n=SIZES, block=st.integers(1, 60), slots=st.integers(1, 12))
 def test_exact_has_tasks_for_all_slots_if_there_are_blocks(n: int, block: int, slots: int) -> None:
     cost = exact_cost(n, 3, 2, Layout(block, slots))
@@ -67,6 +70,7 @@ def test_exact_has_tasks_for_all_slots_if_there_are_blocks(n: int, block: int, s
     assert fewer * (fewer + 1) // 2 < 3 * slots  # no more groups than that takes: each costs reads and lists
 
 
+@on_a_busy_machine
 @given(
     n=st.integers(2, 50_000),
     dims=st.integers(1, 2000),
@@ -118,6 +122,7 @@ def test_cells_by_hand() -> None:
     assert cost.differences == pytest.approx((300 * 2 * (1 + math.log(20 / 2)) + 3 * 2 * (1 + math.log(50))) * 4)
 
 
+@on_a_busy_machine
 @given(n=st.integers(1, 300), members=st.integers(1, 40), nprobe=st.integers(1, 6), dims=st.integers(1, 5))
 def test_the_pairs_of_even_cells(n: int, members: int, nprobe: int, dims: int) -> None:
     n = n * members  # so that all cells are full
@@ -138,6 +143,7 @@ def test_beyond_flat_cells_hubs_keep_the_work_below_n_squared() -> None:
     assert flat > 5 * small
 
 
+@on_a_busy_machine
 @given(
     n=st.integers(2, 10**8),
     dims=st.integers(1, 4000),
