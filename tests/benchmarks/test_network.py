@@ -15,9 +15,9 @@ import sys
 
 import pytest
 
-from avlib.spark.session import _WORKER_ENVIRONMENT
+from avlib.spark.session import WORKER_ENVIRONMENT
 
-_ALLOCATOR = {name: value for name, value in _WORKER_ENVIRONMENT.items() if name.startswith("MALLOC_")}
+_ALLOCATOR = {name: value for name, value in WORKER_ENVIRONMENT.items() if name.startswith("MALLOC_")}
 _SCRIPT = """
 import json, sys, tempfile, time
 from pathlib import Path

@@ -111,3 +111,20 @@ def test_a_block_that_stays_lost_fails_the_step_with_its_name(
     assert said is not None
     assert said.startswith("block component-0-")
     assert not isinstance(raised.value, AvlibError)
+
+
+def test_cells_find_the_mutual_edges_asked_for(spark: SparkSession, tmp_path: Path) -> None:
+    raw = RawSamples(videos=12, frames=50)
+    store = TableStore(spark, str(tmp_path))
+    fill(store, raw)
+    edges = {}
+    for method in ("exact", "cells"):
+        knn.run(store, two_steps(f"knn.method={method}", "knn.cell_rows=20", "knn.recall=0.99"), 0)
+        named = {row["sample_id"]: set(row["neighbor_ids"]) for row in store.read(tables.NEIGHBORS, step=0).collect()}
+        assert named.keys() == set(raw.ids.tolist())
+        edges[method] = {(i, j) for i, ids in named.items() for j in ids if i < j and i in named[j]}
+    assert len(edges["exact"]) > 500
+    # Chosen by the edges at 128 of the 600 samples.
+    assert len(edges["exact"] & edges["cells"]) > 0.96 * len(edges["exact"])
+    history = store.spark.sql(f"DESCRIBE HISTORY delta.`{store.path(tables.NEIGHBORS)}`").collect()
+    assert any("of the mutual edges" in (row["userMetadata"] or "") for row in history)
