@@ -43,6 +43,7 @@ from avlib.spark.store import TableStore
 
 _ENTRY_BYTES = 12  # of a list: an int64 id and a float32 distance
 _TILES_PER_SLOT = 6
+_TRAINED, _TRAINED_AT_LEAST = 32, 8  # samples for each cell: where there is memory, and where there is not
 
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
@@ -76,14 +77,15 @@ def _write_exact(
 
 
 def _write_in_cells(store: TableStore, samples: DataFrame, search: BlockSearch, packing: Packing, *, step: int) -> None:
-    count, dimension = check_unscoped(samples, search), 641
-    cells = max(1, round(count / search.knn.cell_rows))
-    group_rows = (search.knn.memory_mb << 20) // (4 * dimension * 4)
+    count = check_unscoped(samples, search)
+    rows_in_memory = (search.knn.memory_mb << 20) // _row_bytes(search, _dimension(samples, search))
+    cells = max(1, min(round(count / search.knn.cell_rows), rows_in_memory // _TRAINED_AT_LEAST))
     slots = store.spark.sparkContext.defaultParallelism
-    groups = min(cells, max(math.ceil(count / group_rows), _TILES_PER_SLOT * slots))
-    found = lists_in_cells(samples, search, packing, CellPlan(cells, groups, count))
+    groups = min(cells, max(math.ceil(count / rows_in_memory), _TILES_PER_SLOT * slots))
+    plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count)
+    found = lists_in_cells(samples, search, packing, plan)
     note = (
-        f"{cells} cells, each sample in {found.choice.probes}: {found.choice.recall:.3f} "
+        f"{cells} cells, of which each sample probes {found.choice.probes}: {found.choice.recall:.3f} "
         f"± {found.choice.standard_error:.3f} of the mutual edges"
     )
     with_lost_blocks_remade(lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=note), found.remake)
@@ -100,9 +102,7 @@ def assigned_samples(
     Raises ParameterError where k is not below the number of samples of an unscoped step, or the rule asks for
     other videos and there is one only; ConfigError where a block does not fit the memory that knn.memory_mb gives.
     """
-    first = samples.select(F.size("visual").alias("visual"), F.size("audio_mfcc65").alias("audio")).first()
-    if first is not None:
-        check_block_fits(search, dimensions=(first["visual"], first["audio"]))
+    check_block_fits(search, dimension=_dimension(samples, search))
     if scope is not None:
         return packing.assign_scoped(samples, scope)
     return packing.assign(samples, count=check_unscoped(samples, search))
@@ -116,18 +116,26 @@ def check_unscoped(samples: DataFrame, search: BlockSearch) -> int:
     return int(counts[0])
 
 
-def check_block_fits(search: BlockSearch, *, dimensions: tuple[int, int]) -> None:
+def check_block_fits(search: BlockSearch, *, dimension: int) -> None:
     """Raise ConfigError unless packing a block of knn.block_rows, and its lists, fit into knn.memory_mb."""
-    dimension = sum(size for size, weight in zip(dimensions, search.weights, strict=True) if weight)
-    # Four copies while it is packed: as it came, sorted, normalised, written. Its lists: see group_rows.
-    row_bytes = 4 * dimension * 4 + 4 * search.step.k * _ENTRY_BYTES
-    limit = search.knn.memory_mb << 20
+    row_bytes, limit = _row_bytes(search, dimension), search.knn.memory_mb << 20
     if search.knn.block_rows * row_bytes > limit:
         raise ConfigError(
             f"knn.block_rows = {search.knn.block_rows}: a block of {dimension}-d samples takes "
             f"{search.knn.block_rows * row_bytes >> 20} MB to pack, more than knn.memory_mb = {search.knn.memory_mb}; "
             f"{limit // row_bytes} rows fit"
         )
+
+
+def _row_bytes(search: BlockSearch, dimension: int) -> int:
+    # Four copies while it is packed: as it came, sorted, normalised, written. Its lists: see `neighbors`.
+    return 4 * dimension * 4 + 4 * search.step.k * _ENTRY_BYTES
+
+
+def _dimension(samples: DataFrame, search: BlockSearch) -> int:
+    """Numbers of a sample that count in this step; 0 where there is no sample."""
+    first = samples.select(F.size("visual"), F.size("audio_mfcc65")).first()
+    return sum(size for size, weight in zip(first or (), search.weights, strict=False) if weight)
 
 
 def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSearch, *, folder: str) -> DataFrame:

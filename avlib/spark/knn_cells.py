@@ -44,7 +44,6 @@ MOST_PROBES = 64
 _SCOPE = "cells"
 _SEED = 0
 _DRAWS = 1 << 40
-_TRAINED = 64  # samples for each cell
 _SAMPLED = 128  # samples whose mutual edges are counted
 _MEMBER = "group int, sample_id bigint, time_s double, visual array<float>, audio array<float>, probes array<int>"
 _ROUTE = "group int, source bigint, rows binary"
@@ -52,10 +51,11 @@ _ROUTE = "group int, source bigint, rows binary"
 
 @dataclass(frozen=True)
 class CellPlan:
-    """cells: how many are aimed at.  groups: of them.  samples: of all videos, to choose random ones from."""
+    """cells: how many are aimed at.  groups: of them.  trained: samples to train them on.  samples: in all."""
 
     cells: int
     groups: int
+    trained: int
     samples: int
 
 
@@ -99,7 +99,7 @@ def _train(raw: DataFrame, packing: Packing, plan: CellPlan) -> BlockFile:
         chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])
         return _written(packing.folder, "queries", chosen, cells.probes(chosen, MOST_PROBES))
 
-    share = max(_TRAINED * plan.cells, 4 * _SAMPLED) / plan.samples
+    share = max(plan.trained, 4 * _SAMPLED) / plan.samples
     drawn = raw.withColumn("drawn", F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)))
     some = drawn.where(F.col("drawn") < share * _DRAWS)
     return _files(some.groupBy().applyInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
