@@ -222,7 +222,7 @@ def with_small_components(cost: Cost, samples: int, dims: int, k: int, layout: L
 
 
 def choose_method(n: int, dims: int, k: int, layout: Layout, *, recall: float = 0.97, rates: Rates = NOMINAL) -> Choice:
-    """What `knn.method = auto` takes: cells where they need at most half the work of all pairs.
+    """What `knn.method = auto` is to take: cells where they need at most half the work of all pairs.
 
     n: of the whole collection, or of the largest component of the step before.  recall: knn.recall; 1 asks for
     all pairs. Work is computing and moving bytes, as seconds of one core at these rates.

@@ -15,7 +15,7 @@ from avlib.planning.sizes import BARE_BYTES, Cluster, Collection, Descriptors, m
 EDGE_BYTES = 130
 """Memory of contraction for an edge, seen."""
 
-_DESCRIBE_TASKS_A_SLOT = 16  # at most, in a batch, as avlib.spark.describe has it
+_DESCRIBE_TASKS_A_SLOT = 16  # at most, in a batch, as avlib.spark.store has it
 _TASK_EDGES = 1_000_000  # of a task in a round, as avlib.spark.components has it
 _ROUNDS = 3  # on graphs of nearest neighbors, seen
 _DECODER_BYTES = 300_000_000  # the decoding process, seen: 100 to 400 MB

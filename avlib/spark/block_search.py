@@ -11,6 +11,7 @@ from pyspark.errors import PySparkException
 
 from avlib.config import KnnSettings, StepSettings
 from avlib.descriptors import DescriptorStats
+from avlib.errors import LostBlockError
 from avlib.filtering import cap_k
 from avlib.neighbors import NeighborRule
 from avlib.spark.progress import say
@@ -48,11 +49,18 @@ def with_lost_blocks_remade(work: Callable[[], Result], remake: Callable[[Sequen
     for _ in range(_REPACKINGS):
         try:
             return work()
-        except PySparkException as error:
-            lost = re.findall(r"LostBlockError: block (\S+) (.*)", str(error))
-            if not lost:
+        except (PySparkException, LostBlockError) as error:
+            name, problem = _lost(error)
+            if not name:
                 raise
-            name, problem = lost[0]
             say(f"  block {name} {problem}: it is packed again")
             remake([name])
     return work()
+
+
+def _lost(error: Exception) -> tuple[str, str]:
+    """The block that an error of a task's, or of this process, says is lost, and how; empty for another error."""
+    if isinstance(error, LostBlockError):
+        return error.name, error.problem
+    said = re.search(r"LostBlockError: block (\S+) (.*)", str(error))
+    return (said[1], said[2]) if said else ("", "")

@@ -82,7 +82,10 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     blocks = _pack(raw, packing)
 
     def remake(names: Sequence[str]) -> None:
-        _pack(raw, packing, names)
+        if all(name.startswith(_SCOPE) for name in names):
+            _pack(raw, packing, names)
+        else:  # the random samples: the same come again, and the same cells
+            _train(raw, packing, plan)
 
     choice = with_lost_blocks_remade(lambda: _choose(spark, blocks, queries, search, folder), remake)
     return CellLists(_search(spark, blocks, search, folder, choice.probes), choice, remake)
@@ -112,7 +115,9 @@ def _pack(raw: DataFrame, packing: Packing, only: Sequence[str] | None = None) -
         dealt = _cells(packing.folder)
         for batch in batches:
             if batch.num_rows:
-                yield _members(packing.normalised(pa.Table.from_batches([batch])), dealt)
+                block = packing.normalised(pa.Table.from_batches([batch]))
+                probes = dealt.cells.probes(block, MOST_PROBES)
+                yield _members(block, probes, dealt.groups[probes[:, 0]])
 
     def pack(rows: pa.Table) -> pa.Table:
         rows = rows.sort_by("sample_id")
@@ -133,11 +138,11 @@ def _choose(
     named = sorted(set(lists[0].neighbor_ids[lists[0].neighbor_ids >= 0].tolist()) - set(lists[0].ids.tolist()))
 
     def pick(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        dealt = _cells(folder)
-        for _, packed in _read(batches, search, folder):
+        for file, packed in _read(batches, search, folder):
             rows = np.flatnonzero(np.isin(packed.block.ids, named))
             if len(rows):
-                yield _members(packed.block.take(rows), dealt)
+                groups = np.full(len(rows), file.block, np.int32)
+                yield _members(packed.block.take(rows), packed.probes[rows], groups)
 
     def pack(rows: pa.Table) -> pa.Table:
         rows = rows.sort_by("sample_id")
@@ -201,10 +206,8 @@ def _search(
                 if row["source"] == group:
                     continue
                 source = files[row["source"]]
-                packed, rows = (
-                    store.read(source.name, size_bytes=source.size_bytes),
-                    np.frombuffer(row["rows"], np.int64),
-                )
+                packed = store.read(source.name, size_bytes=source.size_bytes)
+                rows = np.frombuffer(row["rows"], np.int64)
                 lists = cells.fold(packed.block.take(rows), packed.probes[rows, :probes])
                 found.append(partial(_SCOPE, source.block, lists))
             found.append(partial(_SCOPE, group, cells.lists()))
@@ -237,13 +240,12 @@ def _route(group: int, source: int, rows: Int64Array) -> pa.RecordBatch:
     )
 
 
-def _members(block: Block, dealt: DealtCells) -> pa.RecordBatch:
+def _members(block: Block, probes: Int32Array, groups: Int32Array) -> pa.RecordBatch:
     """Rows of _MEMBER."""
-    probes = dealt.cells.probes(block, MOST_PROBES)
     values = pa.array(probes.reshape(-1))
     offsets = pa.array(np.arange(len(block) + 1, dtype=np.int32) * probes.shape[1])
     columns = {
-        "group": pa.array(dealt.groups[probes[:, 0]]),
+        "group": pa.array(groups),
         "sample_id": pa.array(block.ids),
         "time_s": pa.array(block.times_s),
         "visual": descriptor_column(block.visual),

@@ -24,23 +24,17 @@ def lists_of(store: TableStore) -> list[tuple[object, ...]]:
     return sorted(tuple(row) for row in store.read(tables.NEIGHBORS, step=0).collect())
 
 
-def damaged(raw: RawSamples, row: int, value: float) -> RawSamples:
-    raw.audio[row, 3] = value
-    return raw
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_descriptor_that_is_no_number_is_named(spark: SparkSession, tmp_path: Path, value: float) -> None:
     raw = RawSamples()
-    stats, raw.stats = raw.stats, damaged(RawSamples(), 60, 0.0).stats
+    raw.audio[60, 3] = value
     store = TableStore(spark, str(tmp_path))
-    fill(store, damaged(raw, 60, value))
+    fill(store, raw)
     with pytest.raises(Exception, match="NaN or infinity") as raised:
         knn.run(store, two_steps(), 0)
     said = in_one_line(raised.value)
     assert said is not None
     assert f"sample {raw.ids[60]}, of video {raw.ids[60] >> 24}, has NaN or infinity in its audio descriptor" in said
-    assert stats.count == raw.stats.count
 
 
 def test_descriptors_of_two_models_do_not_mix(spark: SparkSession, tmp_path: Path) -> None:
