@@ -12,19 +12,24 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
 from avlib.arrays import Float32Array, UInt8Array
+from avlib.descriptors.quick_torchvision import import_torchvision
 from avlib.descriptors.visual import HOG_COLOR
 from avlib.descriptors.weights import hash_weights, read_weights
 from avlib.errors import ConfigError, ParameterError
+
+torchvision = import_torchvision()
 
 # These two were ported from TensorFlow: their weights expect their own scaling, which torchvision switches on
 # only when it loads them itself. Their default initialisation takes longer than everything else here.
 _PORTED = {"transform_input": True, "init_weights": False}
 _OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _PORTED, "inception_v3": _PORTED}
+
+# Pictures at a time on a CPU: what passes between layers stays nearer the cache, some 5 % less time than 32.
+_TOGETHER = 16
 
 
 class NetworkDescriptor:
@@ -51,7 +56,8 @@ class NetworkDescriptor:
     def describe(self, pictures: UInt8Array) -> Float32Array:
         """pictures: shape (b, size, size, 3), RGB. Returns shape (b, dimension), float32.
 
-        All go through the network together, so b decides how much memory that takes (see describe.picture_batch).
+        On a GPU all go through the network together, so b decides how much memory that takes (see
+        describe.picture_batch).
         Raises ParameterError for another shape or type, ConfigError if the model cannot take this size.
         """
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
@@ -66,6 +72,12 @@ class NetworkDescriptor:
     def _describe(self, pictures: UInt8Array) -> Float32Array:
         # torch wants memory it may write to.
         pixels = torch.from_numpy(np.require(pictures, requirements=["C", "W"])).to(self._device)
+        parts = max(1, len(pixels) // _TOGETHER) if self._device.type == "cpu" else 1
+        described = torch.cat([self._through(part) for part in pixels.tensor_split(parts)])
+        values: Float32Array = described.float().cpu().numpy()
+        return values
+
+    def _through(self, pixels: torch.Tensor) -> torch.Tensor:
         # Mean and deviation for a whole row of pixels: broadcast over single ones they take ten times as long.
         mean, deviation = (values.repeat(pixels.shape[2]) for values in (self._mean, self._deviation))
         normalised = pixels.flatten(2).float().sub_(mean).div_(deviation).to(self._dtype).view(pixels.shape)
@@ -73,15 +85,14 @@ class NetworkDescriptor:
         try:
             described: torch.Tensor = self._network(batch)
         except (AssertionError, RuntimeError) as error:
-            size = pictures.shape[1]
+            size = pixels.shape[1]
             if size == 224 or isinstance(error, torch.OutOfMemoryError):
                 raise
             reason = str(error).splitlines()[0]
             raise ConfigError(
                 f"describe.picture_size_px = {size}: {self.name} cannot take it ({reason}); try 224"
             ) from error
-        values: Float32Array = described.float().cpu().numpy()
-        return values
+        return described
 
 
 def check_model(model: str) -> None:

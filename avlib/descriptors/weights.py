@@ -50,9 +50,10 @@ def resolve_weights(model: str, weights: str) -> Path | None:
 
 def _download(model: str) -> Path:
     import torch
-    import torchvision
 
-    url: str = torchvision.models.get_model_weights(model).DEFAULT.url
+    from avlib.descriptors.quick_torchvision import import_torchvision
+
+    url: str = import_torchvision().models.get_model_weights(model).DEFAULT.url
     cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     if cached.is_file():
         return cached

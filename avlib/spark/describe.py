@@ -25,7 +25,7 @@ from avlib.spark.duplicates import without_duplicates
 from avlib.spark.progress import say, watched
 from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Recorder, Work
-from avlib.spark.samples import committed_attempts, latest_descriptions, live_samples, with_video_id
+from avlib.spark.samples import committed_attempts, latest_descriptions, with_video_id
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore, spark_schema
 
@@ -74,29 +74,26 @@ def check_invariant(store: TableStore) -> str:
 
     Raises WarehouseError otherwise.
     """
-    outcome = store.read(tables.VIDEOS).join(latest_descriptions(store), "video_id", "left")
-    rows = outcome.groupBy("status").agg(F.count("*").alias("videos"), F.sum("samples").alias("samples")).collect()
-    counts = {row["status"]: row["videos"] for row in rows}
+    found = with_video_id(store.read(tables.SAMPLES)).groupBy("video_id", "attempt").agg(F.count("*").alias("found"))
+    described = latest_descriptions(store).join(found, ["video_id", "attempt"], "left")
+    off = F.col("samples") != F.coalesce("found", F.lit(0))
+    outcome = store.read(tables.VIDEOS).join(described, "video_id", "left").groupBy("status")
+    rows = outcome.agg(F.count("*").alias("videos"), F.sum("samples").alias("samples"), F.count_if(off).alias("off"))
+    outcomes = {row["status"]: row for row in rows.collect()}
+    counts = {status: row["videos"] for status, row in outcomes.items()}
     if None in counts:
         raise WarehouseError(
             f"{counts[None]} of {sum(counts.values())} videos in {store.warehouse} have no description: "
             "describe lost them. Run `avlib describe` again, and please report this"
         )
-    _check_sample_counts(store)
-    listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
-    samples = sum(row["samples"] for row in rows)
-    return f"{sum(counts.values())} videos = {listed or 'none'}; {samples} samples"
-
-
-def _check_sample_counts(store: TableStore) -> None:
-    counted = live_samples(store).groupBy("video_id").agg(F.count("*").alias("found"))
-    said = latest_descriptions(store).where("samples > 0").select("video_id", "samples")
-    off = said.join(counted, "video_id", "full").where("NOT samples <=> found").count()
-    if off:
+    if differing := sum(row["off"] for row in outcomes.values()):
         raise WarehouseError(
-            f"{off} videos in {store.warehouse} have another number of samples than their description says: did two "
-            "describe jobs run at once? Restore the table `samples` to an earlier version, or use a new warehouse"
+            f"{differing} videos in {store.warehouse} have another number of samples than their description says: did "
+            "two describe jobs run at once? Restore the table `samples` to an earlier version, or use a new warehouse"
         )
+    listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
+    samples = sum(row["samples"] for row in outcomes.values())
+    return f"{sum(counts.values())} videos = {listed or 'none'}; {samples} samples"
 
 
 def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:

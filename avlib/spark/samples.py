@@ -14,8 +14,8 @@ from avlib.spark.store import TableStore
 def latest_descriptions(store: TableStore) -> DataFrame:
     """One row per described video: its newest attempt. Columns as in `descriptions`."""
     rows = store.read(tables.DESCRIPTIONS)
-    newest = rows.groupBy("video_id").agg(F.max("attempt").alias("attempt"))
-    return rows.join(newest, ["video_id", "attempt"])
+    newest = rows.groupBy("video_id").agg(F.max_by(F.struct("*"), "attempt").alias("newest"))
+    return newest.select("newest.*")
 
 
 def with_video_id(samples: DataFrame) -> DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.error
 
 import numpy as np
@@ -303,3 +305,15 @@ def test_classical_tells_colours_and_outlines_apart():
     rows = descriptor.describe(np.stack([red, again, blue, across]))
     distance = np.linalg.norm(rows - rows[0], axis=1)
     assert distance[1] < distance[2] and distance[1] < distance[3]
+
+
+def test_networks_come_without_torchs_compiler() -> None:
+    program = (
+        "import sys; import avlib.descriptors.network; import torch, torchvision\n"
+        "assert 'triton' not in sys.modules and 'torch._dynamo' not in sys.modules\n"
+        "boxes = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])\n"
+        "assert torchvision.ops.roi_align(torch.ones(1, 1, 8, 8), boxes, 2).shape == (1, 1, 2, 2)\n"
+        "import torch._dynamo.utils\n"
+        "assert torch._dynamo.utils.is_compile_supported\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
