@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
-from avlib.arrays import Int32Array, Int64Array
+from avlib.arrays import Int64Array
 from avlib.columns import descriptor_column, descriptor_rows
 from avlib.errors import ConfigError, LostBlockError
 from avlib.fetching import own_folder
@@ -31,13 +30,11 @@ class PackedBlock:
     """A block, and what belongs to its samples.
 
     components, sizes: shape (n,), int64, each sample's component in the step before, and that component's size.
-    probes: shape (n, p), int32, the cells it probes, its own first; without columns where there are no cells.
     """
 
     block: Block
     components: Int64Array
     sizes: Int64Array
-    probes: Int32Array
 
 
 def write_block(folder: str, name: str, packed: PackedBlock) -> int:
@@ -51,9 +48,6 @@ def write_block(folder: str, name: str, packed: PackedBlock) -> int:
         "visual": descriptor_column(block.visual),
         "audio": descriptor_column(block.audio),
     }
-    if packed.probes.size:
-        values, width = pa.array(packed.probes.reshape(-1)), packed.probes.shape[1]
-        columns["probes"] = pa.FixedSizeListArray.from_arrays(values, width)
     table = pa.table(columns)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
@@ -88,11 +82,8 @@ class BlockStore:
             raise LostBlockError(name, f"cannot be read: {str(error).splitlines()[0]}") from None
         visual, audio = (descriptor_rows(rows[modality]) for modality in ("visual", "audio"))
         ids, times_s = rows["ids"].to_numpy(), rows["times_s"].to_numpy()
-        probes = np.zeros((len(ids), 0), np.int32)
-        if "probes" in rows.column_names:
-            probes = rows["probes"].combine_chunks().flatten().to_numpy().reshape(len(ids), -1)
         components, sizes = rows["components"].to_numpy(), rows["sizes"].to_numpy()
-        return PackedBlock(Block(ids, visual, audio, times_s), components, sizes, probes)
+        return PackedBlock(Block(ids, visual, audio, times_s), components, sizes)
 
     def _copy(self, name: str, system: fs.FileSystem, path: str, size_bytes: int) -> Path:
         copy = self._cache / name

@@ -16,7 +16,6 @@ from avlib.arrays import Int32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors import exact, kernel
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
-from avlib.neighbors.cells import Cells
 from avlib.neighbors.kernel import Lists, Side
 
 
@@ -24,8 +23,8 @@ class CellSearch:
     """The comparisons of some cells: of their members with one another, and with queries from other cells.
 
     members: all samples of these cells, in any order.
-    probes: shape (members, n), int32, the cells that each member probes, its own first. For cells that are not here
-        the member is a query elsewhere.
+    probes: shape (members, n), int32, the cells that each member probes, its own first, -1 where there are no more.
+        For cells that are not here the member is a query elsewhere.
     weights, k, rule: as in `nearest`.
     Let every cell be in one of several searches, each compare its members, and each fold all samples of the others
     that probe one of its cells: then their lists, `merged`, are those of one search of all cells.
@@ -34,7 +33,7 @@ class CellSearch:
     def __init__(
         self, members: Block, probes: Int32Array, *, weights: tuple[float, float], k: int, rule: NeighborRule
     ) -> None:
-        self._search = exact._search(weights, k, rule)
+        self._search = exact.search_for(weights, k, rule)
         self._members = _Probing(members, probes)
         self._lists = kernel.empty_lists(len(members), k)
         self._cells, starts = np.unique(self._members.own, return_index=True)
@@ -43,8 +42,8 @@ class CellSearch:
     def compare_members(self) -> None:
         """Fold the pairs of members."""
         for start, stop in zip(self._edges[:-1], self._edges[1:], strict=True):
-            side, lists = exact._rows(self._members.side, start, stop), exact._rows(self._lists, start, stop)
-            exact._fold_tiles(side, side, self._search, lists, lists)
+            side, lists = exact.rows_of(self._members.side, start, stop), exact.rows_of(self._lists, start, stop)
+            exact.fold_tiles(side, side, self._search, lists, lists)
         self._fold(self._members, self._lists)
 
     def fold(self, queries: Block, probes: Int32Array) -> NeighborLists:
@@ -56,7 +55,7 @@ class CellSearch:
         probing = _Probing(queries, probes)
         if np.isin(probing.own, self._cells).any():
             raise ParameterError("queries", "a member of a cell of this search", "samples of other cells")
-        exact._check_dimensions(self._members.side, probing.side, self._search)
+        exact.check_dimensions(self._members.side, probing.side, self._search)
         lists = kernel.empty_lists(len(queries), self._search.k)
         self._fold(probing, lists)
         return probing.as_given(lists)
@@ -67,9 +66,10 @@ class CellSearch:
 
     def _fold(self, queries: _Probing, lists: Lists) -> None:
         for start, stop, rows in self._visits(queries):
-            members, member_lists = exact._rows(self._members.side, start, stop), exact._rows(self._lists, start, stop)
+            members = exact.rows_of(self._members.side, start, stop)
+            member_lists = exact.rows_of(self._lists, start, stop)
             query_lists = Lists(lists.ids[rows], lists.distances[rows])
-            exact._fold_tiles(_gathered(queries.side, rows), members, self._search, query_lists, member_lists)
+            exact.fold_tiles(_gathered(queries.side, rows), members, self._search, query_lists, member_lists)
             lists.ids[rows], lists.distances[rows] = query_lists
 
     def _visits(self, queries: _Probing) -> Iterator[tuple[int, int, Int64Array]]:
@@ -78,7 +78,7 @@ class CellSearch:
         rows, ranks = np.nonzero(visited)
         cells = np.searchsorted(self._cells, queries.probes[rows, ranks])
         order = np.argsort(cells, kind="stable")
-        for start, stop in exact._runs(cells[order]):
+        for start, stop in exact.runs(cells[order]):
             cell = cells[order[start]]
             yield int(self._edges[cell]), int(self._edges[cell + 1]), rows[order[start:stop]]
 
@@ -91,7 +91,7 @@ class _Probing:
             raise ParameterError("probes", probes.shape, f"{len(samples)} rows of a sample's own cell and others")
         self._order = np.lexsort((samples.ids, probes[:, 0]))
         self._ids = samples.ids
-        self.side = exact._side(samples.take(self._order))
+        self.side = exact.side_as_given(samples.take(self._order))
         self.probes = probes[self._order]
         self.own = self.probes[:, 0]
 
@@ -102,13 +102,16 @@ class _Probing:
         return NeighborLists(self._ids, lists.ids[back], lists.distances[back])
 
 
-def nearest_in_cells(samples: Block, cells: Cells, *, k: int, rule: NeighborRule, probes: int) -> NeighborLists:
-    """The k nearest samples of every sample, of those that it is compared with, by the weights of the cells.
+def nearest_in_cells(
+    samples: Block, probes: Int32Array, *, weights: tuple[float, float], k: int, rule: NeighborRule
+) -> NeighborLists:
+    """The k nearest samples of every sample, of those that it is compared with.
 
-    probes: how many cells each sample probes; with all of them the lists are exact. `recall` finds how many it takes.
+    probes: shape (samples, n), as of `CellSearch`. Where each probes every cell the lists are exact; `recall` finds
+    how many it takes.
     Returns lists in the order of the samples.
     """
-    search = CellSearch(samples, cells.probes(samples, probes), weights=cells.weights, k=k, rule=rule)
+    search = CellSearch(samples, probes, weights=weights, k=k, rule=rule)
     search.compare_members()
     return search.lists()
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
-from avlib.arrays import Float32Array, Int32Array, Int64Array
+from avlib.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors.block import Block
-from avlib.neighbors.ranking import rank_cells
+from avlib.neighbors.ranking import count_within, rank_cells, reaches
 
 FLAT_TRAINING = 2048
 """Up to so many cells are trained at once, more hub by hub, which is cheaper and makes worse cells."""
@@ -56,11 +56,32 @@ class Cells:
         Returns shape (rows, min(n, m)); fewer probes are its first columns. A row depends on the sample's
         descriptors alone, not on the rest of the block and not on the BLAS.
         """
-        if n < 1:
-            raise ParameterError("n", n, "1 or more")
+        return self._probes(self._vectors(block), n)
+
+    def reaches(self, block: Block, probes: Int32Array) -> Float64Array:
+        """How many times as far as a sample's own cell each of its probes is, 1 or more. Shape of the probes."""
+        return reaches(self._vectors(block), self.centroids, probes)
+
+    def probes_within(self, block: Block, reach: float, most: int) -> Int32Array:
+        """The cells at most `reach` times as far from every sample as its own, nearest first, but no more than `most`.
+
+        Returns shape (rows, p), -1 after the last. A row depends on what a row of `probes` depends on.
+        """
+        vectors = self._vectors(block)
+        probes = self._probes(vectors, most)
+        counts = count_within(vectors, self.centroids, probes, reach)
+        probes = probes[:, : counts.max(initial=1)]
+        return np.where(np.arange(probes.shape[1]) < counts[:, None], probes, np.int32(-1))
+
+    def _vectors(self, block: Block) -> Float32Array:
         vectors = concatenated(block, self.weights)
         if vectors.shape[1] != self.centroids.shape[1]:
             raise ParameterError("block", f"{vectors.shape[1]}-d", f"{self.centroids.shape[1]}-d, as the cells")
+        return vectors
+
+    def _probes(self, vectors: Float32Array, n: int) -> Int32Array:
+        if n < 1:
+            raise ParameterError("n", n, "1 or more")
         if len(self.hubs) == 1:
             return rank_cells(vectors, self.centroids, min(n, len(self)))
         probes = np.empty((len(vectors), min(n, self.near_hubs.shape[1])), np.int32)

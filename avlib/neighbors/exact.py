@@ -37,7 +37,7 @@ class PairSearch:
     """
 
     def __init__(self, *, weights: tuple[float, float], k: int, rule: NeighborRule) -> None:
-        self._search = _search(weights, k, rule)
+        self._search = search_for(weights, k, rule)
         self._found: dict[int, tuple[Int64Array, Lists]] = {}
 
     def fold(self, left: Side, right: Side) -> None:
@@ -45,8 +45,8 @@ class PairSearch:
 
         Sides are made by `side`, once per block or anew. Raises ParameterError where their dimensions differ.
         """
-        _check_dimensions(left, right, self._search)
-        _fold_tiles(left, right, self._search, self._lists(left), self._lists(right))
+        check_dimensions(left, right, self._search)
+        fold_tiles(left, right, self._search, self._lists(left), self._lists(right))
 
     def lists(self) -> NeighborLists:
         """The lists of all samples folded so far, in ascending order of their ids."""
@@ -69,7 +69,7 @@ class PairSearch:
 def side(block: Block) -> Side:
     """A block made ready for `PairSearch.fold`: its samples in ascending order of their ids, and their squares."""
     # Of exact duplicates the smallest ids are listed: seen first, they keep the others out cheaply.
-    return _side(block if (np.diff(block.ids) > 0).all() else block.take(np.argsort(block.ids)))
+    return side_as_given(block if (np.diff(block.ids) > 0).all() else block.take(np.argsort(block.ids)))
 
 
 def nearest(
@@ -82,13 +82,13 @@ def nearest(
     that the rule allows. `NeighborRule.check` is the test for a whole collection.
     Raises ParameterError for k below 1, such weights, and blocks whose dimensions differ from the queries'.
     """
-    search = _search(weights, k, rule)
-    query_side = _side(queries)
+    search = search_for(weights, k, rule)
+    query_side = side_as_given(queries)
     lists = empty_lists(len(queries), k)
     for block in blocks:
         block_side = side(block)
-        _check_dimensions(query_side, block_side, search)
-        _fold_tiles(query_side, block_side, search, lists, None)
+        check_dimensions(query_side, block_side, search)
+        fold_tiles(query_side, block_side, search, lists, None)
     return NeighborLists(queries.ids, lists.ids, lists.distances)
 
 
@@ -105,17 +105,18 @@ def nearest_within(
     width = int(k.max(initial=1))
     check_k(int(k.min(initial=1)))
     order = np.lexsort((samples.ids, components))
-    ordered = _side(samples.take(order))
+    ordered = side_as_given(samples.take(order))
     lists = empty_lists(len(samples), width)
-    for start, stop in _runs(components[order]):
-        rows, within = _rows(ordered, start, stop), _rows(lists, start, stop)
-        _fold_tiles(rows, rows, _search(weights, int(k[order[start]]), rule), within, within)
+    for start, stop in runs(components[order]):
+        rows, within = rows_of(ordered, start, stop), rows_of(lists, start, stop)
+        fold_tiles(rows, rows, search_for(weights, int(k[order[start]]), rule), within, within)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return NeighborLists(samples.ids, lists.ids[back], lists.distances[back])
 
 
-def _search(weights: tuple[float, float], k: int, rule: NeighborRule) -> Search:
+def search_for(weights: tuple[float, float], k: int, rule: NeighborRule) -> Search:
+    """A search as the kernel takes it. Raises ParameterError as `nearest`."""
     check_k(k)
     if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         raise ParameterError("weights", weights, "w_V and w_A of 0 or more, not both 0")
@@ -123,7 +124,8 @@ def _search(weights: tuple[float, float], k: int, rule: NeighborRule) -> Search:
     return Search(k, w_visual, w_audio, _EXCLUDE[rule.exclude], float(rule.exclude_s), rule.per_video)
 
 
-def _check_dimensions(left: Side, right: Side, search: Search) -> None:
+def check_dimensions(left: Side, right: Side, search: Search) -> None:
+    """Raise ParameterError where a modality that counts has another dimension in one of the two."""
     pairs = (("visual", search.w_visual, left.visual, right.visual), ("audio", search.w_audio, left.audio, right.audio))
     for name, weight, one, other in pairs:
         expected, found = one.shape[1], other.shape[1]
@@ -131,14 +133,15 @@ def _check_dimensions(left: Side, right: Side, search: Search) -> None:
             raise ParameterError(name, f"{found}-d in a block", f"{expected}-d, as in the other")
 
 
-def _fold_tiles(left: Side, right: Side, search: Search, left_lists: Lists, right_lists: Lists | None) -> None:
+def fold_tiles(left: Side, right: Side, search: Search, left_lists: Lists, right_lists: Lists | None) -> None:
+    """Fold all pairs into the lists of both sides; without right lists, into those of the left one."""
     nothing = np.empty((0, 0), np.float32)
     for i, i_stop in _tiles(0, len(left.ids), LEFT_ROWS):
-        left_rows, left_part = _rows(left, i, i_stop), _rows(left_lists, i, i_stop)
+        left_rows, left_part = rows_of(left, i, i_stop), rows_of(left_lists, i, i_stop)
         # The pairs of a block with itself: from the diagonal on.
         for j, j_stop in _tiles(i if right_lists is left_lists else 0, len(right.ids), RIGHT_ROWS):
-            right_rows = _rows(right, j, j_stop)
-            right_part = _rows(right_lists, j, j_stop) if right_lists else _NOT_WANTED
+            right_rows = rows_of(right, j, j_stop)
+            right_part = rows_of(right_lists, j, j_stop) if right_lists else _NOT_WANTED
             visual = left_rows.visual @ right_rows.visual.T if search.w_visual else nothing
             audio = left_rows.audio @ right_rows.audio.T if search.w_audio else nothing
             kernel.fold_both(left_rows, right_rows, (visual, audio), search, left_part, right_part)
@@ -148,7 +151,7 @@ def _tiles(first: int, rows: int, size: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + size, rows)) for start in range(first, rows, size))
 
 
-def _runs(labels: Int64Array) -> Iterator[tuple[int, int]]:
+def runs(labels: Int64Array) -> Iterator[tuple[int, int]]:
     """Start and stop of every run of equal labels."""
     edges = np.flatnonzero(np.diff(labels)) + 1
     if not len(labels):
@@ -156,7 +159,8 @@ def _runs(labels: Int64Array) -> Iterator[tuple[int, int]]:
     return zip([0, *edges.tolist()], [*edges.tolist(), len(labels)], strict=True)
 
 
-def _side(block: Block) -> Side:
+def side_as_given(block: Block) -> Side:
+    """A block made ready for the kernel, its samples in the order they are in."""
     return Side(
         read_only(block.ids),
         read_only(block.times_s),
@@ -167,7 +171,8 @@ def _side(block: Block) -> Side:
     )
 
 
-def _rows(arrays: Arrays, start: int, stop: int) -> Arrays:
+def rows_of(arrays: Arrays, start: int, stop: int) -> Arrays:
+    """Some rows of all arrays, without a copy."""
     return type(arrays)._make(array[start:stop] for array in arrays)
 
 

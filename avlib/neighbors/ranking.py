@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from avlib.arrays import Float32Array, Int32Array
+from avlib.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 
 _TILE_ROWS = 512
 
@@ -36,6 +36,23 @@ def rank_cells(vectors: Float32Array, centroids: Float32Array, n: int) -> Int32A
         scores += squares.astype(np.float32)
         _rank_rows(rows, centroids, scores, errors, ranked[start : start + _TILE_ROWS])
     return ranked
+
+
+def reaches(vectors: Float32Array, centroids: Float32Array, ranked: Int32Array) -> Float64Array:
+    """How many times as far as the first of a vector's ranked centroids each of them is: 1 or more, ascending.
+
+    ranked: shape (rows, n), as from `rank_cells`.  Returns shape (rows, n), inf beyond a first one at distance 0.
+    """
+    found = np.empty(ranked.shape, np.float64)
+    _reaches(vectors, centroids, ranked, found)
+    return found
+
+
+def count_within(vectors: Float32Array, centroids: Float32Array, ranked: Int32Array, reach: float) -> Int64Array:
+    """How many of each vector's ranked centroids have `reaches` of at most `reach`: 1 to n. Shape (rows,)."""
+    counts = np.empty(len(ranked), np.int64)
+    _count_within(vectors, centroids, ranked, reach, counts)
+    return counts
 
 
 @_compiled
@@ -90,11 +107,48 @@ def _sort_exactly(vector, centroids, order, exact):  # type: ignore[no-untyped-d
     # Insertion sort by (distance, number): runs are short.
     for place in range(len(order)):
         cell = order[place]
-        distance = 0.0
-        for c in range(len(vector)):
-            difference = np.float64(vector[c]) - np.float64(centroids[cell, c])
-            distance += difference * difference
+        distance = _square(vector, centroids[cell])
         while place > 0 and (distance < exact[place - 1] or (distance == exact[place - 1] and cell < order[place - 1])):
             order[place], exact[place] = order[place - 1], exact[place - 1]
             place -= 1
         order[place], exact[place] = cell, distance
+
+
+@_compiled
+def _square(vector, centroid):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for c in range(len(vector)):
+        difference = np.float64(vector[c]) - np.float64(centroid[c])
+        total += difference * difference
+    return total
+
+
+@_compiled
+def _reach(own, other):  # type: ignore[no-untyped-def]
+    # Of squared distances.
+    if other == own:
+        return 1.0
+    return np.sqrt(other / own) if own > 0 else np.inf
+
+
+@_compiled
+def _reaches(vectors, centroids, ranked, found):  # type: ignore[no-untyped-def]
+    for i in range(len(ranked)):
+        own = _square(vectors[i], centroids[ranked[i, 0]])
+        for place in range(ranked.shape[1]):
+            found[i, place] = _reach(own, _square(vectors[i], centroids[ranked[i, place]]))
+
+
+@_compiled
+def _count_within(vectors, centroids, ranked, reach, counts):  # type: ignore[no-untyped-def]
+    # By halving: reaches ascend.
+    for i in range(len(ranked)):
+        own = _square(vectors[i], centroids[ranked[i, 0]])
+        inside, outside = 0, ranked.shape[1]
+        while outside - inside > 1:
+            place = (inside + outside) // 2
+            if _reach(own, _square(vectors[i], centroids[ranked[i, place]])) <= reach:
+                inside = place
+            else:
+                outside = place
+        counts[i] = outside

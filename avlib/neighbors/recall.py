@@ -1,8 +1,9 @@
-"""How many cells must be probed: the recall of mutual edges for every number, from exact lists of a random sample.
+"""How far cells must be probed: the recall of mutual edges for every reach, from exact lists of a random sample.
 
-A true neighbor that a search compared is always listed: what stands before it in the list would in the exact list
-too. So an exact mutual edge (i, j) is found if and only if the pair is compared: where i probes at least as many cells
-as the rank of j's cell among its own, or j as the rank of i's. What is needed for each edge is known without a trial.
+A sample probes the cells that are at most `reach` times as far from it as its own: those of a sample between cells are
+many, those of one amid its cell few. A true neighbor that a search compared is always listed: what stands before it in
+the list would in the exact list too. So an exact mutual edge (i, j) is found if and only if the pair is compared: where
+i probes the cell of j, or j the cell of i. What reach each edge needs is known without a trial.
 """
 
 from __future__ import annotations
@@ -12,23 +13,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avlib.arrays import BoolArray, Int32Array, Int64Array
+from avlib.arrays import BoolArray, Float64Array, Int32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors.block import NeighborLists
 
 
 @dataclass(frozen=True)
-class ProbeChoice:
-    """How many cells to probe, and the recall of mutual edges to expect of it.
+class ReachChoice:
+    """How far to probe, and the recall of mutual edges to expect of it.
 
+    reach: 1 or more.
     recall: below the target where all the probes that were looked at do not reach it; 1 without any edge.
     standard_error: of the recall. Edges of one sample are not independent, so it is reckoned by samples (a ratio
         estimate, Cochran 1977, §6.4); not a number for fewer than two samples with edges.
     """
 
-    probes: int
+    reach: float
     recall: float
     standard_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """The cells that samples may probe, nearest first, and how far they are.
+
+    cells: shape (n, p), int32.  reaches: shape (n, p), float64, how many times as far as the first.
+    """
+
+    cells: Int32Array
+    reaches: Float64Array
+
+    def take(self, rows: Int64Array) -> Probes:
+        """Those of the samples in these rows."""
+        return Probes(self.cells[rows], self.reaches[rows])
 
 
 def named_ids(lists: NeighborLists) -> Int64Array:
@@ -53,25 +70,26 @@ def mutual_edges_at(sample_ids: Int64Array, lists: NeighborLists) -> tuple[Int64
     return sample[order], other[order]
 
 
-def needed_probes(sample_probes: Int32Array, other_probes: Int32Array) -> Int64Array:
-    """How many cells have to be probed for the two samples of each edge to be compared.
+def needed_reach(sample: Probes, other: Probes) -> Float64Array:
+    """How far has to be probed for the two samples of each edge to be compared.
 
-    sample_probes, other_probes: shape (edges, n), int32, the cells that either end probes, its own first.
-    Returns shape (edges,): 1 to n, or n + 1 where n are not enough.
+    sample, other: what either end may probe.
+    Returns shape (edges,): 1 or more, inf where neither has the other's cell.
     """
-    return np.minimum(_rank(sample_probes, other_probes[:, 0]), _rank(other_probes, sample_probes[:, 0])) + 1
+    return np.minimum(_reach(sample, other.cells[:, 0]), _reach(other, sample.cells[:, 0]))
 
 
-def choose_probes(needed: Int64Array, sample: Int64Array, *, target: float, most: int) -> ProbeChoice:
-    """The smallest number of probes whose recall of the edges reaches the target, or `most`.
+def choose_reach(needed: Float64Array, sample: Int64Array, *, target: float) -> ReachChoice:
+    """The smallest reach whose recall of the edges is the target; else the one that finds all that can be found.
 
-    needed: shape (edges,), as from `needed_probes`.  sample: shape (edges,), the id of each edge's sampled end.
+    needed: shape (edges,), as from `needed_reach`.  sample: shape (edges,), the id of each edge's sampled end.
     """
     if not 0 <= target <= 1:
         raise ParameterError("target", target, "0 to 1")
-    recalls = ((probes, *_share(needed <= probes, sample)) for probes in range(1, most + 1))
-    best = next((found for found in recalls if found[1] >= target), (most, *_share(needed <= most, sample)))
-    return ProbeChoice(*best)
+    reachable = np.sort(needed[np.isfinite(needed)])
+    wanted = min(math.ceil(target * len(needed) - 1e-9), len(reachable))
+    reach = float(reachable[wanted - 1]) if wanted else 1.0
+    return ReachChoice(reach, *_share(needed <= reach, sample))
 
 
 def mutual_edge_recall(approximate: NeighborLists, exact: NeighborLists, *, sample_ids: Int64Array) -> float:
@@ -93,10 +111,10 @@ def _places(wanted: Int64Array, ids: Int64Array) -> Int64Array:
     return np.searchsorted(ids, wanted)
 
 
-def _rank(probes: Int32Array, cells: Int32Array) -> Int64Array:
-    same = np.column_stack([probes == cells[:, None], np.ones(len(probes), np.bool_)])
-    ranks: Int64Array = np.argmax(same, axis=1)
-    return ranks
+def _reach(probes: Probes, cells: Int32Array) -> Float64Array:
+    # Of each row's cell; inf where it is not among the row's probes.
+    reaches: Float64Array = np.where(probes.cells == cells[:, None], probes.reaches, np.inf).min(axis=1)
+    return reaches
 
 
 def _share(found: BoolArray, sample: Int64Array) -> tuple[float, float]:

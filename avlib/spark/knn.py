@@ -85,8 +85,9 @@ def _write_in_cells(store: TableStore, samples: DataFrame, search: BlockSearch, 
     plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count)
     found = lists_in_cells(samples, search, packing, plan)
     note = (
-        f"{cells} cells, of which each sample probes {found.choice.probes}: {found.choice.recall:.3f} "
-        f"± {found.choice.standard_error:.3f} of the mutual edges"
+        f"{cells} cells, of which a sample probes those up to {found.choice.reach:.3f} times as far as its own, "
+        f"{found.probes:.1f} on average: {found.choice.recall:.3f} ± {found.choice.standard_error:.3f} of the "
+        "mutual edges"
     )
     with_lost_blocks_remade(lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=note), found.remake)
     say(f"  knn, step {step}: {note}")

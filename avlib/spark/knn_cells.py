@@ -1,7 +1,7 @@
 """knn in cells: a sample is compared with the samples of cells near it (see avlib.neighbors.cells).
 
 A random sample of the samples trains the cells; cells near each other form a group, whose members are one block. Exact
-lists of a few samples, and of those that they name, tell how many cells have to be probed for the recall of mutual
+lists of a few samples, and of those that they name, tell how far cells have to be probed for the recall of mutual
 edges that is wanted. Then a task owns a group: it compares its members with one another, and with the samples of other
 groups that probe one of its cells, read from their blocks.
 """
@@ -26,12 +26,13 @@ from avlib.neighbors import (
     Block,
     CellSearch,
     NeighborLists,
-    ProbeChoice,
-    choose_probes,
+    Probes,
+    ReachChoice,
+    choose_reach,
     deal_cells,
     mutual_edges_at,
     nearest,
-    needed_probes,
+    needed_reach,
     train_cells,
 )
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
@@ -39,14 +40,14 @@ from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing
 from avlib.spark.partial_lists import PARTIAL, merge, partial
 
 MOST_PROBES = 64
-"""Cells of a sample that are looked up; `knn.recall` is to be reached with as many at most."""
+"""Cells that a sample probes at most; `knn.recall` is to be reached with them."""
 
 _SCOPE = "cells"
 _SEED = 0
 _DRAWS = 1 << 40
 _SAMPLED = 128  # samples whose mutual edges are counted
-_MEMBER = "group int, sample_id bigint, time_s double, visual array<float>, audio array<float>, probes array<int>"
-_ROUTE = "group int, source bigint, rows binary"
+_MEMBER = "group int, sample_id bigint, time_s double, visual array<float>, audio array<float>"
+_ROUTE = "group int, source bigint, rows binary, probes binary"
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,15 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class CellLists:
-    """lists: as NEIGHBORS, computed when asked for.  choice: how many cells were probed, and the recall to expect.
+    """lists: as NEIGHBORS, computed when asked for.  choice: how far cells are probed, and the recall to expect.
 
+    probes: how many cells of a sample that is on average, of some random samples.
     remake: packs lost blocks again, by their names.
     """
 
     lists: DataFrame
-    choice: ProbeChoice
+    choice: ReachChoice
+    probes: float
     remake: Callable[[Sequence[str]], object]
 
 
@@ -87,8 +90,8 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
         else:  # the random samples: the same come again, and the same cells
             _train(raw, packing, plan)
 
-    choice = with_lost_blocks_remade(lambda: _choose(spark, blocks, queries, search, folder), remake)
-    return CellLists(_search(spark, blocks, search, folder, choice.probes), choice, remake)
+    choice, probes = with_lost_blocks_remade(lambda: _choose(spark, blocks, queries, search, folder), remake)
+    return CellLists(_search(spark, blocks, search, folder, choice.reach), choice, probes, remake)
 
 
 def _train(raw: DataFrame, packing: Packing, plan: CellPlan) -> BlockFile:
@@ -100,7 +103,7 @@ def _train(raw: DataFrame, packing: Packing, plan: CellPlan) -> BlockFile:
         members = np.bincount(cells.probes(block, 1)[:, 0], minlength=len(cells))
         write_cells(packing.folder, DealtCells(cells, deal_cells(cells, members=members, groups=plan.groups)))
         chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])
-        return _written(packing.folder, "queries", chosen, cells.probes(chosen, MOST_PROBES))
+        return _written(packing.folder, "queries", chosen)
 
     share = max(plan.trained, 4 * _SAMPLED) / plan.samples
     drawn = raw.withColumn("drawn", F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)))
@@ -116,12 +119,11 @@ def _pack(raw: DataFrame, packing: Packing, only: Sequence[str] | None = None) -
         for batch in batches:
             if batch.num_rows:
                 block = packing.normalised(pa.Table.from_batches([batch]))
-                probes = dealt.cells.probes(block, MOST_PROBES)
-                yield _members(block, probes, dealt.groups[probes[:, 0]])
+                yield _members(block, dealt.groups[dealt.cells.probes(block, 1)[:, 0]])
 
     def pack(rows: pa.Table) -> pa.Table:
         rows = rows.sort_by("sample_id")
-        return _written(packing.folder, f"{_SCOPE}-{rows['group'][0].as_py()}", _block(rows), _probes(rows))
+        return _written(packing.folder, f"{_SCOPE}-{rows['group'][0].as_py()}", _block(rows))
 
     members = raw.mapInArrow(assign, _MEMBER)
     if only is not None:
@@ -131,8 +133,8 @@ def _pack(raw: DataFrame, packing: Packing, only: Sequence[str] | None = None) -
 
 def _choose(
     spark: SparkSession, blocks: Sequence[BlockFile], queries: BlockFile, search: BlockSearch, folder: str
-) -> ProbeChoice:
-    """The number of probes, by the exact mutual edges of some samples."""
+) -> tuple[ReachChoice, float]:
+    """How far to probe, by the exact mutual edges of some samples, and how many cells of theirs that is on average."""
     tasks = _tasks(spark, blocks)
     lists = [_exact_lists(tasks, queries, search, folder)]
     named = sorted(set(lists[0].neighbor_ids[lists[0].neighbor_ids >= 0].tolist()) - set(lists[0].ids.tolist()))
@@ -141,22 +143,25 @@ def _choose(
         for file, packed in _read(batches, search, folder):
             rows = np.flatnonzero(np.isin(packed.block.ids, named))
             if len(rows):
-                groups = np.full(len(rows), file.block, np.int32)
-                yield _members(packed.block.take(rows), packed.probes[rows], groups)
+                yield _members(packed.block.take(rows), np.full(len(rows), file.block, np.int32))
 
     def pack(rows: pa.Table) -> pa.Table:
         rows = rows.sort_by("sample_id")
-        return _written(folder, "named", _block(rows), _probes(rows))
+        return _written(folder, "named", _block(rows))
 
     others = _files(tasks.mapInArrow(pick, _MEMBER).groupBy().applyInArrow(pack, from_arrow_schema(BLOCK_FILE)))
     lists += [_exact_lists(tasks, file, search, folder) for file in others]
+    cells = read_cells(folder).cells
     with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
-        packed = [store.read(file.name, size_bytes=file.size_bytes) for file in [queries, *others]]
-    ids = np.concatenate([part.block.ids for part in packed])
-    probes = np.concatenate([part.probes for part in packed])[np.argsort(ids)]
-    sample, other = mutual_edges_at(packed[0].block.ids, _together(lists))
-    at_sample, at_other = (probes[np.searchsorted(np.sort(ids), end)] for end in (sample, other))
-    return choose_probes(needed_probes(at_sample, at_other), sample, target=search.knn.recall, most=probes.shape[1])
+        found = [store.read(file.name, size_bytes=file.size_bytes).block for file in [queries, *others]]
+        cells_of = [cells.probes(block, MOST_PROBES) for block in found]
+        reaches = [cells.reaches(block, near) for block, near in zip(found, cells_of, strict=True)]
+    ids = np.concatenate([block.ids for block in found])
+    probes = Probes(np.concatenate(cells_of), np.concatenate(reaches)).take(np.argsort(ids))
+    sample, other = mutual_edges_at(found[0].ids, _together(lists))
+    at_sample, at_other = (probes.take(np.searchsorted(np.sort(ids), end)) for end in (sample, other))
+    choice = choose_reach(needed_reach(at_sample, at_other), sample, target=search.knn.recall)
+    return choice, float((reaches[0] <= choice.reach).sum(axis=1).mean())
 
 
 def _exact_lists(tasks: DataFrame, queries: BlockFile, search: BlockSearch, folder: str) -> NeighborLists:
@@ -180,36 +185,34 @@ def _exact_lists(tasks: DataFrame, queries: BlockFile, search: BlockSearch, fold
 
 
 def _search(
-    spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSearch, folder: str, probes: int
+    spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSearch, folder: str, reach: float
 ) -> DataFrame:
     """Every group's comparisons, and all lists merged."""
     files = {file.block: file for file in blocks}
 
     def route(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        groups = _cells(folder).groups
+        dealt = _cells(folder)
         for file, packed in _read(batches, search, folder):
-            probed = groups[packed.probes[:, :probes]]
-            yield _route(file.block, file.block, np.zeros(0, np.int64))  # its members, though nobody else comes
-            for group in np.setdiff1d(probed, [file.block]).tolist():
-                yield _route(group, file.block, np.flatnonzero((probed == group).any(axis=1)))
+            probes = dealt.cells.probes_within(packed.block, reach, MOST_PROBES)
+            probed = np.where(probes >= 0, dealt.groups[probes], -1)
+            for group in np.unique(probed[probed >= 0]).tolist():
+                yield _route(group, file.block, np.flatnonzero((probed == group).any(axis=1)), probes)
 
     def compare(routes: pa.Table) -> pa.Table:
         group = routes["group"][0].as_py()
+        probes = {row["source"]: _probing(row) for row in routes.to_pylist()}
         with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
-            own = store.read(files[group].name, size_bytes=files[group].size_bytes)
-            cells = CellSearch(
-                own.block, own.probes[:, :probes], weights=search.weights, k=search.step.k, rule=search.rule
-            )
+
+            def block_of(source: int) -> Block:
+                return store.read(files[source].name, size_bytes=files[source].size_bytes).block
+
+            _, own = probes.pop(group)  # of all members: each probes its own cell
+            cells = CellSearch(block_of(group), own, weights=search.weights, k=search.step.k, rule=search.rule)
             cells.compare_members()
-            found = []
-            for row in routes.sort_by("source").to_pylist():
-                if row["source"] == group:
-                    continue
-                source = files[row["source"]]
-                packed = store.read(source.name, size_bytes=source.size_bytes)
-                rows = np.frombuffer(row["rows"], np.int64)
-                lists = cells.fold(packed.block.take(rows), packed.probes[rows, :probes])
-                found.append(partial(_SCOPE, source.block, lists))
+            found = [
+                partial(_SCOPE, source, cells.fold(block_of(source).take(rows), probed))
+                for source, (rows, probed) in sorted(probes.items())
+            ]
             found.append(partial(_SCOPE, group, cells.lists()))
         return pa.Table.from_batches(found)
 
@@ -233,24 +236,29 @@ def _read(
                 yield file, store.read(file.name, size_bytes=file.size_bytes)
 
 
-def _route(group: int, source: int, rows: Int64Array) -> pa.RecordBatch:
+def _route(group: int, source: int, rows: Int64Array, probes: Int32Array) -> pa.RecordBatch:
+    """Rows of a block that probe a group, with all that they probe."""
+    arrays = [pa.array([rows.tobytes()]), pa.array([probes[rows].tobytes()])]
     return pa.RecordBatch.from_arrays(
-        [pa.array([group], pa.int32()), pa.array([source], pa.int64()), pa.array([rows.tobytes()])],
-        ["group", "source", "rows"],
+        [pa.array([group], pa.int32()), pa.array([source], pa.int64()), *arrays],
+        ["group", "source", "rows", "probes"],
     )
 
 
-def _members(block: Block, probes: Int32Array, groups: Int32Array) -> pa.RecordBatch:
+def _probing(route: dict[str, bytes]) -> tuple[Int64Array, Int32Array]:
+    """Rows of a block, and what they probe."""
+    rows = np.frombuffer(route["rows"], np.int64)
+    return rows, np.frombuffer(route["probes"], np.int32).reshape(len(rows), -1)
+
+
+def _members(block: Block, groups: Int32Array) -> pa.RecordBatch:
     """Rows of _MEMBER."""
-    values = pa.array(probes.reshape(-1))
-    offsets = pa.array(np.arange(len(block) + 1, dtype=np.int32) * probes.shape[1])
     columns = {
         "group": pa.array(groups),
         "sample_id": pa.array(block.ids),
         "time_s": pa.array(block.times_s),
         "visual": descriptor_column(block.visual),
         "audio": descriptor_column(block.audio),
-        "probes": pa.ListArray.from_arrays(offsets, values),
     }
     return pa.RecordBatch.from_pydict(columns)
 
@@ -261,16 +269,11 @@ def _block(rows: pa.Table) -> Block:
     return Block(rows["sample_id"].to_numpy(), visual, audio, rows["time_s"].to_numpy())
 
 
-def _probes(rows: pa.Table) -> Int32Array:
-    probes: Int32Array = rows["probes"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
-    return probes
-
-
-def _written(folder: str, name: str, block: Block, probes: Int32Array) -> pa.Table:
+def _written(folder: str, name: str, block: Block) -> pa.Table:
     """Write a block; returns its row of BLOCK_FILE."""
     nobody = np.zeros(len(block), np.int64)
     scope, _, number = name.partition("-")
-    size_bytes = write_block(folder, f"{scope}-{number or 0}", PackedBlock(block, nobody, nobody, probes))
+    size_bytes = write_block(folder, f"{scope}-{number or 0}", PackedBlock(block, nobody, nobody))
     return pa.table([[scope], [int(number or 0)], [len(block)], [len(block)], [size_bytes]], schema=BLOCK_FILE)
 
 

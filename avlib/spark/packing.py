@@ -137,7 +137,7 @@ def _pack(rows: pa.Table, packing: Packing) -> pa.Table:
     rows = rows.sort_by("sample_id")
     block = packing.normalised(rows)
     components, sizes = (rows[name].to_numpy() for name in ("component_id", "samples"))
-    packed = PackedBlock(block, components, sizes, np.zeros((len(block), 0), np.int32))
+    packed = PackedBlock(block, components, sizes)
     file = BlockFile(rows["scope"][0].as_py(), rows["block"][0].as_py(), len(block), rows["samples"][0].as_py(), 0)
     size_bytes = write_block(packing.folder, file.name, packed)
     return pa.table([[file.scope], [file.block], [file.rows], [file.samples], [size_bytes]], schema=BLOCK_FILE)

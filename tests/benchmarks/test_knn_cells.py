@@ -20,14 +20,14 @@ import pytest
 from knn_samples import structured_samples
 from threadpoolctl import threadpool_limits
 
-from avlib.arrays import Float32Array, Int64Array
+from avlib.arrays import Float32Array, Int32Array, Int64Array
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
-from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
+from avlib.neighbors.cell_search import nearest_in_cells
 from avlib.neighbors.cells import TRAINED, Cells, concatenated, train_cells
-from avlib.neighbors.recall import ProbeChoice, choose_probes, mutual_edges_at, named_ids, needed_probes
+from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
 
 WEIGHTS, K, RULE = (1.0, 1.0), 20, NeighborRule()
-MEMBERS, MOST_PROBES = 250, 48  # members of a cell, probes looked at
+MEMBERS, MOST_PROBES = 250, 64  # members of a cell, probes looked at
 SAMPLED, TARGET = 150, 0.97
 Result = TypeVar("Result")
 
@@ -37,7 +37,8 @@ def one_thread() -> Iterator[None]:
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     small = samples(500)
-    nearest_in_cells(small, trained(small), k=K, rule=RULE, probes=1)  # compiles
+    probed = trained(small).probes_within(small, 1.1, 3)
+    nearest_in_cells(small, probed, weights=WEIGHTS, k=K, rule=RULE)  # compiles
     with threadpool_limits(1):
         yield
     faiss.omp_set_num_threads(before)
@@ -69,10 +70,13 @@ def edges_at_sample(block: Block) -> tuple[Int64Array, Int64Array]:
     return np.searchsorted(block.ids, sample), np.searchsorted(block.ids, other)
 
 
-def chosen(block: Block, cells: Cells, edges: tuple[Int64Array, Int64Array]) -> ProbeChoice:
+def chosen(block: Block, cells: Cells, edges: tuple[Int64Array, Int64Array]) -> ReachChoice:
     ends, places = np.unique(np.concatenate(edges), return_inverse=True)
-    sample, other = np.split(cells.probes(block.take(ends), MOST_PROBES)[places], 2)
-    return choose_probes(needed_probes(sample, other), edges[0], target=TARGET, most=sample.shape[1])
+    some = block.take(ends)
+    near = cells.probes(some, MOST_PROBES)
+    probes = Probes(near, cells.reaches(some, near))
+    sample, other = (probes.take(rows) for rows in np.split(places, 2))
+    return choose_reach(needed_reach(sample, other), edges[0], target=TARGET)
 
 
 def found(neighbors: Int64Array, edges: tuple[Int64Array, Int64Array]) -> float:
@@ -82,32 +86,29 @@ def found(neighbors: Int64Array, edges: tuple[Int64Array, Int64Array]) -> float:
     return float(both.mean())
 
 
-def searched(block: Block, cells: Cells, probes: int) -> tuple[float, float, NeighborLists]:
-    """Seconds to find the probes, and to search them; the lists."""
-    probes_s, probed = timed(lambda: cells.probes(block, probes))
-
-    def search() -> NeighborLists:
-        cell_search = CellSearch(block, probed, weights=WEIGHTS, k=K, rule=RULE)
-        cell_search.compare_members()
-        return cell_search.lists()
-
-    return probes_s, *timed(search)
+def searched(block: Block, cells: Cells, reach: float) -> tuple[float, float, Int32Array, NeighborLists]:
+    """Seconds to find the probes, and to search them; the probes; the lists."""
+    probes_s, probed = timed(lambda: cells.probes_within(block, reach, MOST_PROBES))
+    search_s, lists = timed(lambda: nearest_in_cells(block, probed, weights=WEIGHTS, k=K, rule=RULE))
+    return probes_s, search_s, probed, lists
 
 
 def test_cells_as_samples_grow() -> None:
     print(f"\n{platform.processor() or platform.machine()}, one thread, {MEMBERS} members a cell; CPU s")
-    print("samples | cells | probes | recall            | train  probe  search  total | sample's exact lists")
+    print("samples | cells | reach | probes | recall            | train  probe  search  total | sample's exact lists")
     sizes, totals = (27_000, 54_000, 108_000, 216_000), []
     for rows in sizes:
         block = samples(rows)
         sample_s, edges = timed(lambda block=block: edges_at_sample(block))
         train_s, cells = timed(lambda block=block: trained(block))
         choice = chosen(block, cells, edges)
-        probes_s, search_s, lists = searched(block, cells, choice.probes)
+        probes_s, search_s, probed, lists = searched(block, cells, choice.reach)
         assert found(np.searchsorted(block.ids, lists.neighbor_ids), edges) == choice.recall
         totals.append(train_s + probes_s + search_s)
+        probes = (probed >= 0).sum(axis=1).mean()
         print(
-            f"{rows:7,} | {len(cells):5} | {choice.probes:6} | {choice.recall:.4f} (se {choice.standard_error:.4f}) | "
+            f"{rows:7,} | {len(cells):5} | {choice.reach:.3f} | {probes:6.1f} | "
+            f"{choice.recall:.4f} (se {choice.standard_error:.4f}) | "
             f"{train_s:5.1f}  {probes_s:5.1f}  {search_s:6.1f}  {totals[-1]:5.1f} | {sample_s:.1f}",
             flush=True,
         )
@@ -194,9 +195,10 @@ def test_cells_beside_faiss() -> None:
     print(f"\n{platform.processor() or platform.machine()}, one thread, {len(block):,} samples; CPU s, all included")
     train_s, cells = timed(lambda: trained(block))
     choice = chosen(block, cells, edges)
-    probes_s, search_s, _ = searched(block, cells, choice.probes)
+    probes_s, search_s, _, _ = searched(block, cells, choice.reach)
     print(
-        f"{train_s + probes_s + search_s:5.1f} s  recall {choice.recall:.4f}  cells, {choice.probes} probes", flush=True
+        f"{train_s + probes_s + search_s:5.1f} s  recall {choice.recall:.4f}  cells, probed to {choice.reach:.3f}",
+        flush=True,
     )
     neighbors = np.full((len(block), K), -1, np.int64)
     for method in (ivf, hnsw, nn_descent):

@@ -20,8 +20,7 @@ def packed(rows: int = 300, *, seed: int = 0) -> PackedBlock:
     visual, audio = (random.normal(size=(rows, d)).astype(np.float32) for d in (40, 0))
     ids = np.sort(random.choice(10**9, rows, replace=False)).astype(np.int64)
     components, sizes = random.integers(0, 9, (2, rows))
-    probes = random.integers(0, 99, (rows, seed)).astype(np.int32)
-    return PackedBlock(Block(ids, visual, audio, random.random(rows)), components, sizes, probes)
+    return PackedBlock(Block(ids, visual, audio, random.random(rows)), components, sizes)
 
 
 def assert_same(one: PackedBlock, other: PackedBlock) -> None:
@@ -30,7 +29,6 @@ def assert_same(one: PackedBlock, other: PackedBlock) -> None:
     assert len(other.block.audio) == len(one.block)  # of no columns: this step does not look at it
     np.testing.assert_array_equal(one.components, other.components)
     np.testing.assert_array_equal(one.sizes, other.sizes)
-    np.testing.assert_array_equal(one.probes, other.probes)
 
 
 def test_a_local_block_is_mapped_not_copied(tmp_path: Path) -> None:

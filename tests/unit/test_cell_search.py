@@ -45,18 +45,19 @@ def test_lists_are_exact_among_compared_samples(
 ) -> None:
     block = make_block(rows, seed=seed)
     cells = train_cells(block, weights=weights, cells=count, seed=seed)
-    lists = nearest_in_cells(block, cells, k=k, rule=rule, probes=probed)
+    lists = nearest_in_cells(block, cells.probes(block, probed), weights=weights, k=k, rule=rule)
     pairs = compared(cells.probes(block, probed))
     ids, distances = restricted_brute_force(block, pairs, weights=weights, k=k, rule=rule)
     np.testing.assert_array_equal(lists.ids, block.ids)
     np.testing.assert_array_equal(lists.neighbor_ids, ids)
     np.testing.assert_allclose(lists.distances, distances, atol=1e-6)
 
-    whole = nearest_in_cells(block, cells, k=k, rule=rule, probes=len(cells))
+    whole = nearest_in_cells(block, cells.probes(block, len(cells)), weights=weights, k=k, rule=rule)
     assert_same(whole, nearest(block, [block], weights=weights, k=k, rule=rule))
 
     order = np.random.default_rng(seed).permutation(rows)
-    shuffled = nearest_in_cells(block.take(order), cells, k=k, rule=rule, probes=probed)
+    probes = cells.probes(block, probed)[order]
+    shuffled = nearest_in_cells(block.take(order), probes, weights=weights, k=k, rule=rule)
     np.testing.assert_array_equal(shuffled.ids, block.ids[order])
     np.testing.assert_array_equal(shuffled.neighbor_ids, lists.neighbor_ids[order])
     np.testing.assert_array_equal(shuffled.distances, lists.distances[order])
@@ -91,14 +92,14 @@ def test_groups_of_cells_with_foreign_queries_are_one_search(
             np.testing.assert_array_equal(partials[-1].ids, block.ids[part])
         search.compare_members()
         partials.append(search.lists())
-    whole = nearest_in_cells(block, cells, k=k, rule=rule, probes=probed)
+    whole = nearest_in_cells(block, probes, weights=(1, 1), k=k, rule=rule)
     assert_same(merged(partials, k=k, rule=rule), whole)
 
 
 def test_lists_shorter_than_k_are_padded() -> None:
     block = make_block(60)
     cells = train_cells(block, weights=(1, 1), cells=20, seed=0)
-    lists = nearest_in_cells(block, cells, k=40, rule=NeighborRule(), probes=1)
+    lists = nearest_in_cells(block, cells.probes(block, 1), weights=(1, 1), k=40, rule=NeighborRule())
     members = np.bincount(cells.probes(block, 1)[:, 0])
     found = (lists.neighbor_ids >= 0).sum(axis=1)
     np.testing.assert_array_equal(found, members[cells.probes(block, 1)[:, 0]] - 1)
@@ -109,7 +110,7 @@ def test_many_duplicates() -> None:
     block = make_block(300)
     equal = Block(block.ids, block.visual[np.arange(300) % 3], block.audio[np.arange(300) % 3], block.times_s)
     cells = train_cells(equal, weights=(1, 1), cells=10, seed=0)
-    lists = nearest_in_cells(equal, cells, k=20, rule=NeighborRule(), probes=1)
+    lists = nearest_in_cells(equal, cells.probes(equal, 1), weights=(1, 1), k=20, rule=NeighborRule())
     assert_same(lists, nearest(equal, [equal], weights=(1, 1), k=20, rule=NeighborRule()))
     assert not lists.distances.any()
 
@@ -117,7 +118,7 @@ def test_many_duplicates() -> None:
 def test_cells_larger_than_a_tile() -> None:
     block = make_block(2300, dimensions=(12, 5))
     cells = train_cells(block, weights=(1, 1), cells=3, seed=0)
-    lists = nearest_in_cells(block, cells, k=8, rule=NeighborRule(), probes=3)
+    lists = nearest_in_cells(block, cells.probes(block, 3), weights=(1, 1), k=8, rule=NeighborRule())
     assert_same(lists, nearest(block, [block], weights=(1, 1), k=8, rule=NeighborRule()))
 
 

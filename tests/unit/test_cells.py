@@ -10,7 +10,7 @@ from neighbor_blocks import make_block
 
 from avlib.errors import ParameterError
 from avlib.neighbors import Block, cells
-from avlib.neighbors.cells import Cells, deal_cells, split_large, train_cells
+from avlib.neighbors.cells import Cells, concatenated, deal_cells, split_large, train_cells
 from avlib.neighbors.ranking import rank_cells
 
 
@@ -211,3 +211,29 @@ def test_refuses_what_makes_no_sense() -> None:
         trained.probes(block, 0)
     with pytest.raises(ParameterError, match="21-d': expected 23-d"):
         trained.probes(make_block(5, dimensions=(17, 4)), 1)
+
+
+@pytest.mark.parametrize("flat_cells", [1000, 5])
+def test_probes_within_reach(flat_cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "FLAT_CELLS", flat_cells)
+    monkeypatch.setattr(cells, "FLAT_TRAINING", flat_cells)
+    block = make_block(400)
+    trained = train_cells(block, weights=(1, 0.6), cells=30, seed=0)
+    vectors = concatenated(block, (1, 0.6)).astype(np.float64)
+    near = trained.probes(block, 12)
+    far = np.linalg.norm(vectors[:, None] - trained.centroids[near].astype(np.float64), axis=2)
+    np.testing.assert_allclose(trained.reaches(block, near), far / far[:, :1], rtol=1e-12)
+
+    for reach in (1.0, 1.07, 1.3, np.inf):
+        probes = trained.probes_within(block, reach, 12)
+        expected = np.where(far / far[:, :1] <= reach, near, -1)
+        np.testing.assert_array_equal(probes, expected[:, : probes.shape[1]])
+        assert (expected[:, probes.shape[1] :] == -1).all() and (probes >= 0).any(axis=0).all()
+        part = trained.probes_within(block.take(np.arange(7, 11)), reach, 12)
+        np.testing.assert_array_equal(part, probes[7:11, : part.shape[1]])
+
+    amid = Cells(
+        (1, 0.6), concatenated(block.take(np.arange(3)), (1, 0.6)), trained.hubs[:1], np.array([[0, 1, 2]], np.int32)
+    )
+    assert amid.probes_within(block.take(np.arange(3)), 1e9, 3).tolist() == [[0], [1], [2]]
+    assert trained.probes_within(block.take(np.empty(0, np.int64)), 1.2, 12).shape == (0, 1)

@@ -14,7 +14,7 @@ from avlib.errors import ParameterError
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
 from avlib.neighbors.cell_search import nearest_in_cells
 from avlib.neighbors.cells import train_cells
-from avlib.neighbors.recall import choose_probes, mutual_edge_recall, mutual_edges_at, named_ids, needed_probes
+from avlib.neighbors.recall import Probes, choose_reach, mutual_edge_recall, mutual_edges_at, named_ids, needed_reach
 
 
 def take(block: Block, ids: np.ndarray) -> Block:
@@ -48,22 +48,28 @@ def test_predicted_recall_is_measured_recall(
 
     cells = train_cells(block, weights=(1, 0.6), cells=count, seed=seed)
     sample, other = mutual_edges_at(ids, exact)
-    probes = cells.probes(block, most)
-    needed = needed_probes(probes[np.searchsorted(block.ids, sample)], probes[np.searchsorted(block.ids, other)])
-    choice = choose_probes(needed, sample, target=target, most=probes.shape[1])
+    near = cells.probes(block, most)
+    probes = Probes(near, cells.reaches(block, near))
+    at_sample, at_other = (probes.take(np.searchsorted(block.ids, end)) for end in (sample, other))
+    needed = needed_reach(at_sample, at_other)
+    choice = choose_reach(needed, sample, target=target)
 
-    measured = []
-    for probed in range(1, probes.shape[1] + 1):
-        approximate = nearest_in_cells(block, cells, k=k, rule=rule, probes=probed)
+    def measured(reach: float) -> float:
+        probed = cells.probes_within(block, reach, most)
+        approximate = nearest_in_cells(block, probed, weights=(1, 0.6), k=k, rule=rule)
         of_approximate = np.union1d(ids, named_ids(of(approximate, ids)))
-        measured.append(mutual_edge_recall(of(approximate, of_approximate), exact, sample_ids=ids))
-        predicted = np.count_nonzero(needed <= probed) / len(needed) if len(needed) else 1.0
-        assert measured[-1] == predicted
-    reached = [probed for probed, recall in enumerate(measured, 1) if recall >= target]
-    assert choice.probes == (reached[0] if reached else probes.shape[1])
-    assert choice.recall == measured[choice.probes - 1]
-    if probes.shape[1] == len(cells):
-        assert measured[-1] == 1
+        return mutual_edge_recall(of(approximate, of_approximate), exact, sample_ids=ids)
+
+    tried = np.unique([1.0, *needed[np.isfinite(needed)].tolist()])
+    recalls = [measured(reach) for reach in tried]
+    for reach, recall in zip(tried, recalls, strict=True):
+        assert recall == (np.count_nonzero(needed <= reach) / len(needed) if len(needed) else 1.0)
+    reached = [reach for reach, recall in zip(tried, recalls, strict=True) if recall >= target - 1e-9]
+    if len(needed) and target > 0:
+        assert choice.reach == (reached[0] if reached else tried[-1])
+    assert choice.recall == measured(choice.reach)
+    if most >= len(cells):
+        assert recalls[-1] == 1
 
 
 def test_mutual_edges_equal_those_of_all_lists() -> None:
@@ -79,11 +85,12 @@ def test_mutual_edges_equal_those_of_all_lists() -> None:
     assert 0 < len(expected) < 25 * 6
 
 
-def test_needed_probes() -> None:
-    sample = np.array([[4, 2, 7], [4, 2, 7], [4, 2, 7], [4, 2, 7]], np.int32)
-    other = np.array([[4, 1, 0], [7, 4, 1], [7, 1, 0], [9, 1, 0]], np.int32)
-    assert needed_probes(sample, other).tolist() == [1, 2, 3, 4]
-    assert needed_probes(other, sample).tolist() == [1, 2, 3, 4]
+def test_needed_reach() -> None:
+    sample = Probes(np.full((4, 3), [4, 2, 7], np.int32), np.full((4, 3), [1.0, 1.5, 2.5]))
+    cells = np.array([[4, 1, 0], [7, 4, 1], [7, 1, 0], [9, 1, 0]], np.int32)
+    other = Probes(cells, np.full((4, 3), [1.0, 1.2, 3.0]))
+    assert needed_reach(sample, other).tolist() == [1.0, 1.2, 2.5, np.inf]
+    assert needed_reach(other, sample).tolist() == [1.0, 1.2, 2.5, np.inf]
 
 
 def test_standard_error_is_the_spread_over_samples() -> None:
@@ -96,7 +103,7 @@ def test_standard_error_is_the_spread_over_samples() -> None:
         drawn = random.integers(0, 5000, 200)
         sample = np.repeat(np.arange(200), edges[drawn])
         needed = 1 + (random.random(len(sample)) > likely[drawn][sample])
-        choice = choose_probes(needed, sample, target=0.5, most=2)
+        choice = choose_reach(np.where(needed == 1, 1.0, np.inf), sample, target=0.5)
         estimates.append(choice.recall)
         errors.append(choice.standard_error)
     assert np.std(estimates) == pytest.approx(np.mean(errors), rel=0.12)
@@ -104,15 +111,17 @@ def test_standard_error_is_the_spread_over_samples() -> None:
 
 def test_without_edges_and_with_one_sample() -> None:
     nothing = np.empty(0, np.int64)
-    choice = choose_probes(nothing, nothing, target=0.97, most=8)
-    assert (choice.probes, choice.recall) == (1, 1.0) and math.isnan(choice.standard_error)
-    choice = choose_probes(np.array([1, 3]), np.array([7, 7]), target=0.5, most=8)
-    assert (choice.probes, choice.recall) == (1, 0.5) and math.isnan(choice.standard_error)
+    choice = choose_reach(np.empty(0), nothing, target=0.97)
+    assert (choice.reach, choice.recall) == (1, 1.0) and math.isnan(choice.standard_error)
+    choice = choose_reach(np.array([1.5, 3]), np.array([7, 7]), target=0.5)
+    assert (choice.reach, choice.recall) == (1.5, 0.5) and math.isnan(choice.standard_error)
 
 
-def test_a_target_out_of_reach_takes_all_probes() -> None:
-    choice = choose_probes(np.array([1, 5, 5, 2]), np.array([1, 1, 2, 2]), target=0.97, most=4)
-    assert (choice.probes, choice.recall) == (4, 0.5)
+def test_a_target_out_of_reach_takes_all_that_can_be_found() -> None:
+    choice = choose_reach(np.array([1, np.inf, np.inf, 2]), np.array([1, 1, 2, 2]), target=0.97)
+    assert (choice.reach, choice.recall) == (2, 0.5)
+    choice = choose_reach(np.array([np.inf]), np.array([1]), target=0.97)
+    assert (choice.reach, choice.recall) == (1, 0)
 
 
 def test_refuses_missing_lists_and_targets() -> None:
@@ -124,4 +133,4 @@ def test_refuses_missing_lists_and_targets() -> None:
     with pytest.raises(ParameterError, match=f"no list of {block.ids[30]}"):
         mutual_edges_at(block.ids[30:31], some)
     with pytest.raises(ParameterError, match=r"target = 1\.5"):
-        choose_probes(np.array([1]), np.array([1]), target=1.5, most=4)
+        choose_reach(np.array([1.0]), np.array([1]), target=1.5)
