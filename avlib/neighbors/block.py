@@ -70,6 +70,10 @@ class NeighborLists:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: Int64Array) -> NeighborLists:
+        """The lists at these positions, in this order."""
+        return NeighborLists(self.ids[rows], self.neighbor_ids[rows], self.distances[rows])
+
 
 @dataclass(frozen=True)
 class NeighborRule:

@@ -2,8 +2,8 @@
 
 A random sample of the samples trains the cells; cells near each other form a group, whose members are one block. Exact
 lists of a few samples, and of those that they name, tell how far cells have to be probed for the recall of mutual
-edges that is wanted. Then a task owns a group: it compares its members with one another, and with the samples of other
-groups that probe one of its cells, read from their blocks.
+edges that is wanted. Then a task owns a group: it compares its members with one another, and after that with the
+samples of other groups that probe one of its cells, read from their blocks, which bring the lists they have by then.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _SEED = 0
 _DRAWS = 1 << 40
 _SAMPLED = 128  # samples whose mutual edges are counted
 _MEMBER = "group int, sample_id bigint, time_s double, visual array<float>, audio array<float>"
-_ROUTE = "group int, source bigint, rows binary, probes binary"
+_ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids binary, distances binary"
 
 
 @dataclass(frozen=True)
@@ -194,25 +194,28 @@ def _search(
         dealt = _cells(folder)
         for file, packed in _read(batches, search, folder):
             probes = dealt.cells.probes_within(packed.block, reach, MOST_PROBES)
+            cells = _cell_search(packed.block, probes, search)
+            cells.compare_members()
+            lists = cells.lists()
             probed = np.where(probes >= 0, dealt.groups[probes], -1)
             for group in np.unique(probed[probed >= 0]).tolist():
-                yield _route(group, file.block, np.flatnonzero((probed == group).any(axis=1)), probes)
+                rows = np.flatnonzero((probed == group).any(axis=1))
+                yield _route(group, file.block, rows, probes[rows], lists.take(rows))
 
     def compare(routes: pa.Table) -> pa.Table:
         group = routes["group"][0].as_py()
-        probes = {row["source"]: _probing(row) for row in routes.to_pylist()}
+        routed = {row["source"]: row for row in routes.to_pylist()}
         with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
 
-            def block_of(source: int) -> Block:
-                return store.read(files[source].name, size_bytes=files[source].size_bytes).block
+            def probing(source: int) -> tuple[Block, Int32Array, NeighborLists]:
+                file = files[source]
+                return _probing(routed[source], store.read(file.name, size_bytes=file.size_bytes).block)
 
-            _, own = probes.pop(group)  # of all members: each probes its own cell
-            cells = CellSearch(block_of(group), own, weights=search.weights, k=search.step.k, rule=search.rule)
-            cells.compare_members()
-            found = [
-                partial(_SCOPE, source, cells.fold(block_of(source).take(rows), probed))
-                for source, (rows, probed) in sorted(probes.items())
-            ]
+            members, probes, lists = probing(group)  # all of them: each probes its own cell
+            cells = _cell_search(members, probes, search)
+            cells.begin_with(lists)
+            others = sorted(routed.keys() - {group})
+            found = [partial(_SCOPE, source, cells.fold(*probing(source))) for source in others]
             found.append(partial(_SCOPE, group, cells.lists()))
         return pa.Table.from_batches(found)
 
@@ -236,19 +239,26 @@ def _read(
                 yield file, store.read(file.name, size_bytes=file.size_bytes)
 
 
-def _route(group: int, source: int, rows: Int64Array, probes: Int32Array) -> pa.RecordBatch:
-    """Rows of a block that probe a group, with all that they probe."""
-    arrays = [pa.array([rows.tobytes()]), pa.array([probes[rows].tobytes()])]
+def _cell_search(members: Block, probes: Int32Array, search: BlockSearch) -> CellSearch:
+    return CellSearch(members, probes, weights=search.weights, k=search.step.k, rule=search.rule)
+
+
+def _route(group: int, source: int, rows: Int64Array, probes: Int32Array, lists: NeighborLists) -> pa.RecordBatch:
+    """Rows of a block that probe a group, with all that they probe, and their lists of members of their own group."""
+    arrays = [pa.array([array.tobytes()]) for array in (rows, probes, lists.neighbor_ids, lists.distances)]
     return pa.RecordBatch.from_arrays(
         [pa.array([group], pa.int32()), pa.array([source], pa.int64()), *arrays],
-        ["group", "source", "rows", "probes"],
+        ["group", "source", "rows", "probes", "neighbor_ids", "distances"],
     )
 
 
-def _probing(route: dict[str, bytes]) -> tuple[Int64Array, Int32Array]:
-    """Rows of a block, and what they probe."""
+def _probing(route: dict[str, bytes], block: Block) -> tuple[Block, Int32Array, NeighborLists]:
+    """The rows of a block that a route names, what they probe, and their lists."""
     rows = np.frombuffer(route["rows"], np.int64)
-    return rows, np.frombuffer(route["probes"], np.int32).reshape(len(rows), -1)
+    probes = np.frombuffer(route["probes"], np.int32).reshape(len(rows), -1)
+    neighbor_ids = np.frombuffer(route["neighbor_ids"], np.int64).reshape(len(rows), -1)
+    distances = np.frombuffer(route["distances"], np.float32).reshape(len(rows), -1)
+    return block.take(rows), probes, NeighborLists(block.ids[rows], neighbor_ids, distances)
 
 
 def _members(block: Block, groups: Int32Array) -> pa.RecordBatch:

@@ -81,19 +81,30 @@ def test_groups_of_cells_with_foreign_queries_are_one_search(
     cells = train_cells(block, weights=(1, 1), cells=count, seed=seed)
     probes = cells.probes(block, probed)
     group = random.integers(0, groups, len(cells))
-    partials = []
-    for own in range(groups):
-        members = random.permutation(np.flatnonzero(group[probes[:, 0]] == own))
-        search = CellSearch(block.take(members), probes[members], weights=(1, 1), k=k, rule=rule)
-        foreign = (group[probes] == own).any(axis=1) & (group[probes[:, 0]] != own)
-        queries = random.permutation(np.flatnonzero(foreign))
-        for part in np.array_split(queries, 3):
-            partials.append(search.fold(block.take(part), probes[part]))
-            np.testing.assert_array_equal(partials[-1].ids, block.ids[part])
-        search.compare_members()
-        partials.append(search.lists())
     whole = nearest_in_cells(block, probes, weights=(1, 1), k=k, rule=rule)
-    assert_same(merged(partials, k=k, rule=rule), whole)
+
+    def search_of(members: np.ndarray) -> CellSearch:
+        return CellSearch(block.take(members), probes[members], weights=(1, 1), k=k, rule=rule)
+
+    inside = [random.permutation(np.flatnonzero(group[probes[:, 0]] == own)) for own in range(groups)]
+    begun = []
+    for members in inside:
+        search = search_of(members)
+        search.compare_members()
+        begun.append(search.lists())
+    lists = merged(begun, k=k, rule=rule)  # by ids, as the block's rows are
+    for warm in (False, True):
+        partials = [] if warm else list(begun)
+        for own, members in enumerate(inside):
+            search = search_of(members)
+            if warm:
+                search.begin_with(lists.take(members))
+            foreign = (group[probes] == own).any(axis=1) & (group[probes[:, 0]] != own)
+            for part in np.array_split(random.permutation(np.flatnonzero(foreign)), 3):
+                partials.append(search.fold(block.take(part), probes[part], lists.take(part) if warm else None))
+                np.testing.assert_array_equal(partials[-1].ids, block.ids[part])
+            partials.append(search.lists())
+        assert_same(merged(partials, k=k, rule=rule), whole)
 
 
 def test_lists_shorter_than_k_are_padded() -> None:
