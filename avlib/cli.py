@@ -17,6 +17,7 @@ import typer
 import avlib
 from avlib.config import Settings
 from avlib.errors import in_one_line
+from avlib.evaluate_command import app as evaluate
 from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Strategy
 from avlib.options import chosen_settings as _settings
 from avlib.plan_command import plan
@@ -245,6 +246,7 @@ def demo(
 
 
 app.command()(plan)
+app.add_typer(evaluate)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,13 +9,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from avlib.errors import ConfigError
 from avlib.identity import MAX_FRAMES
 from avlib.layers import Origins, read_layers
+
+MAX_CHOICES = 6
+"""Pairs of k and minimum size that an experiment chooses from: every one is tried at every point."""
 
 
 class Section(BaseModel):
@@ -181,6 +184,31 @@ class SuggestSettings(Section):
     max_pixels: int = Field(ge=1)
 
 
+class EvaluateSettings(Section):
+    """The paper's experiments (see avlib.evaluation.protocol)."""
+
+    ratios: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
+    strategies: tuple[str, ...] = Field(min_length=1)
+    seeds: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    folds: int = Field(ge=2)
+    unit: Literal["frame", "segment", "video"]
+    segment_s: float = Field(gt=0)
+    replace_from: Literal["outside", "other-category"]
+    choose: bool
+    inner_folds: int = Field(ge=2)
+    k: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    min_size: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    answers: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _few(self) -> EvaluateSettings:
+        if len(self.k) * len(self.min_size) > MAX_CHOICES:
+            raise ValueError(f"k and min_size make {len(self.k) * len(self.min_size)} pairs; at most {MAX_CHOICES}")
+        return self
+
+
 class SparkSettings(Section):
     """Embedded Spark only."""
 
@@ -200,6 +228,7 @@ class Settings(Section):
     filter: FilterSettings
     index: IndexSettings
     suggest: SuggestSettings
+    evaluate: EvaluateSettings
     spark: SparkSettings
 
     @model_validator(mode="after")

@@ -253,6 +253,49 @@ COLLECTION = Table(
     key=("sample_id",),
 )
 
+
+def _shares(*names: str, nullable: bool = False) -> pa.StructType:
+    return pa.struct([pa.field(name, pa.float64(), nullable=nullable) for name in names])
+
+
+_DETECTION = _shares("precision", "recall", "f1", "auroc", "average_precision", nullable=True)  # null: of nothing
+_RANKING = _shares("recall_1", "recall_5", "recall_10", "map", "ndcg_30")
+_RETRIEVAL = pa.struct([_required("found", _RANKING), _required("chance", _RANKING)])
+
+EVALUATION = Table(
+    "evaluation",
+    "evaluation",
+    pa.schema(
+        [
+            _required("experiment", pa.string()),  # hash of labels, settings and samples; see avlib.evaluation.scores
+            _required("unit", pa.string()),
+            _required("replace_from", pa.string()),
+            _required("ratio", pa.float64()),
+            _required("share", pa.float64()),
+            _required("seed", pa.int64()),
+            _required("fold", pa.int32()),
+            _required("strategy", pa.string()),
+            pa.field("k", pa.int32()),  # chosen; null: nothing was
+            pa.field("min_size", pa.int32()),
+            _required("samples", pa.int64()),
+            _required("corrupted", pa.int64()),
+            _required("kept", pa.int64()),
+            _required("queries", pa.int64()),
+            _required("classification_rate", pa.float64()),
+            _required("kept_share", pa.float64()),
+            pa.field("clean_share", pa.float64()),
+            _required("categories", pa.int32()),
+            pa.field("category_shift", pa.float64()),
+            _required("detection", _DETECTION),
+            _required("by_category", pa.map_(pa.string(), _DETECTION)),
+            _required("sounds", _RETRIEVAL),  # ranked for query pictures
+            _required("pictures", _RETRIEVAL),  # ranked for query sounds
+        ]
+    ),
+    key=("experiment", "ratio", "share", "seed", "fold", "strategy"),
+    checks={"counted": "kept <= samples AND corrupted <= samples"},
+)
+
 RUNS = Table(
     "runs",
     "runs",
@@ -284,6 +327,7 @@ ALL = (
     COMPONENTS,
     COMPONENT_STATS,
     COLLECTION,
+    EVALUATION,
     RUNS,
 )
 

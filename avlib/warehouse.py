@@ -22,6 +22,7 @@ _WRITTEN_BY = {
     "components": "components",
     "component_stats": "components",
     "collection": "filter",
+    "evaluation": "evaluate corruption",
     "runs": "ingest",
 }
 

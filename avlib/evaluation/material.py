@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,16 @@ class Material:
     def categories(self) -> StrArray:
         """The categories of the clean samples, in alphabetical order."""
         return np.unique(self.clean.truth.picture)
+
+    def fingerprint(self) -> str:
+        """Hash of the samples, their descriptors and their labels. 16 hex digits."""
+        digest = hashlib.sha256()
+        for samples in (self.clean, self.outside):
+            words = "\n".join([*samples.truth.picture.tolist(), *samples.truth.sound.tolist()])
+            digest.update(words.encode())
+            for array in (samples.ids, samples.visual, samples.audio):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

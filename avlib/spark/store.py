@@ -81,6 +81,11 @@ class TableStore:
         writer = self._writer(table, stepped).mode("overwrite").option("replaceWhere", f"step = {step}")
         writer.option("userMetadata", note).save(self.path(table))
 
+    def write_experiment(self, table: Table, rows: DataFrame, *, experiment: str) -> None:
+        """Replace the rows of one experiment, in one commit; those of others stay. All of `rows` are of it."""
+        writer = self._writer(table, rows).mode("overwrite").option("replaceWhere", f"experiment = '{experiment}'")
+        writer.save(self.path(table))
+
     def drop_steps(self, table: Table, *, first: int) -> None:
         """Delete the rows of step `first` and later: what they were made from has changed, or is about to."""
         if self.exists(table) and not self.read(table).where(F.col("step") >= first).isEmpty():

@@ -1,0 +1,132 @@
+"""`avlib evaluate`: the paper's experiments on labelled videos of a warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avlib.errors import InputError
+from avlib.options import Assign, Config, Debug, chosen_settings
+
+app = typer.Typer(
+    name="evaluate", help="The paper's experiments, on videos that labels speak of.", no_args_is_help=True
+)
+
+Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
+LabelsFile = Annotated[
+    Path,
+    typer.Option(
+        "--labels",
+        help="CSV: video, start_s, end_s, picture_category, sound_category, is_clean. `silence` is no sound.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder for CSV files and plots.")]
+Ratios = Annotated[
+    str | None, typer.Option("--ratios", help="Shares of sounds to replace: FIRST:LAST:STEP, or a list 0,0.3,0.6.")
+]
+Strategies = Annotated[
+    str | None, typer.Option("--strategies", help="List: unfiltered, random, and strategies of [filter.strategies].")
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Repetitions with other sounds replaced.")]
+Unit = Annotated[str | None, typer.Option("--unit", help="What is replaced at a time: frame, segment or video.")]
+ReplaceFrom = Annotated[
+    str | None, typer.Option("--replace-from", help="By sounds outside the categories (outside), or other-category.")
+]
+AsConfigured = Annotated[
+    bool, typer.Option("--as-configured", help="Take k and min_size from the settings; choose nothing.")
+]
+
+
+@app.command()
+def corruption(
+    warehouse: Warehouse,
+    labels: LabelsFile,
+    ratios: Ratios = None,
+    strategies: Strategies = None,
+    seeds: Seeds = None,
+    unit: Unit = None,
+    replace_from: ReplaceFrom = None,
+    as_configured: AsConfigured = False,
+    out: Out = Path("evaluation"),
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Replace the sounds of more and more clean samples, filter, suggest sounds for held-out pictures (Fig. 3)."""
+    given = {
+        "ratios": _numbers("--ratios", ratios),
+        "strategies": _words(strategies),
+        "seeds": seeds,
+        "unit": unit,
+        "replace_from": replace_from,
+        "choose": False if as_configured else None,
+    }
+    _run(warehouse, labels, out, config, [*assign, *_assignments(given)])
+
+
+@app.command()
+def size(
+    warehouse: Warehouse,
+    labels: LabelsFile,
+    shares: Annotated[
+        str, typer.Option("--shares", help="Shares of the training samples to use: FIRST:LAST:STEP, or a list.")
+    ] = "0.1:1:0.1",
+    ratios: Ratios = "0,0.3,0.6",
+    strategies: Strategies = None,
+    seeds: Seeds = None,
+    as_configured: AsConfigured = False,
+    out: Out = Path("evaluation"),
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """The same with fewer and more training samples: classification rate and size of what is kept (Fig. 4)."""
+    given = {
+        "shares": _numbers("--shares", shares),
+        "ratios": _numbers("--ratios", ratios),
+        "strategies": _words(strategies),
+        "seeds": seeds,
+        "choose": False if as_configured else None,
+    }
+    _run(warehouse, labels, out, config, [*assign, *_assignments(given)])
+
+
+def _run(warehouse: str, labels: Path, out: Path, config: list[Path], assign: list[str]) -> None:
+    settings = chosen_settings(config, assign)
+    from avlib.evaluation import read_labels
+    from avlib.evaluation.summary import as_text, means
+
+    found = read_labels(labels)  # before Spark starts
+    from avlib.spark import evaluation as stage
+    from avlib.spark.session import get_session
+    from avlib.spark.store import TableStore
+
+    outcomes = stage.run(TableStore(get_session(settings.spark), warehouse), settings, found)
+    rows = means(outcomes, folds=settings.evaluate.folds)
+    stage.write_files(outcomes, rows, settings.evaluate, out)
+    typer.echo(as_text(rows))
+
+
+def _assignments(given: Mapping[str, object]) -> list[str]:
+    return [f"evaluate.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+
+
+def _words(said: str | None) -> list[str] | None:
+    return None if said is None else [word.strip() for word in said.split(",")]
+
+
+def _numbers(option: str, said: str | None) -> list[float] | None:
+    """FIRST:LAST:STEP, with LAST in it where the steps lead there, or numbers with commas."""
+    if said is None:
+        return None
+    try:
+        if ":" not in said:
+            return [float(word) for word in said.split(",")]
+        first, last, step = (float(word) for word in said.split(":"))
+        return [round(first + place * step, 9) for place in range(int((last - first) / step + 1e-9) + 1)]
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{option} {said}: write FIRST:LAST:STEP, as 0:0.9:0.1, or a list, as 0,0.3,0.6") from None
