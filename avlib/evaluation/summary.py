@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avlib.evaluation.detection import Detection
 from avlib.evaluation.estimates import Estimate, estimate
 from avlib.evaluation.protocol import UNFILTERED, Outcome
 from avlib.evaluation.ranking import RankingScores
@@ -60,7 +61,10 @@ class Mean:
 
 
 def means(outcomes: Sequence[Outcome], *, folds: int) -> list[Mean]:
-    """All measures of all strategies, in the order in which (ratio, share, strategy) first come."""
+    """All measures of all strategies, in the order in which (ratio, share, strategy) first come.
+
+    Beside MEASURES and GAIN there are those of `Detection` for every category, named `recall of dog`.
+    """
     unfiltered = {one.point: one.scores.classification_rate for one in outcomes if one.strategy == UNFILTERED}
     groups: dict[tuple[float, float, str], list[Outcome]] = {}
     for one in outcomes:
@@ -68,6 +72,10 @@ def means(outcomes: Sequence[Outcome], *, folds: int) -> list[Mean]:
     found = []
     for key, group in groups.items():
         values = {name: [of(one.scores) for one in group] for name, of in MEASURES.items()}
+        for category in group[0].scores.by_category:
+            for field in fields(Detection):
+                of_each = [getattr(one.scores.by_category.get(category), field.name, math.nan) for one in group]
+                values[f"{field.name} of {category}"] = of_each
         values[GAIN] = [one.scores.classification_rate - unfiltered.get(one.point, math.nan) for one in group]
         found += [Mean(*key, name, estimate(np.array(column), folds=folds)) for name, column in values.items()]
     return found
