@@ -275,6 +275,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     # typer knows no option whose value may be left out
     arguments = ["--retry-failed=any" if argument == "--retry-failed" else argument for argument in arguments]
+    arguments = ["no-labels" if argument == "--no-labels" else argument for argument in arguments]  # nor this
     try:
         app(arguments, prog_name="avlib")
     except Exception as error:

@@ -201,6 +201,7 @@ class EvaluateSettings(Section):
     k: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     min_size: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     answers: int = Field(ge=1)
+    most_samples: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _few(self) -> EvaluateSettings:

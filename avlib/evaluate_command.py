@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from avlib.errors import InputError
-from avlib.options import Assign, Config, Debug, chosen_settings
+from avlib.options import Assign, Config, Debug, Strategy, chosen_settings
 
 app = typer.Typer(
     name="evaluate", help="The paper's experiments, on videos that labels speak of.", no_args_is_help=True
@@ -93,6 +93,24 @@ def size(
         "choose": False if as_configured else None,
     }
     _run(warehouse, labels, out, config, [*assign, *_assignments(given)])
+
+
+@app.command("no-labels")
+def no_labels(
+    warehouse: Warehouse,
+    strategy: Strategy = None,
+    seeds: Seeds = None,
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Without labels: what a strategy keeps, how stable that is, what it keeps of shuffled sound. Also --no-labels."""
+    settings = chosen_settings(config, [*assign, *_assignments({"seeds": seeds})], strategy)
+    from avlib.spark import unlabelled as stage
+    from avlib.spark.session import get_session
+    from avlib.spark.store import TableStore
+
+    typer.echo(stage.as_text(stage.run(TableStore(get_session(settings.spark), warehouse), settings)))
 
 
 def _run(warehouse: str, labels: Path, out: Path, config: list[Path], assign: list[str]) -> None:

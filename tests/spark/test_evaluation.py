@@ -14,7 +14,7 @@ from avlib.config import Settings, load_settings
 from avlib.errors import ConfigError, InputError
 from avlib.evaluation import Labels, read_labels
 from avlib.evaluation.protocol import Outcome, Point, choose, measure
-from avlib.spark import evaluation
+from avlib.spark import evaluation, unlabelled
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -101,3 +101,16 @@ def test_the_command_writes_files(
     assert len(capsys.readouterr().out.splitlines()) == 1 + 3 * 2
     main(["evaluate", "size", *options, *chosen[:4], "--shares", "0.5,1", "--ratios", "0.5", "--as-configured", *small])
     assert {"size_classification_rate_50.png", "size_kept_50.svg"} <= {file.name for file in out.iterdir()}
+
+
+def test_without_labels(filled: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["evaluate", "--no-labels", "--warehouse", filled.warehouse, "--seeds", "2", "--strategy", "joint"])
+    said = capsys.readouterr().out
+    assert "joint keeps 96 of 96 samples of 8 videos (100%), in 1 components" in said
+    assert "with shuffled sound it keeps" in said and "two runs on random halves" in said
+    few = load_settings(assignments=["evaluate.most_samples=60", "evaluate.seeds=1", "knn.k=4"])
+    found = unlabelled.run(filled, few)
+    assert (found.samples, found.videos, len(found.trials)) == (60, 5, 1)
+    assert repr(unlabelled.run(filled, few)) == repr(found)
+    with pytest.raises(InputError, match="the samples of 3 videos fit evaluate.most_samples = 47; 4 are needed"):
+        unlabelled.run(filled, load_settings(assignments=["evaluate.most_samples=47", "knn.k=4"]))

@@ -1,0 +1,108 @@
+"""evaluate without labels: what a strategy keeps of some videos, how stable that is, how much shuffled sound leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from avlib.columns import descriptor_rows
+from avlib.config import Settings
+from avlib.descriptors import normalise_audio, normalise_visual
+from avlib.errors import InputError
+from avlib.evaluation.unlabelled import Component, Trial, kept_components, trial
+from avlib.filtering import SampleArrays
+from avlib.neighbors import NeighborRule
+from avlib.spark.progress import say, watched
+from avlib.spark.samples import latest_descriptions, live_samples, samples_described_with
+from avlib.spark.stats import latest_stats
+from avlib.spark.store import TableStore
+
+_FEWEST_VIDEOS = 4
+_LISTED = 10  # components; of more the number must do
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """samples, videos: what was looked at.  components: those kept, largest first.  trials: one for each seed."""
+
+    strategy: str
+    samples: int
+    videos: int
+    components: tuple[Component, ...]
+    trials: tuple[Trial, ...]
+
+
+def run(store: TableStore, settings: Settings) -> Unlabelled:
+    """Look at the chosen strategy, as configured, on at most `evaluate.most_samples` samples of whole random videos.
+
+    Writes nothing. Raises WarehouseError where there are no samples, InputError for fewer than four videos.
+    """
+    samples_described_with(store)  # one setting for all, or an error
+    chosen = settings.evaluate
+    seeds = range(chosen.seed, chosen.seed + chosen.seeds)
+    samples, videos = _some_samples(store, most=chosen.most_samples, seed=chosen.seed)
+    if videos < _FEWEST_VIDEOS:
+        raise InputError(
+            f"{store.warehouse}: the samples of {videos} videos fit evaluate.most_samples = {chosen.most_samples}; "
+            f"{_FEWEST_VIDEOS} are needed, for halves of them"
+        )
+    rule = NeighborRule(settings.knn.exclude, settings.knn.exclude_s, settings.knn.per_video)
+    steps = settings.filter.steps
+    say(f"evaluate: {settings.filter.strategy} on {len(samples)} samples of {videos} videos")
+    spark = store.spark.sparkContext
+    shared = spark.broadcast(samples)
+
+    def try_one(seed: int) -> Trial:
+        return trial(shared.value, steps=steps, rule=rule, seed=seed)
+
+    def find(_: int) -> list[Component]:
+        return kept_components(shared.value, steps=steps, rule=rule)
+
+    with watched(store.spark, f"evaluate: {len(seeds)} trials"):
+        trials = spark.parallelize(seeds, len(seeds)).map(try_one).collect()
+        components = spark.parallelize([0], 1).flatMap(find).collect()
+    shared.unpersist()
+    return Unlabelled(settings.filter.strategy, len(samples), videos, tuple(components), tuple(trials))
+
+
+def _some_samples(store: TableStore, *, most: int, seed: int) -> tuple[SampleArrays, int]:
+    """The samples of as many videos, in random order, as have at most so many together; and how many videos."""
+    counts = latest_descriptions(store).where("samples > 0").select("video_id", "samples").orderBy("video_id").toArrow()
+    order = np.random.default_rng(seed).permutation(counts.num_rows)
+    fitting = np.cumsum(counts["samples"].to_numpy()[order]) <= most
+    videos = counts["video_id"].to_numpy()[order[fitting]].tolist()
+    rows = live_samples(store).where(F.col("video_id").isin(videos))
+    found = rows.select("sample_id", "time_s", "visual", "audio_mfcc65").toArrow().sort_by("sample_id")
+    samples = SampleArrays(
+        found["sample_id"].to_numpy(),
+        normalise_visual(descriptor_rows(found["visual"])),
+        normalise_audio(descriptor_rows(found["audio_mfcc65"]), latest_stats(store)),
+        found["time_s"].to_numpy(),
+    )
+    return samples, len(videos)
+
+
+def as_text(found: Unlabelled) -> str:
+    """For a terminal."""
+    kept = sum(one.samples for one in found.components)
+    agreement = _mean([one.agreement for one in found.trials])
+    kappa = _mean([one.kappa for one in found.trials])
+    shuffled = _mean([one.shuffled_share for one in found.trials])
+    lines = [
+        f"{found.strategy} keeps {kept} of {found.samples} samples of {found.videos} videos "
+        f"({kept / max(found.samples, 1):.0%}), in {len(found.components)} components",
+        f"with shuffled sound it keeps {shuffled}: so much is kept whether or not picture and sound go together",
+        f"two runs on random halves of the videos agree on {agreement} of the samples both have (kappa {kappa})",
+    ]
+    for one in found.components[:_LISTED]:
+        lines.append(f"  component {one.component_id}: {one.samples} samples of {one.videos} videos")
+    if len(found.components) > _LISTED:
+        lines.append(f"  and {len(found.components) - _LISTED} smaller ones")
+    return "\n".join(lines)
+
+
+def _mean(values: list[float]) -> str:
+    known = [value for value in values if not np.isnan(value)]
+    return f"{np.mean(known):.2f} ({min(known):.2f} to {max(known):.2f})" if known else "–"
