@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,8 +15,7 @@ from avlib.evaluation.protocol import RANDOM, UNFILTERED
 from avlib.evaluation.summary import CLEAN, KEPT, RATE, Mean
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the color-blind too
-_POINTS: Mapping[str, Any] = {"marker": "o", "markersize": 3.5, "linewidth": 1.4, "elinewidth": 0.8, "capsize": 2}
-_SPREAD = 0.4  # of the way to the next place is what strategies share, so that their intervals stand side by side
+_SPREAD = 0.35  # of the way to the next place is what the intervals of all strategies share, to stand side by side
 _BASELINES = {UNFILTERED: "#333333", RANDOM: "#888888"}
 
 
@@ -74,7 +72,7 @@ def _figure(title: str, x: str) -> tuple[Figure, Axes]:
 
 
 def _lines(axes: Axes, rows: Sequence[Mean], measure: str, *, by: str) -> None:
-    """One line with 95 % intervals for each strategy."""
+    """One line for each strategy, and its 95 % intervals a little to the side."""
     chosen = [row for row in rows if row.measure == measure]
     filters = [name for name in dict.fromkeys(row.strategy for row in chosen) if name not in _BASELINES]
     colors = _BASELINES | {name: _COLORS[place % len(_COLORS)] for place, name in enumerate(filters)}
@@ -82,11 +80,13 @@ def _lines(axes: Axes, rows: Sequence[Mean], measure: str, *, by: str) -> None:
     apart = min(np.diff(sorted(places)), default=0.0) * _SPREAD / max(len(colors), 1)
     for number, strategy in enumerate(dict.fromkeys(row.strategy for row in chosen)):
         line = [row for row in chosen if row.strategy == strategy]
-        x = np.array([getattr(row, by) for row in line]) + apart * (number - (len(colors) - 1) / 2)
+        x = np.array([getattr(row, by) for row in line])
         mean = np.array([row.estimate.mean for row in line])
         margin = np.array([row.estimate.margin for row in line])
         style = "--" if strategy in _BASELINES else "-"
-        axes.errorbar(x, mean, margin, color=colors[strategy], linestyle=style, label=strategy, **_POINTS)
+        axes.plot(x, mean, style, color=colors[strategy], linewidth=1.4, marker="o", markersize=3.5, label=strategy)
+        beside = x + apart * (number - (len(colors) - 1) / 2)
+        axes.errorbar(beside, mean, margin, fmt="none", ecolor=colors[strategy], elinewidth=0.8, capsize=1.5)
     if measure in (RATE, CLEAN, KEPT):
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
