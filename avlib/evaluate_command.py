@@ -113,6 +113,44 @@ def no_labels(
     typer.echo(stage.as_text(stage.run(TableStore(get_session(settings.spark), warehouse), settings)))
 
 
+@app.command("listening-sheet")
+def listening_sheet(
+    warehouse: Warehouse,
+    name: Annotated[str, typer.Option("--name", help="Which filter run.")] = "default",
+    each: Annotated[int, typer.Option("--each", min=1, help="Kept samples, and as many dropped ones.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw and the order.")] = 0,
+    out: Out = Path("listening"),
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """A page to judge by ear, blind, whether kept sounds fit their pictures better than dropped ones."""
+    settings = chosen_settings(config, assign)
+    from avlib.evaluation import read_kept, read_samples
+    from avlib.listening import draw_items, write_sheet
+    from avlib.sources import Sources
+    from avlib.warehouse import Warehouse as WarehouseReader
+
+    reader = WarehouseReader(warehouse, name=name)
+    samples = read_samples(reader)
+    items = draw_items(samples, read_kept(reader, samples), each=each, seed=seed)
+    with Sources(settings.fetch, settings.decode) as sources:
+        sheet, key = write_sheet(items, sources, out)
+    typer.echo(f"{sheet}: open it in a browser, then: avlib evaluate listening {key} answers.csv")
+
+
+@app.command()
+def listening(
+    key: Annotated[Path, typer.Argument(help="listening_key.csv of the sheet.")],
+    answers: Annotated[list[Path], typer.Argument(help="Saved answers, a file for each listener.")],
+    debug: Debug = False,
+) -> None:
+    """Answers to a listening sheet, summed up."""
+    from avlib.listening.answers import as_text, sum_up
+
+    typer.echo(as_text(sum_up(key, answers)))
+
+
 def _run(warehouse: str, labels: Path, out: Path, config: list[Path], assign: list[str]) -> None:
     settings = chosen_settings(config, assign)
     from avlib.evaluation import read_labels
