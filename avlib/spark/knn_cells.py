@@ -135,8 +135,7 @@ def _choose(
     spark: SparkSession, blocks: Sequence[BlockFile], queries: BlockFile, search: BlockSearch, folder: str
 ) -> tuple[ReachChoice, float]:
     """How far to probe, by the exact mutual edges of some samples, and how many cells of theirs that is on average."""
-    tasks = _tasks(spark, blocks)
-    lists = [_exact_lists(tasks, queries, search, folder)]
+    lists = [_exact_lists(spark, blocks, queries, search, folder)]
     named = sorted(set(lists[0].neighbor_ids[lists[0].neighbor_ids >= 0].tolist()) - set(lists[0].ids.tolist()))
 
     def pick(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -149,8 +148,9 @@ def _choose(
         rows = rows.sort_by("sample_id")
         return _written(folder, "named", _block(rows))
 
-    others = _files(tasks.mapInArrow(pick, _MEMBER).groupBy().applyInArrow(pack, from_arrow_schema(BLOCK_FILE)))
-    lists += [_exact_lists(tasks, file, search, folder) for file in others]
+    picked = _tasks(spark, blocks, len(blocks)).mapInArrow(pick, _MEMBER)
+    others = _files(picked.groupBy().applyInArrow(pack, from_arrow_schema(BLOCK_FILE)))
+    lists += [_exact_lists(spark, blocks, file, search, folder) for file in others]
     cells = read_cells(folder).cells
     with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
         found = [store.read(file.name, size_bytes=file.size_bytes).block for file in [queries, *others]]
@@ -164,16 +164,20 @@ def _choose(
     return choice, float((reaches[0] <= choice.reach).sum(axis=1).mean())
 
 
-def _exact_lists(tasks: DataFrame, queries: BlockFile, search: BlockSearch, folder: str) -> NeighborLists:
+def _exact_lists(
+    spark: SparkSession, blocks: Sequence[BlockFile], queries: BlockFile, search: BlockSearch, folder: str
+) -> NeighborLists:
     """Of a few samples, compared with all."""
 
     def find(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
             wanted = store.read(queries.name, size_bytes=queries.size_bytes).block
-        for _, packed in _read(batches, search, folder):
-            lists = nearest(wanted, [packed.block], weights=search.weights, k=search.step.k, rule=search.rule)
-            yield partial(queries.name, 0, lists)
+        read = (packed.block for _, packed in _read(batches, search, folder))
+        lists = nearest(wanted, read, weights=search.weights, k=search.step.k, rule=search.rule)
+        yield partial(queries.name, 0, lists)
 
+    slots = spark.sparkContext.defaultParallelism  # a task for each: lists that begin anew take longer
+    tasks = _tasks(spark, blocks, slots)
     rows = merge(tasks.mapInArrow(find, from_arrow_schema(PARTIAL)), search.rule).collect()
     ids = np.array([row["sample_id"] for row in rows], np.int64)
     neighbor_ids = np.full((len(rows), search.step.k), -1, np.int64)
@@ -219,14 +223,14 @@ def _search(
             found.append(partial(_SCOPE, group, cells.lists()))
         return pa.Table.from_batches(found)
 
-    routes = _tasks(spark, blocks).mapInArrow(route, _ROUTE).groupBy("group")
+    routes = _tasks(spark, blocks, len(blocks)).mapInArrow(route, _ROUTE).groupBy("group")
     return merge(routes.applyInArrow(compare, from_arrow_schema(PARTIAL)), search.rule)
 
 
-def _tasks(spark: SparkSession, blocks: Sequence[BlockFile]) -> DataFrame:
-    """Blocks as rows, each a task."""
+def _tasks(spark: SparkSession, blocks: Sequence[BlockFile], tasks: int) -> DataFrame:
+    """Blocks as rows, dealt to so many tasks."""
     rows = [tuple(asdict(file).values()) for file in blocks]
-    return spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), from_arrow_schema(BLOCK_FILE))
+    return spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), from_arrow_schema(BLOCK_FILE))
 
 
 def _read(
