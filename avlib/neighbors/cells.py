@@ -67,8 +67,10 @@ class Cells:
 
         Returns shape (rows, p), -1 after the last. A row depends on what a row of `probes` depends on.
         """
+        if not reach >= 1:
+            raise ParameterError("reach", reach, "1 or more")
         vectors = self._vectors(block)
-        probes = self._probes(vectors, most)
+        probes = self._probes(vectors, most, reach)
         counts = count_within(vectors, self.centroids, probes, reach)
         probes = probes[:, : counts.max(initial=1)]
         return np.where(np.arange(probes.shape[1]) < counts[:, None], probes, np.int32(-1))
@@ -79,16 +81,17 @@ class Cells:
             raise ParameterError("block", f"{vectors.shape[1]}-d", f"{self.centroids.shape[1]}-d, as the cells")
         return vectors
 
-    def _probes(self, vectors: Float32Array, n: int) -> Int32Array:
+    def _probes(self, vectors: Float32Array, n: int, reach: float = math.inf) -> Int32Array:
         if n < 1:
             raise ParameterError("n", n, "1 or more")
         if len(self.hubs) == 1:
-            return rank_cells(vectors, self.centroids, min(n, len(self)))
+            return rank_cells(vectors, self.centroids, min(n, len(self)), reach=reach)
         probes = np.empty((len(vectors), min(n, self.near_hubs.shape[1])), np.int32)
         nearest_hub = rank_cells(vectors, self.hubs, 1)[:, 0]
         for hub in np.unique(nearest_hub):
             rows, near = np.flatnonzero(nearest_hub == hub), self.near_hubs[hub]
-            probes[rows] = near[rank_cells(vectors[rows], self.centroids[near], probes.shape[1])]
+            ranked = rank_cells(vectors[rows], self.centroids[near], probes.shape[1], reach=reach)
+            probes[rows] = np.where(ranked >= 0, near[ranked], -1)
         return probes
 
 

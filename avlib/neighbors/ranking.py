@@ -17,12 +17,14 @@ _TILE_ROWS = 512
 _compiled = numba.njit(cache=True, nogil=True)
 
 
-def rank_cells(vectors: Float32Array, centroids: Float32Array, n: int) -> Int32Array:
+def rank_cells(vectors: Float32Array, centroids: Float32Array, n: int, *, reach: float = np.inf) -> Int32Array:
     """The n nearest centroids of every vector, in ascending order of (distance, number).
 
-    vectors: shape (rows, d).  centroids: shape (c, d).  n: 1 to c.  Returns shape (rows, n).
+    vectors: shape (rows, d).  centroids: shape (c, d).  n: 1 to c.
+    reach: more than so many times as far as the nearest they are not wanted; only some that are farther may come too.
+    Returns shape (rows, n), -1 after the last.
     """
-    ranked = np.empty((len(vectors), n), np.int32)
+    ranked = np.full((len(vectors), n), -1, np.int32)
     squares = np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64)
     # xᵀc is off by at most d · 2^-24 · |x||c| in float32, 2|x||c| ≤ |x|² + |c|², and 8 for the few other operations.
     error = (vectors.shape[1] + 8) * 2.0**-24
@@ -34,14 +36,20 @@ def rank_cells(vectors: Float32Array, centroids: Float32Array, n: int) -> Int32A
         scores = rows @ centroids.T
         scores *= np.float32(-2)
         scores += squares.astype(np.float32)
-        _rank_rows(rows, centroids, scores, errors, ranked[start : start + _TILE_ROWS])
+        limits = np.full(len(rows), np.inf, np.float32)
+        if reach < np.inf:  # |x - c|² ≤ reach² · |x - own|², of scores that lack |x|² and are off by their errors
+            own = scores.min(axis=1) + errors + lengths
+            limits = (reach**2 * own - lengths + errors).astype(np.float32)
+            limits += np.abs(limits) * np.float32(2.0**-22)
+        _rank_rows(rows, centroids, scores, errors, limits, ranked[start : start + _TILE_ROWS])
     return ranked
 
 
 def reaches(vectors: Float32Array, centroids: Float32Array, ranked: Int32Array) -> Float64Array:
     """How many times as far as the first of a vector's ranked centroids each of them is: 1 or more, ascending.
 
-    ranked: shape (rows, n), as from `rank_cells`.  Returns shape (rows, n), inf beyond a first one at distance 0.
+    ranked: shape (rows, n), as from `rank_cells` without a reach.
+    Returns shape (rows, n), inf beyond a first one at distance 0.
     """
     found = np.empty(ranked.shape, np.float64)
     _reaches(vectors, centroids, ranked, found)
@@ -56,15 +64,17 @@ def count_within(vectors: Float32Array, centroids: Float32Array, ranked: Int32Ar
 
 
 @_compiled
-def _rank_rows(vectors, centroids, scores, errors, ranked):  # type: ignore[no-untyped-def]
-    # scores: |c|² - 2xᵀc, each off by at most the error of its row.
+def _rank_rows(vectors, centroids, scores, errors, limits, ranked):  # type: ignore[no-untyped-def]
+    # scores: |c|² - 2xᵀc, each off by at most the error of its row; those above the row's limit are not wanted.
     n = ranked.shape[1]
     smallest = np.empty(n, np.float32)
     passing = np.empty(scores.shape[1] + 1, np.int64)
     exact = np.empty(scores.shape[1], np.float64)
     for i in range(len(vectors)):
         apart = 2 * errors[i]
-        count = _pass(scores[i], _nth(scores[i], smallest) + apart, passing)
+        count = _pass(scores[i], limits[i], passing)
+        if count > n:
+            count = _pass(scores[i], min(_nth(scores[i], smallest) + apart, limits[i]), passing)
         order = passing[:count][np.argsort(scores[i][passing[:count]])]
         start = 0
         for stop in range(1, count + 1):
@@ -76,7 +86,7 @@ def _rank_rows(vectors, centroids, scores, errors, ranked):  # type: ignore[no-u
             start = stop
             if start >= n:
                 break
-        ranked[i] = order[:n]
+        ranked[i, : min(count, n)] = order[:n]
 
 
 @_compiled
@@ -144,7 +154,7 @@ def _count_within(vectors, centroids, ranked, reach, counts):  # type: ignore[no
     # By halving: reaches ascend.
     for i in range(len(ranked)):
         own = _square(vectors[i], centroids[ranked[i, 0]])
-        inside, outside = 0, ranked.shape[1]
+        inside, outside = 0, (ranked[i] >= 0).sum()
         while outside - inside > 1:
             place = (inside + outside) // 2
             if _reach(own, _square(vectors[i], centroids[ranked[i, place]])) <= reach:
