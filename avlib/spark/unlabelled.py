@@ -87,12 +87,13 @@ def _some_samples(store: TableStore, *, most: int, seed: int) -> tuple[SampleArr
 def as_text(found: Unlabelled) -> str:
     """For a terminal."""
     kept = sum(one.samples for one in found.components)
+    lone = sum(one.videos == 1 for one in found.components)
     agreement = _mean([one.agreement for one in found.trials])
     kappa = _mean([one.kappa for one in found.trials])
     shuffled = _mean([one.shuffled_share for one in found.trials])
     lines = [
         f"{found.strategy} keeps {kept} of {found.samples} samples of {found.videos} videos "
-        f"({kept / max(found.samples, 1):.0%}), in {len(found.components)} components",
+        f"({kept / max(found.samples, 1):.0%}), in {len(found.components)} components, {lone} of them of one video",
         f"with shuffled sound it keeps {shuffled}: so much is kept whether or not picture and sound go together",
         f"two runs on random halves of the videos agree on {agreement} of the samples both have (kappa {kappa})",
     ]

@@ -110,7 +110,7 @@ def test_the_command_writes_files(
 def test_without_labels(filled: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
     command("--no-labels", "--warehouse", filled.warehouse, "--seeds", "2", "--strategy", "joint")
     said = capsys.readouterr().out
-    assert "joint keeps 96 of 96 samples of 8 videos (100%), in 1 components" in said
+    assert "joint keeps 96 of 96 samples of 8 videos (100%), in 1 components, 0 of them of one video" in said
     assert "with shuffled sound it keeps" in said and "two runs on random halves" in said
     few = load_settings(assignments=["evaluate.most_samples=60", "evaluate.seeds=1", "knn.k=4"])
     found = unlabelled.run(filled, few)
