@@ -76,16 +76,17 @@ def _lines(axes: Axes, rows: Sequence[Mean], measure: str, *, by: str) -> None:
     chosen = [row for row in rows if row.measure == measure]
     filters = [name for name in dict.fromkeys(row.strategy for row in chosen) if name not in _BASELINES]
     colors = _BASELINES | {name: _COLORS[place % len(_COLORS)] for place, name in enumerate(filters)}
-    places = list(dict.fromkeys(getattr(row, by) for row in chosen))
-    apart = min(np.diff(sorted(places)), default=0.0) * _SPREAD / max(len(colors), 1)
-    for number, strategy in enumerate(dict.fromkeys(row.strategy for row in chosen)):
+    strategies = list(dict.fromkeys(row.strategy for row in chosen))
+    places = sorted({float(getattr(row, by)) for row in chosen})
+    apart = min(np.diff(places), default=0.0) * _SPREAD / max(len(strategies), 1)
+    for number, strategy in enumerate(strategies):
         line = [row for row in chosen if row.strategy == strategy]
         x = np.array([getattr(row, by) for row in line])
         mean = np.array([row.estimate.mean for row in line])
         margin = np.array([row.estimate.margin for row in line])
         style = "--" if strategy in _BASELINES else "-"
         axes.plot(x, mean, style, color=colors[strategy], linewidth=1.4, marker="o", markersize=3.5, label=strategy)
-        beside = x + apart * (number - (len(colors) - 1) / 2)
+        beside = x + apart * (number - (len(strategies) - 1) / 2)
         axes.errorbar(beside, mean, margin, fmt="none", ecolor=colors[strategy], elinewidth=0.8, capsize=1.5)
     if measure in (RATE, CLEAN, KEPT):
         axes.set_ylim(-0.02, 1.02)
