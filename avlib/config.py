@@ -207,6 +207,9 @@ class EvaluateSettings(Section):
     def _few(self) -> EvaluateSettings:
         if len(self.k) * len(self.min_size) > MAX_CHOICES:
             raise ValueError(f"k and min_size make {len(self.k) * len(self.min_size)} pairs; at most {MAX_CHOICES}")
+        for name in ("ratios", "shares"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name} names a value twice; each once")
         return self
 
 

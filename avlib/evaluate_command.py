@@ -184,5 +184,5 @@ def _numbers(option: str, said: str | None) -> list[float] | None:
             return [float(word) for word in said.split(",")]
         first, last, step = (float(word) for word in said.split(":"))
         return [round(first + place * step, 9) for place in range(int((last - first) / step + 1e-9) + 1)]
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise InputError(f"{option} {said}: write FIRST:LAST:STEP, as 0:0.9:0.1, or a list, as 0,0.3,0.6") from None

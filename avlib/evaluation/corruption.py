@@ -50,8 +50,9 @@ def corrupted(
 ) -> LabelledSamples:
     """The same samples with the sounds of ⌊ratio · n + ½⌋ of them replaced; these are clean no more.
 
-    samples: clean ones.  outside: sounds of none of their categories; in order of time they lend stretches. A sound
-    is lent again only once all have been.  ratio: in [0, 1].  seed: of numpy's default generator.
+    samples: clean ones.  outside: sounds of none of their categories; in order of time they lend stretches. Where
+    single frames are replaced from outside, a sound is lent again only once all have been; stretches may overlap.
+    ratio: in [0, 1].  seed: of numpy's default generator.
     Raises ParameterError for another ratio, and InputError where there is no sound to replace one by.
     """
     if not 0 <= ratio <= 1:

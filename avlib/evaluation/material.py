@@ -119,8 +119,8 @@ def find_material(
     """Sort loud samples by their labels.
 
     visual: shape (n, d_V), normalised.  audio: shape (n, d_A), raw.
-    Raises InputError where two videos have one name, so that a label could mean either, where nothing is clean, and
-    where fewer than two categories are.
+    Raises InputError where two videos have one name, so that a label could mean either, where nothing is clean, where
+    what is clean has another category for the picture than for the sound, and where fewer than two categories are.
     """
     names = samples.videos
     _refuse_namesakes(names, video_ids(samples.ids))
@@ -128,6 +128,13 @@ def find_material(
     loud = LabelledSamples(samples.ids, samples.times_s, visual, audio, truth)
     if not truth.clean.any():
         raise InputError(f"of {len(loud)} loud samples none is clean by the labels: are they of these videos?")
+    contrary = truth.clean & (truth.picture != truth.sound)
+    if contrary.any():
+        row = int(np.flatnonzero(contrary)[0])
+        raise InputError(
+            f"labels: {names[row]} is clean at {samples.times_s[row]:.2f} s with a picture of {truth.picture[row]} and "
+            f"a sound of {truth.sound[row]}: write one category for both, or is_clean = 0"
+        )
     lone = _lone_categories(loud)
     of_lone = truth.clean & np.isin(truth.picture, lone)
     clean = loud.take(truth.clean & ~of_lone)

@@ -160,7 +160,10 @@ def measure(
 
 
 def parts(material: Material, protocol: Protocol, point: Point) -> tuple[LabelledSamples, LabelledSamples]:
-    """The training part, corrupted, and the test part, which is not. No video is in both."""
+    """The training part, corrupted, and the test part, which is not. No video is in both.
+
+    But the sounds outside are lent from all videos, also from those of the test: they belong to no category.
+    """
     clean = material.clean
     fold = video_folds(clean.videos, clean.truth.picture, folds=protocol.folds, seed=[protocol.seeds[0], _SPLIT])
     training = clean.take(fold != point.fold)

@@ -7,7 +7,7 @@ among the first K. A query that nothing is right for scores 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from avlib.errors import ParameterError
 from avlib.evaluation.labels import StrArray
 
 NDCG_DEPTH = 30
+
+_QUERIES = 256  # ranked at a time: every sample has a place in every ranking
 
 _DEPTHS = (1, 5, 10)  # K of R@K
 
@@ -43,8 +45,19 @@ def ranked_relevance(queries: Float32Array, wanted: StrArray, samples: Float32Ar
         raise ParameterError("queries", queries.shape, f"shape (q, d) with the samples' d, {samples.shape}")
     squares = np.einsum("ij,ij->i", samples, samples)
     order = np.argsort(squares - 2 * (queries @ samples.T), axis=1, kind="stable")
-    right: BoolArray = categories[order] == wanted[:, None]
+    codes = np.unique(np.concatenate([wanted, categories]), return_inverse=True)[1]  # words take ten times the room
+    right: BoolArray = codes[len(wanted) :][order] == codes[: len(wanted), None]
     return right
+
+
+def retrieval_scores(
+    queries: Float32Array, wanted: StrArray, samples: Float32Array, categories: StrArray
+) -> RankingScores:
+    """`ranking_scores` of `ranked_relevance`, some queries at a time, so that memory grows with the samples alone."""
+    parts = [slice(start, start + _QUERIES) for start in range(0, len(queries), _QUERIES)]
+    scores = [ranking_scores(ranked_relevance(queries[part], wanted[part], samples, categories)) for part in parts]
+    weights = [len(queries[part]) for part in parts]
+    return RankingScores(*np.average([astuple(score) for score in scores], axis=0, weights=weights).tolist())
 
 
 def ranking_scores(relevant: BoolArray) -> RankingScores:

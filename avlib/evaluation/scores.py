@@ -11,7 +11,7 @@ from avlib.descriptors import normalise_audio
 from avlib.evaluation.detection import Detection, by_category, category_shift, detection
 from avlib.evaluation.labels import StrArray, Truth
 from avlib.evaluation.material import LabelledSamples
-from avlib.evaluation.ranking import RankingScores, chance_scores, ranked_relevance, ranking_scores
+from avlib.evaluation.ranking import RankingScores, chance_scores, retrieval_scores
 from avlib.evaluation.retrieval import retrieval_rates
 
 _NO_CATEGORY = "(no category)"
@@ -104,6 +104,6 @@ def _retrieval(queries: Float32Array, wanted: StrArray, samples: Float32Array, c
     if not len(samples):
         nothing = RankingScores(0.0, 0.0, 0.0, 0.0, 0.0)
         return Retrieval(nothing, nothing)
-    found = ranking_scores(ranked_relevance(queries, wanted, samples, categories))
+    found = retrieval_scores(queries, wanted, samples, categories)
     right = (categories[None, :] == wanted[:, None]).sum(axis=1)
     return Retrieval(found, chance_scores(right, samples=len(samples)))

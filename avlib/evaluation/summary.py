@@ -72,12 +72,13 @@ def means(outcomes: Sequence[Outcome], *, folds: int) -> list[Mean]:
     found = []
     for key, group in groups.items():
         values = {name: [of(one.scores) for one in group] for name, of in MEASURES.items()}
-        for category in group[0].scores.by_category:
+        for category in dict.fromkeys(name for one in group for name in one.scores.by_category):
             for field in fields(Detection):
                 of_each = [getattr(one.scores.by_category.get(category), field.name, math.nan) for one in group]
                 values[f"{field.name} of {category}"] = of_each
         values[GAIN] = [one.scores.classification_rate - unfiltered.get(one.point, math.nan) for one in group]
-        found += [Mean(*key, name, estimate(np.array(column), folds=folds)) for name, column in values.items()]
+        fold = np.array([one.point.fold for one in group])
+        found += [Mean(*key, name, estimate(np.array(column), fold, folds=folds)) for name, column in values.items()]
     return found
 
 

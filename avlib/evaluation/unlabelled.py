@@ -3,7 +3,8 @@
 Stability: the filter runs on pairs of random halves of the videos; the samples that both halves have are kept by both
 runs or by neither more often than two blind filters of the same shares would agree (Cohen's kappa: 1 always, 0 like
 blind ones). Shuffled sound: the sounds are dealt to the samples at random, so that no picture goes with its own. What
-is kept even then is not kept because picture and sound belong together.
+is kept even then is not kept because picture and sound belong together. The converse does not hold: dealing also
+breaks up the stretches of one sound that a shot has, whether it belongs to the picture or not.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
 from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, side
 from avlib.neighbors.merge import merged
-from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, needed_reach
+from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
 from avlib.neighbors.super_tiles import SuperTile, dealt, super_tiles
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "dealt",
     "merged",
     "mutual_edges_at",
+    "named_ids",
     "nearest",
     "nearest_in_cells",
     "nearest_within",

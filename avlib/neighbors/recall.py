@@ -23,7 +23,8 @@ class ReachChoice:
     """How far to probe, and the recall of mutual edges to expect of it.
 
     reach: 1 or more.
-    recall: below the target where all the probes that were looked at do not reach it; 1 without any edge.
+    recall: of the sample that the reach was chosen by; below the target where all the probes that were looked at do
+        not reach it; 1 without any edge.
     standard_error: of the recall. Edges of one sample are not independent, so it is reckoned by samples (a ratio
         estimate, Cochran 1977, §6.4); not a number for fewer than two samples with edges.
     """

@@ -66,6 +66,8 @@ def run(store: TableStore, settings: Settings, labels: Labels) -> list[Outcome]:
 def protocol_of(settings: Settings) -> Protocol:
     """The protocol that the settings ask for. Raises ConfigError for an unknown strategy, ParameterError as it does."""
     chosen, known = settings.evaluate, settings.filter.strategies
+    if taken := {UNFILTERED, RANDOM} & known.keys():
+        raise ConfigError(f"filter.strategies.{min(taken)}: the name means something else here; choose another")
     for name in chosen.strategies:
         if name not in (UNFILTERED, RANDOM, *known):
             raise ConfigError(f"evaluate.strategies: {name!r} is none of {', '.join([UNFILTERED, RANDOM, *known])}")
@@ -152,14 +154,18 @@ def run_protocol(
 
 
 def write_files(outcomes: Sequence[Outcome], rows: Sequence[Mean], settings: EvaluateSettings, out: Path) -> None:
-    """CSV files and plots of an experiment, into a folder that is made where it is missing."""
+    """CSV files and plots of an experiment, into a folder that is made where it is missing.
+
+    Their names begin with `size` where several shares of the samples were used, else with `corruption`.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    write_outcomes(outcomes, out / "points.csv")
-    write_means(rows, out / "means.csv")
-    written = [out / "points.csv", out / "means.csv"]
-    categories = max(len(outcome.scores.by_category) for outcome in outcomes)
-    if len(settings.ratios) > 1:
-        written += plot_corruption([row for row in rows if row.share == 1.0], out, categories=categories)
-    if len(settings.shares) > 1:
+    experiment = "size" if len(settings.shares) > 1 else "corruption"
+    written = [out / f"{experiment}_points.csv", out / f"{experiment}_means.csv"]
+    write_outcomes(outcomes, written[0])
+    write_means(rows, written[1])
+    if experiment == "size":
         written += plot_size(rows, out)
+    elif len(settings.ratios) > 1:
+        categories = max(len(outcome.scores.by_category) for outcome in outcomes)
+        written += plot_corruption(rows, out, categories=categories)
     say("evaluate: wrote " + ", ".join(str(path) for path in written))

@@ -31,6 +31,7 @@ from avlib.neighbors import (
     choose_reach,
     deal_cells,
     mutual_edges_at,
+    named_ids,
     nearest,
     needed_reach,
     train_cells,
@@ -136,7 +137,7 @@ def _choose(
 ) -> tuple[ReachChoice, float]:
     """How far to probe, by the exact mutual edges of some samples, and how many cells of theirs that is on average."""
     lists = [_exact_lists(spark, blocks, queries, search, folder)]
-    named = sorted(set(lists[0].neighbor_ids[lists[0].neighbor_ids >= 0].tolist()) - set(lists[0].ids.tolist()))
+    named = np.setdiff1d(named_ids(lists[0]), lists[0].ids)
 
     def pick(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for file, packed in _read(batches, search, folder):

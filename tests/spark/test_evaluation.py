@@ -100,11 +100,15 @@ def test_the_command_writes_files(
     small = ["--set", "evaluate.folds=2", "--set", "knn.k=4", "--set", "components.min_size=3"]
     command("corruption", *options, *chosen, "--unit", "segment", *small)
     plots = {"corruption_classification_rate", "corruption_clean_share"}
-    written = {"points.csv", "means.csv"} | {f"{name}.{kind}" for name in plots for kind in ("svg", "png")}
+    written = {"corruption_points.csv", "corruption_means.csv"} | {
+        f"{name}.{kind}" for name in plots for kind in ("svg", "png")
+    }
     assert {file.name for file in out.iterdir()} == written
     assert len(capsys.readouterr().out.splitlines()) == 1 + 3 * 2
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
     command("size", *options, *chosen[:4], "--shares", "0.5,1", "--ratios", "0.5", "--as-configured", *small)
-    assert {"size_classification_rate_50.png", "size_kept_50.svg"} <= {file.name for file in out.iterdir()}
+    assert {"size_points.csv", "size_classification_rate_50.png", "size_kept_50.svg"} <= {f.name for f in out.iterdir()}
+    assert {name: (out / name).read_bytes() for name in before} == before
 
 
 def test_without_labels(filled: TableStore, capsys: pytest.CaptureFixture[str]) -> None:

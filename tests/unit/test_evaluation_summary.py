@@ -48,9 +48,12 @@ def test_means_are_over_seeds_and_folds(outcomes: list[Outcome]) -> None:
         return np.array([one.scores.classification_rate for one in here])
 
     found = {(row.ratio, row.strategy, row.measure): row.estimate for row in rows if row.share == 1.0}
-    assert found[0.6, "joint", RATE] == estimate(values(0.6, "joint"), folds=FOLDS)
+    fold = np.array(
+        [o.point.fold for o in outcomes if (o.point.ratio, o.point.share, o.strategy) == (0.6, 1.0, "joint")]
+    )
+    assert found[0.6, "joint", RATE] == estimate(values(0.6, "joint"), fold, folds=FOLDS)
     gain = values(0.6, "joint") - values(0.6, UNFILTERED)  # paired: the same point
-    assert found[0.6, "joint", GAIN] == estimate(gain, folds=FOLDS)
+    assert found[0.6, "joint", GAIN] == estimate(gain, fold, folds=FOLDS)
     assert found[0.6, "joint", GAIN].margin != found[0.6, "joint", RATE].margin
     assert found[0.6, UNFILTERED, GAIN].margin == 0
     assert (found[0.6, UNFILTERED, "recall of dog"].mean, found[0.6, "nothing", "recall of dog"].mean) == (1, 0)

@@ -317,3 +317,16 @@ def test_networks_come_without_torchs_compiler() -> None:
         "assert torch._dynamo.utils.is_compile_supported\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_torchvision_that_asks_torchs_compiler_more_gets_it() -> None:
+    program = (
+        "import sys, types; import avlib.descriptors.quick_torchvision as quick\n"
+        "class Mute(types.ModuleType):\n"
+        "    def __setattr__(self, name, value):\n"
+        "        if name != 'is_compile_supported': super().__setattr__(name, value)\n"
+        "quick.ModuleType = Mute\n"
+        "quick.import_torchvision().models.get_model('alexnet', weights=None)\n"
+        "assert not isinstance(sys.modules['torch._dynamo.utils'], Mute)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
