@@ -1,7 +1,7 @@
 """torchvision without torch's compiler: half of what a process needs to be ready for its first picture.
 
 Its detection models ask torch._dynamo one question when they are run, and so importing any model loads the compiler,
-triton and sympy with it: 4.7 s of a core in every worker, for nothing that is used here.
+triton and sympy with it: some 4 s of a core in every worker, for nothing that is used here.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class CellSearch:
     weights, k, rule: as in `nearest`.
     Let every cell be in one of several searches, each compare its members, and each fold all samples of the others
     that probe one of its cells: then their lists, `merged`, are those of one search of all cells. Lists found before
-    may be given to begin with. They keep out what cannot be among the nearest, and save half of the time.
+    may be given to begin with. They keep out what cannot be among the nearest, which saved two fifths of the time.
     """
 
     def __init__(
