@@ -19,6 +19,9 @@ from avlib.filtering import SampleArrays, Step, filter_in_memory
 from avlib.identity import video_ids
 from avlib.neighbors import NeighborRule
 
+FEWEST_VIDEOS = 4
+"""For halves of them to be of two at least."""
+
 
 @dataclass(frozen=True)
 class Component:
@@ -58,8 +61,8 @@ def trial(samples: SampleArrays, *, steps: tuple[Step, ...], rule: NeighborRule,
     """
     of_video = video_ids(samples.ids)
     videos = np.unique(of_video)
-    if len(videos) < 4:
-        raise ParameterError("videos", len(videos), "4 at least, for halves of them")
+    if len(videos) < FEWEST_VIDEOS:
+        raise ParameterError("videos", len(videos), f"{FEWEST_VIDEOS} at least, for halves of them")
     random = np.random.default_rng(seed)
     masks = [np.isin(of_video, random.permutation(videos)[: len(videos) // 2]) for _ in range(2)]
     kept = [np.zeros(len(samples), np.bool_) for _ in range(2)]

@@ -203,7 +203,7 @@ def _search(
             cells.compare_members()
             lists = cells.lists()
             probed = np.where(probes >= 0, dealt.groups[probes], -1)
-            for group in np.unique(probed[probed >= 0]).tolist():
+            for group in np.intersect1d(probed, list(files)).tolist():  # those that have members
                 rows = np.flatnonzero((probed == group).any(axis=1))
                 yield _route(group, file.block, rows, probes[rows], lists.take(rows))
 

@@ -11,7 +11,7 @@ from avlib.columns import descriptor_rows
 from avlib.config import Settings
 from avlib.descriptors import normalise_audio, normalise_visual
 from avlib.errors import InputError
-from avlib.evaluation.unlabelled import Component, Trial, kept_components, trial
+from avlib.evaluation.unlabelled import FEWEST_VIDEOS, Component, Trial, kept_components, trial
 from avlib.filtering import SampleArrays
 from avlib.neighbors import NeighborRule
 from avlib.spark.progress import say, watched
@@ -19,7 +19,6 @@ from avlib.spark.samples import latest_descriptions, live_samples, samples_descr
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
-_FEWEST_VIDEOS = 4
 _LISTED = 10  # components; of more the number must do
 
 
@@ -43,10 +42,10 @@ def run(store: TableStore, settings: Settings) -> Unlabelled:
     chosen = settings.evaluate
     seeds = range(chosen.seed, chosen.seed + chosen.seeds)
     samples, videos = _some_samples(store, most=chosen.most_samples, seed=chosen.seed)
-    if videos < _FEWEST_VIDEOS:
+    if videos < FEWEST_VIDEOS:
         raise InputError(
             f"{store.warehouse}: the samples of {videos} videos fit evaluate.most_samples = {chosen.most_samples}; "
-            f"{_FEWEST_VIDEOS} are needed, for halves of them"
+            f"{FEWEST_VIDEOS} are needed, for halves of them"
         )
     rule = NeighborRule(settings.knn.exclude, settings.knn.exclude_s, settings.knn.per_video)
     steps = settings.filter.steps
