@@ -259,8 +259,9 @@ def _shares(*names: str, nullable: bool = False) -> pa.StructType:
 
 
 _DETECTION = _shares("precision", "recall", "f1", "auroc", "average_precision", nullable=True)  # null: of nothing
-_RANKING = _shares("recall_1", "recall_5", "recall_10", "map", "ndcg_30")
-_RETRIEVAL = pa.struct([_required("found", _RANKING), _required("chance", _RANKING)])
+_RANKING = ("recall_1", "recall_5", "recall_10", "map", "ndcg_30")
+_CHANCE = _shares(*_RANKING, nullable=True)  # null: where nothing was kept
+_RETRIEVAL = pa.struct([_required("found", _shares(*_RANKING)), _required("chance", _CHANCE)])
 
 EVALUATION = Table(
     "evaluation",

@@ -1,8 +1,8 @@
 """Clean samples with the sound of an exact share of them replaced (Solèr et al. 2016, §4).
 
-Sounds are replaced after the RMS filter, as descriptors; the label of a sound goes with it. The paper replaces single
-frames. On the web noise comes in stretches, so stretches of some seconds or whole videos can be replaced by stretches
-of other sound.
+Sounds are replaced after the RMS filter, as descriptors; the label of a sound, and the sample it is of, go with it. The
+paper replaces single frames. On the web noise comes in stretches, so stretches of some seconds or whole videos can be
+replaced by stretches of other sound.
 
 A seed decides an order of all stretches and a sound for each; a ratio takes so many from the front. So what is
 replaced at one ratio is replaced by the same sound at every larger one.
@@ -63,7 +63,8 @@ def corrupted(
     order = np.lexsort((samples.ids, rank))
     chosen = order[: int(np.floor(ratio * len(samples) + 0.5))]
 
-    audio, sound, clean = samples.audio.copy(), samples.truth.sound.copy(), samples.truth.clean.copy()
+    audio, sound_ids = samples.audio.copy(), samples.sound_ids.copy()
+    sound, clean = samples.truth.sound.copy(), samples.truth.clean.copy()
     sound = sound.astype(np.result_type(sound, outside.truth.sound))  # room for longer words
     for takers, lenders in _exchanges(samples, outside, how):
         starts = random.permutation(lenders.ids.size)
@@ -74,8 +75,9 @@ def corrupted(
                 "label sounds of other categories, or replace from the other of outside and other-category"
             )
         lent = _lent(rank[rows], starts)
-        audio[rows], sound[rows], clean[rows] = lenders.audio[lent], lenders.truth.sound[lent], False
-    return replace(samples, audio=audio, truth=replace(samples.truth, sound=sound, clean=clean))
+        audio[rows], sound_ids[rows] = lenders.audio[lent], lenders.sound_ids[lent]
+        sound[rows], clean[rows] = lenders.truth.sound[lent], False
+    return replace(samples, audio=audio, sound_ids=sound_ids, truth=replace(samples.truth, sound=sound, clean=clean))
 
 
 def _stretches(samples: LabelledSamples, how: Corruption) -> Int64Array:

@@ -26,7 +26,8 @@ class LabelledSamples:
     """Samples and what they show. All arrays have n rows.
 
     ids, times_s: shape (n,), as in `samples`.  visual: shape (n, d_V), normalised.  audio: shape (n, d_A), raw, as
-    what sound is standardised by hangs on which samples are there.
+    what sound is standardised by hangs on which samples are there.  sound_ids: shape (n,), the samples that the sounds
+    are of: their own, until they are replaced.
     """
 
     ids: Int64Array
@@ -34,6 +35,7 @@ class LabelledSamples:
     visual: Float32Array
     audio: Float32Array
     truth: Truth
+    sound_ids: Int64Array
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,7 +43,12 @@ class LabelledSamples:
     def take(self, rows: Int64Array | BoolArray) -> LabelledSamples:
         """The samples in these rows."""
         return LabelledSamples(
-            self.ids[rows], self.times_s[rows], self.visual[rows], self.audio[rows], self.truth.take(rows)
+            self.ids[rows],
+            self.times_s[rows],
+            self.visual[rows],
+            self.audio[rows],
+            self.truth.take(rows),
+            self.sound_ids[rows],
         )
 
     @property
@@ -125,7 +132,7 @@ def find_material(
     names = samples.videos
     _refuse_namesakes(names, video_ids(samples.ids))
     truth = samples.truth(labels)
-    loud = LabelledSamples(samples.ids, samples.times_s, visual, audio, truth)
+    loud = LabelledSamples(samples.ids, samples.times_s, visual, audio, truth, sound_ids=samples.ids)
     if not truth.clean.any():
         raise InputError(f"of {len(loud)} loud samples none is clean by the labels: are they of these videos?")
     contrary = truth.clean & (truth.picture != truth.sound)

@@ -1,10 +1,10 @@
 """The paper's protocol (Solèr et al. 2016, §4): corrupt the training part, filter it, suggest sounds for the rest.
 
 Videos are dealt to folds once. In turn each fold is the test part and the others are the training part, in which an
-exact share of the sounds is replaced. A strategy filters the training part; then every clean sample of the test part
-is a query picture: the `answers` nearest pictures of the filtered collection vote with the categories of their sounds,
-as they are after replacement. All sounds outside the categories vote alike, for none of them. Of t categories with
-most votes each counts 1 / t, which is what a tie decided at random gives on average.
+exact share of the sounds is replaced by sounds of its own videos. A strategy filters the training part; then every
+clean sample of the test part is a query picture: the `answers` nearest pictures of the filtered collection vote with
+the categories of their sounds, as they are after replacement. All sounds outside the categories vote alike, for none
+of them. Of t categories with most votes each counts 1 / t, which is what a tie decided at random gives on average.
 
 k and the minimum size of a strategy are chosen by a cross-validation inside the training part, by the same rate: once
 for every ratio, strategy and fold, under the first seed. So no test video has a say in them.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avlib.arrays import BoolArray
+from avlib.arrays import BoolArray, Int64Array
 from avlib.errors import ParameterError
 from avlib.evaluation.corruption import Corruption, corrupted
 from avlib.evaluation.folds import video_folds
@@ -30,7 +30,7 @@ UNFILTERED = "unfiltered"
 RANDOM = "random"
 
 # Kinds of chance, so that no two draws share a stream of random numbers.
-_SPLIT, _INNER_SPLIT, _SIZE, _CORRUPTION, _RANDOM = range(5)
+_SPLIT, _INNER_SPLIT, _SIZE, _CORRUPTION, _RANDOM, _OUTSIDE_SPLIT = range(6)
 
 
 @dataclass(frozen=True)
@@ -160,19 +160,30 @@ def measure(
 
 
 def parts(material: Material, protocol: Protocol, point: Point) -> tuple[LabelledSamples, LabelledSamples]:
-    """The training part, corrupted, and the test part, which is not. No video is in both.
+    """The training part, corrupted, and the test part, which is not. No video is in both, nor lends sound to both.
 
-    But the sounds outside are lent from all videos, also from those of the test: they belong to no category.
+    Raises InputError where no video of the training part has a sound to replace one by.
     """
-    clean = material.clean
-    fold = video_folds(clean.videos, clean.truth.picture, folds=protocol.folds, seed=[protocol.seeds[0], _SPLIT])
-    training = clean.take(fold != point.fold)
+    fold, fold_outside = _folds(material, protocol)
+    training = material.clean.take(fold != point.fold)
     if point.share < 1:
         order = np.random.default_rng([point.seed, point.fold, _SIZE]).permutation(len(training))
         training = training.take(np.sort(order[: int(np.floor(point.share * len(training) + 0.5))]))
+    outside = material.outside.take(fold_outside != point.fold)
     seed = [point.seed, point.fold, _CORRUPTION]
-    training = corrupted(training, material.outside, how=protocol.corruption, ratio=point.ratio, seed=seed)
-    return training, clean.take(fold == point.fold)
+    training = corrupted(training, outside, how=protocol.corruption, ratio=point.ratio, seed=seed)
+    return training, material.clean.take(fold == point.fold)
+
+
+def _folds(material: Material, protocol: Protocol) -> tuple[Int64Array, Int64Array]:
+    """The fold of every clean sample and of every sound outside, which for videos that are never clean is drawn."""
+    clean, outside, first_seed = material.clean, material.outside, protocol.seeds[0]
+    fold = video_folds(clean.videos, clean.truth.picture, folds=protocol.folds, seed=[first_seed, _SPLIT])
+    videos, first = np.unique(clean.videos, return_index=True)
+    never_clean = np.setdiff1d(outside.videos, videos)
+    drawn = np.random.default_rng([first_seed, _OUTSIDE_SPLIT]).permutation(len(never_clean)) % protocol.folds
+    of_video = dict(zip([*videos.tolist(), *never_clean.tolist()], [*fold[first], *drawn], strict=True))
+    return fold, np.array([of_video[video] for video in outside.videos.tolist()], np.int64)
 
 
 def keep(samples: LabelledSamples, steps: tuple[Step, ...], rule: NeighborRule) -> BoolArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,10 @@ _NO_CATEGORY = "(no category)"
 
 @dataclass(frozen=True)
 class Retrieval:
-    """How test queries rank what was kept.  found: as it is.  chance: in random order, exactly."""
+    """How test queries rank what was kept.  found: as it is.  chance: in random order, exactly.
+
+    Where nothing was kept nothing is found, 0, and chance is NaN: there is no order to draw.
+    """
 
     found: RankingScores
     chance: RankingScores
@@ -102,8 +106,7 @@ def classification_rate(
 
 def _retrieval(queries: Float32Array, wanted: StrArray, samples: Float32Array, categories: StrArray) -> Retrieval:
     if not len(samples):
-        nothing = RankingScores(0.0, 0.0, 0.0, 0.0, 0.0)
-        return Retrieval(nothing, nothing)
+        return Retrieval(RankingScores(0.0, 0.0, 0.0, 0.0, 0.0), RankingScores(*[math.nan] * 5))
     found = retrieval_scores(queries, wanted, samples, categories)
     right = (categories[None, :] == wanted[:, None]).sum(axis=1)
     return Retrieval(found, chance_scores(right, samples=len(samples)))

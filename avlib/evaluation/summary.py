@@ -139,9 +139,13 @@ def row_of(outcome: Outcome) -> dict[str, object]:
         **_known({"category_shift": scores.category_shift}),
         "detection": detected,
         "by_category": {name: _known(asdict(one)) for name, one in scores.by_category.items()},
-        "sounds": asdict(scores.sounds),
-        "pictures": asdict(scores.pictures),
+        "sounds": _retrieval(scores.sounds),
+        "pictures": _retrieval(scores.pictures),
     }
+
+
+def _retrieval(scores: Retrieval) -> dict[str, dict[str, float | None]]:
+    return {"found": _known(asdict(scores.found)), "chance": _known(asdict(scores.chance))}
 
 
 def _known(values: dict[str, float]) -> dict[str, float | None]:

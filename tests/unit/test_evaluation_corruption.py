@@ -44,12 +44,15 @@ def test_an_exact_share_is_replaced(how: Corruption, ratio: float, seed: int) ->
 
 
 @pytest.mark.parametrize("how", HOWS, ids=str)
-def test_the_label_follows_the_sound(how: Corruption) -> None:
+def test_the_label_and_the_sample_follow_the_sound(how: Corruption) -> None:
     lender = MATERIAL.outside if how.replace_from == "outside" else MATERIAL.clean
-    label = {sound.tobytes(): word for sound, word in zip(lender.audio, lender.truth.sound, strict=True)}
+    row_of = {sound.tobytes(): row for row, sound in enumerate(lender.audio)}
     after = corrupted(MATERIAL.clean, MATERIAL.outside, how=how, ratio=0.5, seed=[3])
-    for row in np.flatnonzero(changed(MATERIAL.clean, after)):
-        assert label[after.audio[row].tobytes()] == after.truth.sound[row]
+    rows = changed(MATERIAL.clean, after)
+    lent = np.array([row_of[sound.tobytes()] for sound in after.audio[rows]])
+    np.testing.assert_array_equal(after.truth.sound[rows], lender.truth.sound[lent])
+    np.testing.assert_array_equal(after.sound_ids[rows], lender.ids[lent])
+    np.testing.assert_array_equal(after.sound_ids[~rows], after.ids[~rows])
 
 
 @pytest.mark.parametrize("how", HOWS, ids=str)

@@ -10,11 +10,12 @@ from labelled_samples import CATEGORIES, labelled, material
 
 from avlib.config import StepSettings
 from avlib.errors import ParameterError
-from avlib.evaluation.corruption import Corruption
+from avlib.evaluation.corruption import Corruption, ReplaceFrom, Unit
 from avlib.evaluation.material import LabelledSamples, Material
 from avlib.evaluation.protocol import RANDOM, UNFILTERED, Outcome, Parameters, Point, Protocol, Strategy, choose, parts
 from avlib.evaluation.protocol import measure as measure_lazily
 from avlib.evaluation.scores import classification_rate, scores_of
+from avlib.identity import VIDEO_ID_SHIFT, video_ids
 from avlib.neighbors import NeighborRule
 
 MATERIAL = material()
@@ -37,17 +38,36 @@ def measure(given: Material, protocol: Protocol, point: Point) -> dict[str, Outc
     return {outcome.strategy: outcome for outcome in measure_lazily(given, protocol, point=point, chosen=chosen)}
 
 
+def some_clean(given: Material) -> Material:
+    """Half of the sounds outside are of videos that are clean elsewhere, as where speech lies over a part of one."""
+    outside = given.outside
+    of_clean = np.unique(given.clean.videos)[np.unique(outside.videos, return_inverse=True)[1]]
+    later = (of_clean << VIDEO_ID_SHIFT) + 1000 + (outside.ids & 0xFFFFFF)
+    ids = np.where(outside.videos % 2 == 0, later, outside.ids)
+    return replace(given, outside=replace(outside, ids=ids, sound_ids=ids))
+
+
 @pytest.mark.parametrize("ratio", [0.0, 0.35, 0.9])
-def test_parts_share_no_video_and_are_corrupted_exactly(ratio: float) -> None:
+@pytest.mark.parametrize("unit", ["frame", "segment", "video"])
+@pytest.mark.parametrize("replace_from", ["outside", "other-category"])
+def test_parts_share_no_video_and_are_corrupted_exactly(ratio: float, unit: Unit, replace_from: ReplaceFrom) -> None:
     tested: list[int] = []
+    lent: list[set[int]] = []
+    given, how = some_clean(MATERIAL), Corruption(unit, replace_from, segment_s=1.0)
+    assert set(given.outside.videos) & set(given.clean.videos) and set(given.outside.videos) - set(given.clean.videos)
     for fold in range(3):
-        training, test = parts(MATERIAL, PROTOCOL, Point(ratio, 1.0, 3, fold))
+        training, test = parts(given, replace(PROTOCOL, corruption=how), Point(ratio, 1.0, 3, fold))
         assert not set(training.videos) & set(test.videos)
+        lent.append(set(video_ids(training.sound_ids[~training.truth.clean])))
+        assert not lent[-1] & set(test.videos)
         assert (~training.truth.clean).sum() == int(np.floor(ratio * len(training) + 0.5))
         assert test.truth.clean.all()
         assert set(test.truth.picture) == set(CATEGORIES)
         tested += test.ids.tolist()
     assert sorted(tested) == sorted(MATERIAL.clean.ids.tolist())  # each is tested once
+    if replace_from == "outside" and unit == "frame" and ratio == 0.9:  # enough to need every sound
+        dealt = [set(given.outside.videos) - of_fold for of_fold in lent]
+        assert all(dealt) and sum(map(len, dealt)) == len(set(given.outside.videos))  # each is held out once
 
 
 def test_a_share_of_the_samples_is_taken_before_corruption() -> None:
@@ -97,6 +117,7 @@ def test_a_perfect_filter_scores_1() -> None:
     nothing = scores_of(training, np.zeros(len(training), bool), test, categories=MATERIAL.categories, m=5)
     assert (nothing.kept, nothing.classification_rate, nothing.categories) == (0, 0.0, 0)
     assert np.isnan(nothing.detection.precision) and nothing.sounds.found.recall_10 == 0
+    assert np.isnan(nothing.sounds.chance.recall_10)
 
 
 def votes(*sounds: str) -> LabelledSamples:
@@ -121,7 +142,7 @@ def test_votes_by_hand(sounds: tuple[str, ...], rate: float) -> None:
 
 
 def test_parameters_are_those_that_do_best_on_held_out_training_videos() -> None:
-    point = Point(0.6, 1.0, 3, 1)
+    point = Point(0.6, 1.0, 3, 2)
     protocol = replace(PROTOCOL, grid=GRID, inner_folds=3)
     best = choose(MATERIAL, protocol, strategy=JOINT, point=point)
     assert best in GRID

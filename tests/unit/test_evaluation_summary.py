@@ -58,7 +58,9 @@ def test_means_are_over_seeds_and_folds(outcomes: list[Outcome]) -> None:
     assert found[0.6, UNFILTERED, GAIN].margin == 0
     assert (found[0.6, UNFILTERED, "recall of dog"].mean, found[0.6, "nothing", "recall of dog"].mean) == (1, 0)
     assert math.isnan(found[0.6, "nothing", "clean_share"].mean)
-    assert found[0.6, "nothing", RATE].mean == 0
+    assert found[0.6, "nothing", RATE].mean == found[0.6, "nothing", "sounds_map"].mean == 0
+    assert found[0.6, "nothing", "sounds_map_chance"].count == 0  # of nothing there is no order
+    assert found[0.6, "joint", "sounds_map_chance"].count == 4
 
 
 def test_without_unfiltered_there_is_no_gain(outcomes: list[Outcome]) -> None:
@@ -77,6 +79,7 @@ def test_rows_fit_the_table(outcomes: list[Outcome]) -> None:
     assert len({tuple(key.values()) for key in keys}) == len(outcomes)
     row = table.filter(pa.compute.equal(table["strategy"], "nothing")).to_pylist()[0]
     assert (row["kept"], row["clean_share"], row["detection"]["precision"]) == (0, None, None)
+    assert (row["sounds"]["found"]["map"], row["sounds"]["chance"]["map"]) == (0, None)
     assert (row["k"], row["min_size"]) == (2, 10_000)
     assert {name for name, _ in row["by_category"]} == {"bell", "dog", "sea"}
 
