@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from avlib.errors import InputError
 from avlib.options import Assign, Config, Debug, Strategy, chosen_settings
+
+if TYPE_CHECKING:
+    from avlib.config import Settings
+    from avlib.listening import Item
 
 app = typer.Typer(
     name="evaluate", help="The paper's experiments, on videos that labels speak of.", no_args_is_help=True
@@ -39,6 +43,9 @@ ReplaceFrom = Annotated[
 AsConfigured = Annotated[
     bool, typer.Option("--as-configured", help="Take k and min_size from the settings; choose nothing.")
 ]
+
+
+_TRUTH = "truth"  # as an arm of the user study: the query's own sound
 
 
 @app.command()
@@ -116,26 +123,39 @@ def no_labels(
 @app.command("listening-sheet")
 def listening_sheet(
     warehouse: Warehouse,
-    name: Annotated[str, typer.Option("--name", help="Which filter run.")] = "default",
-    each: Annotated[int, typer.Option("--each", min=1, help="Kept samples, and as many dropped ones.")] = 20,
+    name: Annotated[str, typer.Option("--name", help="Which filter run; not with --arms.")] = "default",
+    arms: Annotated[
+        str | None,
+        typer.Option("--arms", help="With --labels, the paper's user study: list of truth, unfiltered, strategies."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="As for corruption.")] = None,
+    ratio: Annotated[float, typer.Option("--ratio", help="With --arms: share of sounds replaced.")] = 0.6,
+    each: Annotated[
+        int,
+        typer.Option("--each", min=1, help="Kept samples, and as many dropped; with --arms, pictures of a category."),
+    ] = 10,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw and the order.")] = 0,
     out: Out = Path("listening"),
     config: Config = [],
     assign: Assign = [],
     debug: Debug = False,
 ) -> None:
-    """A page to judge by ear, blind, whether kept sounds fit their pictures better than dropped ones."""
-    settings = chosen_settings(config, assign)
-    from avlib.evaluation import read_kept, read_samples
-    from avlib.listening import draw_items, write_sheet
+    """A page to judge by ear, blind, how well sounds fit pictures: of samples kept and dropped, or of several arms."""
+    if (arms is None) != (labels is None):
+        raise InputError("--arms and --labels go together: the study needs both, kept and dropped samples neither")
+    if arms is None or labels is None:
+        settings = chosen_settings(config, assign)
+        items = _kept_and_dropped(warehouse, name, each=each, seed=seed)
+    else:
+        wanted = [word for word in _words(arms) or [] if word != _TRUTH]
+        given = {"strategies": wanted, "ratios": [ratio], "seed": seed}
+        settings = chosen_settings(config, [*assign, *_assignments(given)])
+        items = _of_arms(warehouse, settings, labels, each=each, truth=_TRUTH in (_words(arms) or []))
+    from avlib.listening import write_sheet
     from avlib.sources import Sources
-    from avlib.warehouse import Warehouse as WarehouseReader
 
-    reader = WarehouseReader(warehouse, name=name)
-    samples = read_samples(reader)
-    items = draw_items(samples, read_kept(reader, samples), each=each, seed=seed)
     with Sources(settings.fetch, settings.decode) as sources:
-        sheet, key = write_sheet(items, sources, out)
+        sheet, key = write_sheet(items, sources, out, seed=seed)
     typer.echo(f"{sheet}: open it in a browser, then: avlib evaluate listening {key} answers.csv")
 
 
@@ -149,6 +169,26 @@ def listening(
     from avlib.listening.answers import as_text, sum_up
 
     typer.echo(as_text(sum_up(key, answers)))
+
+
+def _kept_and_dropped(warehouse: str, name: str, *, each: int, seed: int) -> list[Item]:
+    from avlib.evaluation import read_run
+    from avlib.listening import draw_items
+    from avlib.warehouse import Warehouse as WarehouseReader
+
+    samples, kept = read_run(WarehouseReader(warehouse, name=name))
+    return draw_items(samples, kept, each=each, seed=seed)
+
+
+def _of_arms(warehouse: str, settings: Settings, labels: Path, *, each: int, truth: bool) -> list[Item]:
+    from avlib.evaluation import read_labels
+
+    found = read_labels(labels)  # before Spark starts
+    from avlib.spark import study
+    from avlib.spark.session import get_session
+    from avlib.spark.store import TableStore
+
+    return study.run(TableStore(get_session(settings.spark), warehouse), settings, found, each=each, truth=truth)
 
 
 def _run(warehouse: str, labels: Path, out: Path, config: list[Path], assign: list[str]) -> None:

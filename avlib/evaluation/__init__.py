@@ -2,7 +2,7 @@
 
 from avlib.evaluation.labels import Cleanliness, Labels, StrArray, Truth, read_labels
 from avlib.evaluation.retrieval import RetrievalRates, answer_rates, nearest_rows, retrieval_rates
-from avlib.evaluation.samples import SampleSet, read_kept, read_samples, read_visual, video_name
+from avlib.evaluation.samples import SampleSet, read_kept, read_run, read_samples, read_visual, video_name
 
 __all__ = [
     "Cleanliness",
@@ -15,6 +15,7 @@ __all__ = [
     "nearest_rows",
     "read_kept",
     "read_labels",
+    "read_run",
     "read_samples",
     "read_visual",
     "retrieval_rates",

@@ -30,7 +30,7 @@ UNFILTERED = "unfiltered"
 RANDOM = "random"
 
 # Kinds of chance, so that no two draws share a stream of random numbers.
-_SPLIT, _INNER_SPLIT, _SIZE, _CORRUPTION, _RANDOM, _OUTSIDE_SPLIT = range(6)
+_SPLIT, _INNER_SPLIT, _SIZE, _CORRUPTION, _RANDOM, _OUTSIDE_SPLIT, QUERIES = range(7)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from avlib import tables
 from avlib.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from avlib.errors import WarehouseError
 from avlib.evaluation.labels import Labels, StrArray, Truth
 from avlib.identity import video_ids
 from avlib.tables import Table
@@ -67,6 +68,25 @@ def read_kept(warehouse: Warehouse, samples: SampleSet) -> BoolArray:
     """Which samples a filter run kept. Shape (n,). Raises WarehouseError where it has not been run."""
     kept = _read(warehouse, tables.COLLECTION, ["sample_id"])["sample_id"].to_numpy()
     return np.isin(samples.ids, kept)
+
+
+def read_run(warehouse: Warehouse) -> tuple[SampleSet, BoolArray]:
+    """The samples that a filter run began with, those with a neighbor list in its first step, and which it kept.
+
+    So samples described since do not pass for dropped. Shape (n,).
+    Raises WarehouseError where it has not been run, or its lists are not those of its collection.
+    """
+    samples = read_samples(warehouse)
+    lists = warehouse.open(tables.NEIGHBORS).to_pyarrow_dataset()
+    first = lists.to_table(columns=["sample_id"], filter=pc.field("step") == 0)["sample_id"].to_numpy()
+    kept = read_kept(warehouse, samples)
+    begun = np.isin(samples.ids, first)
+    if (kept & ~begun).any():
+        raise WarehouseError(
+            f"{warehouse.uri}: the neighbors of {warehouse.name} are not those that its collection was made from; run "
+            f"`avlib filter --name {warehouse.name}` again"
+        )
+    return samples.take(begun), kept[begun]
 
 
 def _live_rows(warehouse: Warehouse, columns: list[str]) -> pa.Table:

@@ -1,6 +1,17 @@
-"""A blind listening test: do the sounds of kept samples fit their pictures better than those of dropped ones?"""
+"""A blind listening test: do the sounds of one arm fit their pictures better than those of another?"""
 
-from avlib.listening.answers import Rating, sum_up
-from avlib.listening.sheet import DROPPED, KEPT, Item, draw_items, write_sheet
+from avlib.listening.answers import Difference, Rating, Verdict, sum_up
+from avlib.listening.sheet import DROPPED, KEPT, Item, Moment, draw_items, write_sheet
 
-__all__ = ["DROPPED", "KEPT", "Item", "Rating", "draw_items", "sum_up", "write_sheet"]
+__all__ = [
+    "DROPPED",
+    "KEPT",
+    "Difference",
+    "Item",
+    "Moment",
+    "Rating",
+    "Verdict",
+    "draw_items",
+    "sum_up",
+    "write_sheet",
+]

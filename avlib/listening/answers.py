@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ _HIGHEST = 5
 class Rating:
     """What listeners said of one arm.
 
-    items: those with an answer.  mean: of the items, each the mean of its answers, 1 to 5.  margin: how far the 95 %
-    interval reaches to either side, over items; NaN for one item.
+    items: those with an answer, each with another picture.  mean: of the items, each the mean of its answers, 1 to 5.
+    margin: how far the 95 % interval reaches to either side, over items; NaN for one item.
     """
 
     arm: str
@@ -31,20 +32,39 @@ class Rating:
     margin: float
 
 
-def sum_up(key: Path, answers: Sequence[Path]) -> list[Rating]:
-    """The rating of each arm of the key, in alphabetical order; arms without an answer are left out.
+@dataclass(frozen=True)
+class Difference:
+    """How much better one arm was rated than another, over the pictures that were judged with both; margin as above."""
 
-    key: columns item, arm.  answers: files with columns item, rating, one for each listener.
+    arm: str
+    other: str
+    pictures: int
+    mean: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """ratings: of each arm, in alphabetical order.  differences: of all pairs of arms that share a picture."""
+
+    ratings: tuple[Rating, ...]
+    differences: tuple[Difference, ...]
+
+
+def sum_up(key: Path, answers: Sequence[Path]) -> Verdict:
+    """What the answers say of the arms of the key; arms without an answer are left out.
+
+    key: columns item, arm, sample_id (the picture's).  answers: files with columns item, rating, one for each listener.
     Raises InputError, naming the file, for what is no such file, an item that is not in the key or is answered twice in
     one file, a rating that is not 1 to 5, and no answer at all.
     """
-    arms = {row["item"]: row["arm"] for row in _rows(key, ("item", "arm"))}
+    shown = {row["item"]: (row["arm"], row["sample_id"]) for row in _rows(key, ("item", "arm", "sample_id"))}
     given: dict[str, list[int]] = {}
     for path in answers:
         seen = set()
         for row in _rows(path, ("item", "rating")):
             item, rating = row["item"], row["rating"]
-            if item not in arms:
+            if item not in shown:
                 raise InputError(f"{path}: item {item} is not in {key}: are these answers to another sheet?")
             if item in seen:
                 raise InputError(f"{path}: item {item} is answered twice")
@@ -54,29 +74,44 @@ def sum_up(key: Path, answers: Sequence[Path]) -> list[Rating]:
             given.setdefault(item, []).append(int(rating))
     if not given:
         raise InputError(f"no answers in {', '.join(str(path) for path in answers) or 'no files'}")
-    return [_rating(arm, [given[item] for item in given if arms[item] == arm]) for arm in _answered(arms, given)]
+    means: dict[str, dict[str, float]] = {}  # by arm and picture
+    counts: dict[str, int] = {}
+    for item, ratings in given.items():
+        arm, picture = shown[item]
+        means.setdefault(arm, {})[picture] = float(np.mean(ratings))
+        counts[arm] = counts.get(arm, 0) + len(ratings)
+    arms = sorted(means)
+    of_arms = (Rating(arm, len(means[arm]), counts[arm], *_interval(means[arm].values())) for arm in arms)
+    differences = []
+    for arm, other in combinations(arms, 2):
+        paired = [means[arm][picture] - means[other][picture] for picture in means[arm].keys() & means[other].keys()]
+        if paired:
+            differences.append(Difference(arm, other, len(paired), *_interval(paired)))
+    return Verdict(tuple(of_arms), tuple(differences))
 
 
-def as_text(ratings: Sequence[Rating]) -> str:
+def as_text(verdict: Verdict) -> str:
     """For a terminal."""
-    return "\n".join(
-        f"{one.arm:<10} {one.mean:.2f} of {_HIGHEST}"
-        + ("" if math.isnan(one.margin) else f" ± {one.margin:.2f}")
-        + f", {one.items} items, {one.answers} answers"
-        for one in ratings
-    )
+    lines = [
+        f"{one.arm:<10} {one.mean:.2f} of {_HIGHEST}{_margin(one.margin)}, {one.items} items, {one.answers} answers"
+        for one in verdict.ratings
+    ]
+    for one in verdict.differences:
+        lines.append(f"{one.arm} − {one.other}: {one.mean:+.2f}{_margin(one.margin)}, {one.pictures} pictures")
+    return "\n".join(lines)
 
 
-def _answered(arms: dict[str, str], given: dict[str, list[int]]) -> list[str]:
-    return sorted({arms[item] for item in given})
+def _interval(values: Iterable[float]) -> tuple[float, float]:
+    """Their mean, and how far its 95 % interval reaches to either side."""
+    found = np.array(sorted(values))
+    if len(found) == 1:
+        return float(found[0]), math.nan
+    error = found.std(ddof=1) / math.sqrt(len(found))
+    return float(found.mean()), float(student.ppf(0.975, len(found) - 1) * error)
 
 
-def _rating(arm: str, of_items: list[list[int]]) -> Rating:
-    means = np.array([np.mean(ratings) for ratings in of_items])
-    margin = math.nan
-    if len(means) > 1:
-        margin = float(student.ppf(0.975, len(means) - 1) * means.std(ddof=1) / math.sqrt(len(means)))
-    return Rating(arm, len(means), sum(map(len, of_items)), float(means.mean()), margin)
+def _margin(margin: float) -> str:
+    return "" if math.isnan(margin) else f" ± {margin:.2f}"
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

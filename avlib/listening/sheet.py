@@ -1,14 +1,14 @@
 """The sheet: one HTML file with pictures, two seconds of sound and a five-point scale, and the key to it beside it.
 
-The page knows only numbers, so whoever listens cannot tell what was kept. It saves answers as a CSV file through the
-browser and asks nothing of any network.
+The page knows only numbers, so whoever listens cannot tell what put a picture and a sound together. It saves answers
+as a CSV file through the browser and asks nothing of any network.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,44 +22,52 @@ from avlib.sources import Sources
 
 KEPT = "kept"
 DROPPED = "dropped"
+
+_ORDER = 1  # a stream of random numbers apart from that of the draw
+
 SCALE = ("does not fit", "rather not", "cannot say", "fits rather", "fits well")
 """1 to 5: does the sound fit the picture?"""
 
-KEY_COLUMNS = ("item", "arm", "sample_id", "uri", "time_s")
+KEY_COLUMNS = ("item", "arm", "sample_id", "uri", "time_s", "sound_id", "sound_uri", "sound_time_s")
 
 
 @dataclass(frozen=True)
-class Item:
-    """One sample to listen to.  number: its place on the sheet, from 1.  arm: `kept` or `dropped`."""
+class Moment:
+    """A sample: what is seen, or heard, at a time of a video."""
 
-    number: int
-    arm: str
     sample_id: int
     uri: str
     time_s: float
 
 
+@dataclass(frozen=True)
+class Item:
+    """A picture and a sound to judge together.  arm: what put them together; the listener must not know."""
+
+    arm: str
+    picture: Moment
+    sound: Moment
+
+
 def draw_items(samples: SampleSet, kept: BoolArray, *, each: int, seed: int) -> list[Item]:
-    """So many random kept and as many random dropped samples, in random order.
+    """So many random kept and as many random dropped samples, each with its own sound, arm by arm.
 
     kept: shape (n,). Raises ParameterError where there are fewer of either.
     """
     random = np.random.default_rng(seed)
-    drawn: list[tuple[str, int]] = []
+    items = []
     for arm, mask in ((KEPT, kept), (DROPPED, ~kept)):
         rows = np.flatnonzero(mask)
         if not 1 <= each <= len(rows):
             raise ParameterError("each", each, f"1 to the number of {arm} samples, {len(rows)}")
-        drawn += [(arm, int(row)) for row in random.permutation(rows)[:each]]
-    in_order = [drawn[place] for place in random.permutation(len(drawn))]
-    return [
-        Item(number, arm, int(samples.ids[row]), str(samples.uris[row]), float(samples.times_s[row]))
-        for number, (arm, row) in enumerate(in_order, start=1)
-    ]
+        for row in random.permutation(rows)[:each]:
+            moment = Moment(int(samples.ids[row]), str(samples.uris[row]), float(samples.times_s[row]))
+            items.append(Item(arm, picture=moment, sound=moment))
+    return items
 
 
-def write_sheet(items: Sequence[Item], sources: Sources, folder: Path) -> tuple[Path, Path]:
-    """Write listening.html, and listening_key.csv, which says what each item is; returns both.
+def write_sheet(items: Sequence[Item], sources: Sources, folder: Path, *, seed: int) -> tuple[Path, Path]:
+    """Write listening.html, items in random order, and listening_key.csv, which says what each is; returns both.
 
     Items whose video is gone stay in the key and are left out of the sheet.
     """
@@ -67,7 +75,12 @@ def write_sheet(items: Sequence[Item], sources: Sources, folder: Path) -> tuple[
     environment = Environment(
         loader=PackageLoader("avlib.listening", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    shown = [(item.number, _picture(sources, item), clips.sound(sources, item.uri, item.time_s)) for item in items]
+    order = np.random.default_rng([seed, _ORDER]).permutation(len(items))
+    numbered = [(number, items[place]) for number, place in enumerate(order.tolist(), start=1)]
+    shown = [
+        (number, _picture(sources, item.picture), clips.sound(sources, item.sound.uri, item.sound.time_s))
+        for number, item in numbered
+    ]
     whole = [one for one in shown if one[1] and one[2]]
     html = environment.get_template("listening.html.jinja").render(items=whole, scale=SCALE)
     sheet, key = folder / "listening.html", folder / "listening_key.csv"
@@ -75,9 +88,9 @@ def write_sheet(items: Sequence[Item], sources: Sources, folder: Path) -> tuple[
     with key.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(KEY_COLUMNS)
-        writer.writerows([item.number, item.arm, item.sample_id, item.uri, item.time_s] for item in items)
+        writer.writerows([number, item.arm, *astuple(item.picture), *astuple(item.sound)] for number, item in numbered)
     return sheet, key
 
 
-def _picture(sources: Sources, item: Item) -> str | None:
-    return clips.thumbnails(sources, item.uri, np.array([item.time_s]))[0]
+def _picture(sources: Sources, moment: Moment) -> str | None:
+    return clips.thumbnails(sources, moment.uri, np.array([moment.time_s]))[0]

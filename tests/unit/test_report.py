@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +24,7 @@ from PIL import Image
 from avlib import tables
 from avlib.config import load_settings
 from avlib.errors import ParameterError, WarehouseError
-from avlib.evaluation import Labels, RetrievalRates, read_kept, read_labels, read_samples, read_visual
+from avlib.evaluation import Labels, RetrievalRates, read_kept, read_labels, read_run, read_samples, read_visual
 from avlib.identity import sample_ids
 from avlib.models import StoredModel, write_model
 from avlib.report import RateRow, read_findings, write_report
@@ -78,6 +79,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     members = [(0, ids[0] + ids[1], ids[0][0]), (1, ids[0], ids[0][0])]
     components = [{"step": t, "sample_id": s, "component_id": c} for t, kept, c in members for s in kept]
     _write(root, tables.COMPONENTS, components)
+    begun = [(0, s) for s in ids[0] + ids[1][:2]] + [(1, s) for s in ids[0]]  # two samples were described since
+    lists = [{"step": t, "sample_id": s, "neighbor_ids": [], "distances": []} for t, s in begun]
+    _write(root, tables.NEIGHBORS, lists)
     edges = [(0, ids[0][0], ids[0][1]), (0, ids[0][1], ids[0][2]), (1, ids[0][0], ids[0][1])]
     _write(root, tables.MUTUAL_EDGES, [{"step": t, "src": a, "dst": b, "distance": 0.5} for t, a, b in edges])
     about = {"video_id": 0, "uri": str(video), "component_ids": [0, 0], "visual": [0.0, 1.0], "audio_mfcc65": [0.0]}
@@ -152,6 +156,21 @@ def test_samples_are_those_of_the_newest_attempt(folder: Path) -> None:
     assert samples.videos.tolist() == [ODD_NAME] * 4 + ["gone.mp4"] * 4
     np.testing.assert_array_equal(read_visual(warehouse), np.stack([samples.times_s, np.ones(8)], axis=1))
     assert read_kept(warehouse, samples).tolist() == [True] * 4 + [False] * 4
+
+
+def test_a_run_is_of_the_samples_it_began_with(folder: Path) -> None:
+    samples, kept = read_run(Warehouse(str(folder)))
+    assert samples.times_s.tolist() == [0, 1, 2, 3, 0, 1]
+    assert kept.tolist() == [True] * 4 + [False] * 2
+
+
+def test_lists_of_another_run_are_refused(folder: Path, tmp_path: Path) -> None:
+    for table in (tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.COLLECTION):
+        shutil.copytree(table.path(str(folder), "default"), table.path(str(tmp_path), "default"))
+    first = {"step": 0, "sample_id": 0, "neighbor_ids": [], "distances": []}
+    _write(tmp_path, tables.NEIGHBORS, [first])
+    with pytest.raises(WarehouseError, match="are not those that its collection was made from; run `avlib filter"):
+        read_run(Warehouse(str(tmp_path)))
 
 
 def test_findings_of_a_filter_run(folder: Path, labels: Labels) -> None:
