@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from avlib.config import Settings, load_settings
 from avlib.errors import ConfigError, InputError
 from avlib.evaluation import Labels, read_labels
 from avlib.evaluation.protocol import Outcome, Point, choose, measure
-from avlib.spark import evaluation, unlabelled
+from avlib.evaluation.study import Pairing, draw_queries, pairings
+from avlib.spark import evaluation, study, unlabelled
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -109,6 +111,25 @@ def test_the_command_writes_files(
     command("size", *options, *chosen[:4], "--shares", "0.5,1", "--ratios", "0.5", "--as-configured", *small)
     assert {"size_points.csv", "size_classification_rate_50.png", "size_kept_50.svg"} <= {f.name for f in out.iterdir()}
     assert {name: (out / name).read_bytes() for name in before} == before
+
+
+def test_the_user_study_gives_what_the_pure_functions_give(filled: TableStore, labels: Labels) -> None:
+    chosen = settings('strategies=["unfiltered", "A+V"]')
+    found = study.run(filled, chosen, labels, each=4, truth=True)
+    material, protocol = evaluation.read_material(filled, labels), evaluation.protocol_of(chosen)
+    queries = draw_queries(material.clean, each=4, seed=0)
+    expected: list[Pairing] = []
+    for fold in range(3):
+        expected += pairings(material, protocol, point=Point(0.5, 1.0, 0, fold), queries=queries, truth=True)
+    assert [(one.arm, one.picture.sample_id, one.sound.sample_id) for one in found] == [
+        astuple(one) for one in expected
+    ]
+    assert {one.arm for one in found} == {"truth", "unfiltered", "A+V"} and len(found) == 3 * 2 * 4
+    for moment in [moment for one in found for moment in (one.picture, one.sound)]:
+        assert moment.uri == f"{moment.sample_id >> 24}.mp4"
+        assert moment.time_s == (moment.sample_id & 0xFFFFFF) / 25
+    with pytest.raises(InputError, match="--arms: random is none; name truth, unfiltered, or strategies"):
+        study.run(filled, settings(), labels, each=4, truth=True)
 
 
 def test_without_labels(filled: TableStore, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,19 @@ def test_other_lists_are_refused(said: str) -> None:
         _numbers("--ratios", said)
 
 
+def refusal(
+    arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What `avlib evaluate` says, in one line."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as exit_:
+        main(["evaluate", *arguments])
+    assert exit_.value.code == 2
+    printed = capsys.readouterr().err.strip()
+    assert len(printed.splitlines()) == 1
+    return printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -51,15 +64,30 @@ def test_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     header = "video,start_s,end_s,picture_category,sound_category,is_clean\n"
-    Path("overlapping.csv").write_text(header + "a.mp4,0,2,dog,dog,1\na.mp4,1,3,dog,dog,1\n", encoding="utf-8")
-    with pytest.raises(SystemExit) as exit_:
-        main(["evaluate", "corruption", "-w", "W", *arguments])
-    assert exit_.value.code == 2
-    printed = capsys.readouterr().err.strip()
-    assert expected in printed
-    assert len(printed.splitlines()) == 1
+    (tmp_path / "overlapping.csv").write_text(header + "a.mp4,0,2,dog,dog,1\na.mp4,1,3,dog,dog,1\n", encoding="utf-8")
+    assert expected in refusal(["corruption", "-w", "W", *arguments], tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--arms", "truth,V+A"], "--arms and --labels go together"),
+        (["--labels", "nowhere.csv"], "--arms and --labels go together"),
+        (["--labels", "nowhere.csv", "--arms", "truth,V+A"], "nowhere.csv: cannot be read"),
+        (["--labels", "nowhere.csv", "--arms", "truth"], "evaluate.strategies: "),
+        (["--labels", "nowhere.csv", "--arms", "V+A", "--ratio", "2"], "evaluate.ratios.0: input should be less than"),
+        ([], "W has no table samples"),
+    ],
+)
+def test_one_line_of_a_sheet(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert expected in refusal(["listening-sheet", "-w", "W", *arguments], tmp_path, monkeypatch, capsys)
 
 
 def test_the_paper_s_ratios_are_the_default() -> None:
