@@ -136,29 +136,63 @@ class StepSettings(Section):
         return self
 
 
+class StrategySettings(Section):
+    """A list of steps, each inside the components of the one before. A list by itself is one that is not scored.
+
+    scored: the first step begins with the samples whose picture and sound agree (see avlib.agreement).
+    """
+
+    scored: bool = False
+    steps: tuple[StepSettings, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listed(cls, values: object) -> object:
+        return {"steps": values} if isinstance(values, list | tuple) else values
+
+
 class FilterSettings(Section):
-    """The strategy: a list of steps, each inside the components of the one before."""
+    """The strategies that there are, and the one to filter by."""
 
     strategy: str
-    strategies: dict[str, tuple[StepSettings, ...]]
+    strategies: dict[str, StrategySettings]
 
     @model_validator(mode="after")
     def _known(self) -> FilterSettings:
         if self.strategy not in self.strategies:
             raise ValueError(f"strategy {self.strategy!r} is none of {', '.join(map(repr, self.strategies))}")
-        if not self.strategies[self.strategy]:
+        if not self.steps:
             raise ValueError(f"strategy {self.strategy!r} has no steps")
         return self
 
     @property
     def steps(self) -> tuple[StepSettings, ...]:
         """The steps of the chosen strategy, in order."""
-        return self.strategies[self.strategy]
+        return self.strategies[self.strategy].steps
+
+    @property
+    def scored(self) -> bool:
+        """Whether the chosen strategy begins with the samples that agree."""
+        return self.strategies[self.strategy].scored
 
     @property
     def chosen(self) -> FilterSettings:
         """These settings without the strategies that were not chosen."""
-        return FilterSettings(strategy=self.strategy, strategies={self.strategy: self.steps})
+        return FilterSettings(strategy=self.strategy, strategies={self.strategy: self.strategies[self.strategy]})
+
+
+class AgreementSettings(Section):
+    """How samples are scored by what other videos show and sound like (see avlib.agreement)."""
+
+    neighbors: int = Field(ge=1)
+    references: int = Field(ge=20)
+    fitted: int = Field(ge=2)
+    picture_dimensions: int = Field(ge=1)
+    sound_dimensions: int = Field(ge=1)
+    stretch_s: float = Field(ge=0)
+    false_share: float = Field(gt=0, lt=1)
+    keep: float = Field(ge=0, le=1)
+    seed: int = Field(ge=0)
 
 
 class FetchSettings(Section):
@@ -230,6 +264,7 @@ class Settings(Section):
     knn: KnnSettings
     components: ComponentsSettings
     filter: FilterSettings
+    agreement: AgreementSettings
     index: IndexSettings
     suggest: SuggestSettings
     evaluate: EvaluateSettings
@@ -253,11 +288,17 @@ class Settings(Section):
             selection = {key: values["components"][key] for key in ("min_size", "min_videos", "min_share")}
             defaults = {"k": values["knn"]["k"]} | selection
             strategies = {
-                name: [defaults | step for step in steps] for name, steps in values["filter"]["strategies"].items()
+                name: _with_defaults(strategy, defaults) for name, strategy in values["filter"]["strategies"].items()
             }
         except (KeyError, TypeError, AttributeError):
             return values  # malformed: field validation says where
         return values | {"filter": values["filter"] | {"strategies": strategies}}
+
+
+def _with_defaults(strategy: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """A strategy as it is written, a list of steps or a table, as a table whose steps have all keys."""
+    table = strategy if isinstance(strategy, dict) else {"steps": strategy}
+    return table | {"steps": [defaults | step for step in table["steps"]]}
 
 
 def hash_of(values: object) -> str:

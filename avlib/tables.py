@@ -233,6 +233,21 @@ COMPONENT_STATS = Table(
     },
 )
 
+SCORES = Table(
+    "scores",
+    "filters/{name}/scores",
+    pa.schema(
+        [
+            _required("sample_id", pa.int64()),
+            _required("score", pa.float64()),  # in nats; 0: picture and sound go together as by chance
+            _required("videos", pa.int64()),  # other videos that bear it out
+            _required("supporters", IDS),  # samples of these that count most: look and listen
+            _required("kept", pa.bool_()),
+        ]
+    ),
+    key=("sample_id",),
+)
+
 COLLECTION = Table(
     "collection",
     "filters/{name}/collection",
@@ -327,6 +342,7 @@ ALL = (
     STEP_STATS,
     COMPONENTS,
     COMPONENT_STATS,
+    SCORES,
     COLLECTION,
     EVALUATION,
     RUNS,

@@ -21,6 +21,7 @@ _WRITTEN_BY = {
     "step_stats": "mutual_edges",
     "components": "components",
     "component_stats": "components",
+    "scores": "filter --strategy agreement",
     "collection": "filter",
     "evaluation": "evaluate corruption",
     "runs": "ingest",

@@ -70,10 +70,15 @@ def average_precision(clean: BoolArray, score: Float64Array) -> float:
     return float((gained * hits / (last_of_score + 1)).sum() / clean.sum())
 
 
-def by_category(clean: BoolArray, kept: BoolArray, categories: StrArray) -> dict[str, Detection]:
+def by_category(
+    clean: BoolArray, kept: BoolArray, categories: StrArray, *, score: Float64Array | None = None
+) -> dict[str, Detection]:
     """`detection` among the samples of each category, in alphabetical order. categories: shape (n,)."""
     of_category = ((str(name), categories == name) for name in np.unique(categories))
-    return {name: detection(clean[here], kept[here]) for name, here in of_category}
+    return {
+        name: detection(clean[here], kept[here], score=None if score is None else score[here])
+        for name, here in of_category
+    }
 
 
 def category_shift(kept: BoolArray, categories: StrArray) -> float:

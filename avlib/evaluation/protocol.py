@@ -17,12 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avlib.agreement import Scored, agreement_in_memory
 from avlib.arrays import BoolArray, Int64Array
+from avlib.config import AgreementSettings
 from avlib.errors import ParameterError
 from avlib.evaluation.corruption import Corruption, corrupted
 from avlib.evaluation.folds import video_folds
 from avlib.evaluation.material import LabelledSamples, Material
-from avlib.evaluation.scores import Scores, classification_rate, scores_of
+from avlib.evaluation.scores import Decision, Scores, classification_rate, scores_of
 from avlib.filtering import Step, filter_in_memory
 from avlib.neighbors import NeighborRule
 
@@ -63,10 +65,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to filter.  steps: none for `unfiltered`, which keeps all, and `random`."""
+    """A way to filter.  steps: none for `unfiltered`, which keeps all, and `random`.
+
+    agreement: how samples are scored first, for a strategy that begins with those that agree.
+    """
 
     name: str
     steps: tuple[Step, ...] = ()
+    agreement: AgreementSettings | None = None
 
     def with_parameters(self, chosen: Parameters | None) -> tuple[Step, ...]:
         """The steps with k and the minimum size that were chosen; None leaves them as they are configured."""
@@ -125,16 +131,14 @@ def choose(material: Material, protocol: Protocol, *, strategy: Strategy, point:
         ks = sorted({parameters.k for parameters in protocol.grid})
         raise ParameterError("evaluate.k", ks, f"one below the {smallest} samples of a training part")
 
-    def rate(parameters: Parameters) -> float:
-        rates = []
-        for held_out in range(protocol.inner_folds):
-            fit = training.take(inner != held_out)
-            kept = keep(fit, strategy.with_parameters(parameters), protocol.rule)
-            queries = training.take(inner == held_out)
-            rates.append(classification_rate(fit.take(kept), queries, categories=categories, m=protocol.answers))
-        return float(np.mean(rates))
-
-    return max(fitting, key=rate)
+    rates = np.zeros(len(fitting))
+    for held_out in range(protocol.inner_folds):
+        fit, queries = training.take(inner != held_out), training.take(inner == held_out)
+        scored = score(fit, strategy)
+        for place, parameters in enumerate(fitting):
+            kept = keep(fit, strategy.with_parameters(parameters), protocol.rule, scored)
+            rates[place] += classification_rate(fit.take(kept), queries, categories=categories, m=protocol.answers)
+    return fitting[int(np.argmax(rates))]
 
 
 def measure(
@@ -146,17 +150,23 @@ def measure(
     """
     training, test = parts(material, protocol, point)
     masks: dict[str, BoolArray] = {UNFILTERED: np.ones(len(training), np.bool_)}
+    scores: dict[str, Float64Array] = {}
     for strategy in protocol.strategies:
         if strategy.steps:
-            masks[strategy.name] = keep(training, strategy.with_parameters(chosen[strategy.name]), protocol.rule)
+            scored = score(training, strategy)
+            steps = strategy.with_parameters(chosen[strategy.name])
+            masks[strategy.name] = keep(training, steps, protocol.rule, scored)
+            if scored is not None:
+                scores[strategy.name] = scored.scores
     if protocol.reference is not None:
         size = int(masks[protocol.reference.name].sum())
         order = np.random.default_rng([point.seed, point.fold, _RANDOM]).permutation(len(training))
         masks[RANDOM] = np.argsort(order) < size
     for strategy in protocol.strategies:
         kept = masks[strategy.name]
-        scores = scores_of(training, kept, test, categories=material.categories, m=protocol.answers)
-        yield Outcome(point, strategy.name, chosen.get(strategy.name), scores)
+        decision = Decision(kept, scores.get(strategy.name))
+        measured = scores_of(training, decision, test, categories=material.categories, m=protocol.answers)
+        yield Outcome(point, strategy.name, chosen.get(strategy.name), measured)
 
 
 def parts(material: Material, protocol: Protocol, point: Point) -> tuple[LabelledSamples, LabelledSamples]:
@@ -186,7 +196,18 @@ def _folds(material: Material, protocol: Protocol) -> tuple[Int64Array, Int64Arr
     return fold, np.array([of_video[video] for video in outside.videos.tolist()], np.int64)
 
 
-def keep(samples: LabelledSamples, steps: tuple[Step, ...], rule: NeighborRule) -> BoolArray:
-    """Which samples a filter keeps. Shape (n,). Raises ParameterError as `filter_in_memory` does."""
-    results = filter_in_memory(samples.normalised(), steps=steps, rule=rule)
+def score(samples: LabelledSamples, strategy: Strategy) -> Scored | None:
+    """What agreement says of samples; None for a strategy that does not ask. Raises ParameterError as it does."""
+    return None if strategy.agreement is None else agreement_in_memory(samples.normalised(), strategy.agreement)
+
+
+def keep(
+    samples: LabelledSamples, steps: tuple[Step, ...], rule: NeighborRule, scored: Scored | None = None
+) -> BoolArray:
+    """Which samples a filter keeps, of those that agree where they are scored. Shape (n,).
+
+    Raises ParameterError as `filter_in_memory` does.
+    """
+    among = None if scored is None else scored.kept
+    results = filter_in_memory(samples.normalised(), steps=steps, rule=rule, among=among)
     return np.isin(samples.ids, results[-1].sample_ids)

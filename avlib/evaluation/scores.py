@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avlib.arrays import BoolArray, Float32Array
+from avlib.arrays import BoolArray, Float32Array, Float64Array
 from avlib.descriptors import normalise_audio
 from avlib.evaluation.detection import Detection, by_category, category_shift, detection
 from avlib.evaluation.labels import StrArray, Truth
@@ -27,6 +27,14 @@ class Retrieval:
 
     found: RankingScores
     chance: RankingScores
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What a filter says of n samples.  kept: shape (n,).  score: shape (n,), larger for what looks cleaner, or None."""
+
+    kept: BoolArray
+    score: Float64Array | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,14 @@ class Scores:
 
 
 def scores_of(
-    training: LabelledSamples, kept: BoolArray, test: LabelledSamples, *, categories: StrArray, m: int
+    training: LabelledSamples, decision: Decision, test: LabelledSamples, *, categories: StrArray, m: int
 ) -> Scores:
     """Measure a filter.
 
-    training: shape (n,), corrupted.  kept: shape (n,), what the filter keeps of it.  test: clean.  categories: those of
-    the experiment.  m: answers that vote.
+    training: n samples, corrupted.  decision: on them.  test: clean.  categories: those of the experiment.  m: answers
+    that vote.
     """
+    kept = decision.kept
     truth, collection = training.truth, training.take(kept)
     seen = truth.picture[kept & truth.clean]
     stats = training.audio_stats()
@@ -79,8 +88,8 @@ def scores_of(
         classification_rate=classification_rate(collection, test, categories=categories, m=m),
         categories=len(np.unique(seen)),
         category_shift=category_shift(kept, truth.picture),
-        detection=detection(truth.clean, kept),
-        by_category=by_category(truth.clean, kept, truth.picture),
+        detection=detection(truth.clean, kept, score=decision.score),
+        by_category=by_category(truth.clean, kept, truth.picture, score=decision.score),
         sounds=_retrieval(test.visual, wanted, collection.visual, collection.truth.sound),
         pictures=_retrieval(queries, wanted, heard, collection.truth.picture),
     )

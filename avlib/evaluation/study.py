@@ -15,7 +15,7 @@ import numpy as np
 from avlib.arrays import Int64Array
 from avlib.errors import ParameterError
 from avlib.evaluation.material import LabelledSamples, Material
-from avlib.evaluation.protocol import QUERIES, Point, Protocol, choose, keep, parts
+from avlib.evaluation.protocol import QUERIES, Point, Protocol, choose, keep, parts, score
 from avlib.evaluation.retrieval import nearest_rows
 
 TRUTH = "truth"
@@ -62,7 +62,8 @@ def pairings(
         collection = training
         if strategy.steps:
             chosen = choose(material, protocol, strategy=strategy, point=point)
-            collection = training.take(keep(training, strategy.with_parameters(chosen), protocol.rule))
+            steps = strategy.with_parameters(chosen)
+            collection = training.take(keep(training, steps, protocol.rule, score(training, strategy)))
         if len(collection) and len(test):
             nearest = nearest_rows(test.visual, collection.visual, m=1)[:, 0]
             sounds = collection.sound_ids[nearest]

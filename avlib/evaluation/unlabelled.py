@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from avlib.agreement import agreement_in_memory
 from avlib.arrays import BoolArray
 from avlib.errors import ParameterError
-from avlib.filtering import SampleArrays, Step, filter_in_memory
+from avlib.evaluation.protocol import Strategy
+from avlib.filtering import SampleArrays, StepResult, filter_in_memory
 from avlib.identity import video_ids
 from avlib.neighbors import NeighborRule
 
@@ -44,9 +46,9 @@ class Trial:
     shuffled_share: float
 
 
-def kept_components(samples: SampleArrays, *, steps: tuple[Step, ...], rule: NeighborRule) -> list[Component]:
+def kept_components(samples: SampleArrays, *, strategy: Strategy, rule: NeighborRule) -> list[Component]:
     """The components that the last step of a strategy keeps, largest first. Raises as `filter_in_memory` does."""
-    last = filter_in_memory(samples, steps=steps, rule=rule)[-1]
+    last = _filtered(samples, strategy, rule)
     found, where, sizes = np.unique(last.component_ids, return_inverse=True, return_counts=True)
     seen_in = np.unique(np.stack([where, video_ids(last.sample_ids)]), axis=1)[0]
     videos = np.bincount(seen_in, minlength=len(found))
@@ -54,7 +56,7 @@ def kept_components(samples: SampleArrays, *, steps: tuple[Step, ...], rule: Nei
     return [Component(int(found[row]), int(sizes[row]), int(videos[row])) for row in order]
 
 
-def trial(samples: SampleArrays, *, steps: tuple[Step, ...], rule: NeighborRule, seed: int) -> Trial:
+def trial(samples: SampleArrays, *, strategy: Strategy, rule: NeighborRule, seed: int) -> Trial:
     """Run a strategy on two halves of the videos, and on shuffled sound.
 
     Raises ParameterError for fewer than four videos, and as `filter_in_memory` does.
@@ -67,7 +69,7 @@ def trial(samples: SampleArrays, *, steps: tuple[Step, ...], rule: NeighborRule,
     masks = [np.isin(of_video, random.permutation(videos)[: len(videos) // 2]) for _ in range(2)]
     kept = [np.zeros(len(samples), np.bool_) for _ in range(2)]
     for mask, decision in zip(masks, kept, strict=True):
-        decision[mask] = _kept(samples.take(np.flatnonzero(mask)), steps, rule)
+        decision[mask] = _kept(samples.take(np.flatnonzero(mask)), strategy, rule)
     shared = masks[0] & masks[1]
     one, other = kept[0][shared], kept[1][shared]
     mixed = replace(samples, audio=samples.audio[random.permutation(len(samples))])
@@ -75,7 +77,7 @@ def trial(samples: SampleArrays, *, steps: tuple[Step, ...], rule: NeighborRule,
         shared=int(shared.sum()),
         agreement=float((one == other).mean()) if shared.any() else float("nan"),
         kappa=kappa(one, other),
-        shuffled_share=float(_kept(mixed, steps, rule).mean()),
+        shuffled_share=float(_kept(mixed, strategy, rule).mean()),
     )
 
 
@@ -90,5 +92,10 @@ def kappa(one: BoolArray, other: BoolArray) -> float:
     return float(((one == other).mean() - chance) / (1 - chance)) if chance < 1 else float("nan")
 
 
-def _kept(samples: SampleArrays, steps: tuple[Step, ...], rule: NeighborRule) -> BoolArray:
-    return np.isin(samples.ids, filter_in_memory(samples, steps=steps, rule=rule)[-1].sample_ids)
+def _kept(samples: SampleArrays, strategy: Strategy, rule: NeighborRule) -> BoolArray:
+    return np.isin(samples.ids, _filtered(samples, strategy, rule).sample_ids)
+
+
+def _filtered(samples: SampleArrays, strategy: Strategy, rule: NeighborRule) -> StepResult:
+    among = None if strategy.agreement is None else agreement_in_memory(samples, strategy.agreement).kept
+    return filter_in_memory(samples, steps=strategy.steps, rule=rule, among=among)[-1]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avlib.arrays import Int64Array
+from avlib.arrays import BoolArray, Int64Array
 from avlib.errors import ParameterError
 from avlib.filtering.selection import kept
-from avlib.filtering.strategy import Step, scoped_k
+from avlib.filtering.strategy import Step, capped, scoped_k
 from avlib.graph import MutualEdges, connected_components, mutual_edges
 from avlib.identity import video_ids
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest, nearest_within
@@ -34,17 +34,25 @@ class StepResult:
     edges: MutualEdges
 
 
-def filter_in_memory(samples: SampleArrays, *, steps: Sequence[Step], rule: NeighborRule) -> list[StepResult]:
+def filter_in_memory(
+    samples: SampleArrays, *, steps: Sequence[Step], rule: NeighborRule, among: BoolArray | None = None
+) -> list[StepResult]:
     """Run a strategy. The samples of the last result are the clean ones.
 
     Step t looks for neighbors inside each component of step t - 1; components that are not
     large enough (`kept`) are dropped after every step. The order of the samples does not matter.
+    among: shape (n,), the samples to begin with, where a score has chosen them; the first k is capped by their number,
+    which nobody knew before. None: all.
     Returns one result per step. Raises ParameterError for no steps, for a first k not below the number of
     samples, and for a rule that asks for other videos when there is only one.
     """
     if not steps:
         raise ParameterError("steps", steps, "one step at least")
-    rule.check(k=steps[0].k, samples=len(samples), videos=len(np.unique(video_ids(samples.ids))))
+    if among is not None:
+        samples = samples.take(np.flatnonzero(among))
+        steps = [capped(steps[0], len(samples)), *steps[1:]]
+    else:
+        rule.check(k=steps[0].k, samples=len(samples), videos=len(np.unique(video_ids(samples.ids))))
 
     results: list[StepResult] = []
     left = samples.take(np.argsort(samples.ids))

@@ -22,6 +22,11 @@ def cap_k(k: int, size: int, k_share: float) -> int:
     return min(k, max(1, share))
 
 
+def capped(step: Step, samples: int) -> Step:
+    """The step with a k below the number of samples, 1 at least."""
+    return step.model_copy(update={"k": max(1, min(step.k, samples - 1))})
+
+
 def scoped_k(step: Step, components: Int64Array) -> Int64Array:
     """`cap_k` for every sample, by the size of its component. components: shape (n,). Returns shape (n,)."""
     _, where, sizes = np.unique(components, return_inverse=True, return_counts=True)

@@ -3,7 +3,7 @@
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
 from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
 from avlib.neighbors.cells import Cells, deal_cells, train_cells
-from avlib.neighbors.exact import PairSearch, nearest, nearest_within, side
+from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, side
 from avlib.neighbors.merge import merged
 from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
 from avlib.neighbors.super_tiles import SuperTile, dealt, super_tiles
@@ -28,6 +28,7 @@ __all__ = [
     "nearest_in_cells",
     "nearest_within",
     "needed_reach",
+    "runs",
     "side",
     "super_tiles",
     "train_cells",

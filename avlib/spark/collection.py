@@ -5,6 +5,7 @@ Written last, in one commit: a reader that trusts only this table never sees hal
 
 from __future__ import annotations
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib import tables
@@ -30,6 +31,10 @@ def run(store: TableStore, last_step: int) -> None:
         videos = store.read(tables.VIDEOS).select("video_id", "uri", "metadata")
         rows = live_samples(store).join(kept, "sample_id").join(videos, "video_id")
         rows = rows.withColumn("described_with", F.lit(samples_described_with(store)))
-        rows = rows.withColumn("score", F.lit(None).cast("double"))
+        rows = _with_scores(store, rows) if settings.filter.scored else rows.withColumn("score", F.lit(None).cast("double"))
         store.overwrite(tables.COLLECTION, rows)
     remove_folder(rounds_place(store))  # a killed run may have left those of a step that the strategy has no more
+
+
+def _with_scores(store: TableStore, rows: DataFrame) -> DataFrame:
+    return rows.join(store.read(tables.SCORES).select("sample_id", "score"), "sample_id")

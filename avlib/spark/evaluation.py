@@ -73,7 +73,7 @@ def protocol_of(settings: Settings) -> Protocol:
             raise ConfigError(f"evaluate.strategies: {name!r} is none of {', '.join([UNFILTERED, RANDOM, *known])}")
     grid = [Parameters(k, min_size) for k in chosen.k for min_size in chosen.min_size]
     protocol = Protocol(
-        strategies=tuple(Strategy(name, known.get(name, ())) for name in chosen.strategies),
+        strategies=tuple(strategy_of(name, settings) for name in chosen.strategies),
         rule=NeighborRule(settings.knn.exclude, settings.knn.exclude_s, settings.knn.per_video),
         corruption=Corruption(chosen.unit, chosen.replace_from, chosen.segment_s),
         grid=tuple(grid) if chosen.choose else (),
@@ -84,6 +84,14 @@ def protocol_of(settings: Settings) -> Protocol:
     )
     protocol.check()
     return protocol
+
+
+def strategy_of(name: str, settings: Settings) -> Strategy:
+    """A strategy of the settings, or one without steps."""
+    found = settings.filter.strategies.get(name)
+    if found is None:
+        return Strategy(name)
+    return Strategy(name, found.steps, settings.agreement if found.scored else None)
 
 
 def read_material(store: TableStore, labels: Labels) -> Material:

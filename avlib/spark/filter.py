@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from avlib import tables
 from avlib.config import Settings
-from avlib.spark import collection, components, knn, mutual_edges
+from avlib.spark import agreement, collection, components, knn, mutual_edges
 from avlib.spark.progress import say
 from avlib.spark.runs import Recorder, Work, is_done
-from avlib.spark.samples import samples_described_with
+from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.store import TableStore
 
 
 def run(store: TableStore, settings: Settings) -> None:
-    """knn → mutual edges → components for every step, then the collection. Skipped where nothing has changed."""
+    """knn → mutual edges → components for every step, then the collection. Skipped where nothing has changed.
+
+    A strategy that is scored begins with agreement.
+    """
     work = Work(
         "filter",
         [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS],
         [tables.COLLECTION],
-        [settings.filter.chosen, settings.knn],
+        [settings.filter.chosen, settings.knn, *([settings.agreement] if settings.filter.scored else [])],
         filter_name=store.name,
     )
     if is_done(store, work):
@@ -27,6 +30,10 @@ def run(store: TableStore, settings: Settings) -> None:
     recorder = Recorder(store, work)
     strategy = settings.filter.strategy
     say(f"filter {store.name}: strategy {strategy}")
+    if settings.filter.scored:
+        agreement.run(store, settings)
+    else:
+        store.clear(tables.SCORES)
     last = 0
     for last in range(len(settings.filter.steps)):
         knn.run(store, settings, last)
@@ -36,9 +43,7 @@ def run(store: TableStore, settings: Settings) -> None:
             say(f"  step {last} left nothing; a lower components.min_size or a larger knn.k keeps more")
             break
     collection.run(store, last)
-    stats = store.read(tables.STEP_STATS, step=0).first()
-    assert stats is not None
-    kept, total = store.read(tables.COLLECTION).count(), stats["lists"]
+    kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
     summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
     recorder.finish(summary)
     say(f"filter {store.name}: {summary}")

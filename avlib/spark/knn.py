@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,9 @@ from avlib.spark.samples import live_samples, samples_described_with
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
+EXACT = "exact"
+"""The note of lists that are."""
+
 _ENTRY_BYTES = 12  # of a list: an int64 id and a float32 distance
 _TILES_PER_SLOT = 6
 _TRAINED, _TRAINED_AT_LEAST = 32, 8  # samples for each cell: where there is memory, and where there is not
@@ -50,6 +53,8 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the neighbor lists of one step (0 is the first)."""
     samples_described_with(store)
     samples = live_samples(store)
+    if step == 0 and settings.filter.scored:
+        samples = samples.join(store.read(tables.SCORES).where("kept").select("sample_id"), "sample_id", "left_semi")
     scope = store.read(tables.COMPONENTS, step=step - 1) if step else None
     if scope is not None and scope.isEmpty():
         raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
@@ -58,29 +63,41 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
         store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
     search = BlockSearch(settings.filter.steps[step], settings.knn, latest_stats(store))
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
-        packing = Packing(search.weights, search.stats, settings.knn.block_rows, folder)
-        if scope is None and settings.knn.method == "cells":
-            _write_in_cells(store, samples, search, packing, step=step)
-        else:
-            _write_exact(store, samples, search, packing, scope=scope, step=step)
+        found = find(samples, search, scope=scope, folder=folder)
+        with_lost_blocks_remade(
+            lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=found.note), found.remake
+        )
+    if found.note != EXACT:
+        say(f"  knn, step {step}: {found.note}")
 
 
-def _write_exact(
-    store: TableStore, samples: DataFrame, search: BlockSearch, packing: Packing, *, scope: DataFrame | None, step: int
-) -> None:
+@dataclass(frozen=True)
+class Found:
+    """lists: as NEIGHBORS, computed when asked for.  note: how they were found.  remake: packs lost blocks again."""
+
+    lists: DataFrame
+    note: str
+    remake: Callable[[Sequence[str]], object]
+
+
+def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, folder: str) -> Found:
+    """The neighbor lists of samples, by the method that the settings name.
+
+    samples, scope: as for `assigned_samples`.  folder: for blocks, which must stay until the rows are written.
+    """
+    packing = Packing(search.weights, search.stats, search.knn.block_rows, folder)
+    if scope is None and search.knn.method == "cells":
+        return _find_in_cells(samples, search, packing)
     assigned = assigned_samples(samples, search, packing, scope=scope)
-    lists = neighbors(store.spark, packing.pack(assigned), search, folder=packing.folder)
-    with_lost_blocks_remade(
-        lambda: store.write_step(tables.NEIGHBORS, lists, step=step, note="exact"),
-        lambda names: packing.pack_again(assigned, names),
-    )
+    lists = neighbors(samples.sparkSession, packing.pack(assigned), search, folder=folder)
+    return Found(lists, EXACT, lambda names: packing.pack_again(assigned, names))
 
 
-def _write_in_cells(store: TableStore, samples: DataFrame, search: BlockSearch, packing: Packing, *, step: int) -> None:
+def _find_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing) -> Found:
     count = check_unscoped(samples, search)
     rows_in_memory = (search.knn.memory_mb << 20) // _row_bytes(search, _dimension(samples, search))
     cells = max(1, min(round(count / search.knn.cell_rows), rows_in_memory // _TRAINED_AT_LEAST))
-    slots = store.spark.sparkContext.defaultParallelism
+    slots = samples.sparkSession.sparkContext.defaultParallelism
     groups = min(cells, max(math.ceil(count / rows_in_memory), _TILES_PER_SLOT * slots))
     plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count)
     found = lists_in_cells(samples, search, packing, plan)
@@ -89,8 +106,7 @@ def _write_in_cells(store: TableStore, samples: DataFrame, search: BlockSearch, 
         f"{found.probes:.1f} on average: {found.choice.recall:.3f} ± {found.choice.standard_error:.3f} of the "
         "mutual edges"
     )
-    with_lost_blocks_remade(lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=note), found.remake)
-    say(f"  knn, step {step}: {note}")
+    return Found(found.lists, note, found.remake)
 
 
 def assigned_samples(

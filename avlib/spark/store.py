@@ -91,6 +91,11 @@ class TableStore:
         if self.exists(table) and not self.read(table).where(F.col("step") >= first).isEmpty():
             self._delta(table).delete(F.col("step") >= first)
 
+    def clear(self, table: Table) -> None:
+        """Delete all rows, if there are any."""
+        if self.exists(table) and not self.read(table).isEmpty():
+            self._delta(table).delete()
+
     def merge(self, table: Table, rows: DataFrame, *, on: str, update: Mapping[str, Column]) -> None:
         """Merge rows by a column: unknown ones are inserted, known ones (`stored`) get the `update` columns."""
         self._create(table)

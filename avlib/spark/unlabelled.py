@@ -14,6 +14,7 @@ from avlib.errors import InputError
 from avlib.evaluation.unlabelled import FEWEST_VIDEOS, Component, Trial, kept_components, trial
 from avlib.filtering import SampleArrays
 from avlib.neighbors import NeighborRule
+from avlib.spark.evaluation import strategy_of
 from avlib.spark.progress import say, watched
 from avlib.spark.samples import latest_descriptions, live_samples, samples_described_with
 from avlib.spark.stats import latest_stats
@@ -48,16 +49,16 @@ def run(store: TableStore, settings: Settings) -> Unlabelled:
             f"{FEWEST_VIDEOS} are needed, for halves of them"
         )
     rule = NeighborRule(settings.knn.exclude, settings.knn.exclude_s, settings.knn.per_video)
-    steps = settings.filter.steps
+    strategy = strategy_of(settings.filter.strategy, settings)
     say(f"evaluate: {settings.filter.strategy} on {len(samples)} samples of {videos} videos")
     spark = store.spark.sparkContext
     shared = spark.broadcast(samples)
 
     def try_one(seed: int) -> Trial:
-        return trial(shared.value, steps=steps, rule=rule, seed=seed)
+        return trial(shared.value, strategy=strategy, rule=rule, seed=seed)
 
     def find(_: int) -> list[Component]:
-        return kept_components(shared.value, steps=steps, rule=rule)
+        return kept_components(shared.value, strategy=strategy, rule=rule)
 
     with watched(store.spark, f"evaluate: {len(seeds)} trials"):
         trials = spark.parallelize(seeds, len(seeds)).map(try_one).collect()

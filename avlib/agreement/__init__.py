@@ -1,0 +1,65 @@
+"""Which pictures and sounds belong together, by what other videos show and sound like. Without labels."""
+
+from avlib.agreement.drawing import MOST_ACCIDENTAL, draw_keys, drawn, drawn_slices
+from avlib.agreement.evidence import (
+    NOBODY,
+    SLICE_BITS,
+    Companions,
+    Evidence,
+    Views,
+    Weights,
+    agreement,
+    equal_weights,
+    evidence,
+    supporters,
+    weight,
+)
+from avlib.agreement.in_memory import (
+    ACROSS_VIDEOS,
+    SUPPORTERS,
+    Scored,
+    accidental_scores,
+    agreement_in_memory,
+    asked,
+    check_videos,
+    chosen,
+    slice_scores,
+)
+from avlib.agreement.projection import Projection, fit_pictures, fit_sounds
+from avlib.agreement.stretches import stretch_scores
+from avlib.agreement.threshold import Histogram, Threshold, threshold_for, threshold_keeping
+
+__all__ = [
+    "ACROSS_VIDEOS",
+    "MOST_ACCIDENTAL",
+    "NOBODY",
+    "SLICE_BITS",
+    "SUPPORTERS",
+    "Companions",
+    "Evidence",
+    "Histogram",
+    "Projection",
+    "Scored",
+    "Threshold",
+    "Views",
+    "Weights",
+    "accidental_scores",
+    "agreement",
+    "agreement_in_memory",
+    "asked",
+    "check_videos",
+    "chosen",
+    "draw_keys",
+    "drawn",
+    "drawn_slices",
+    "equal_weights",
+    "evidence",
+    "fit_pictures",
+    "fit_sounds",
+    "slice_scores",
+    "stretch_scores",
+    "supporters",
+    "threshold_for",
+    "threshold_keeping",
+    "weight",
+]

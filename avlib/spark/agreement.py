@@ -1,0 +1,176 @@
+"""agreement: samples → scores. How well sound goes with picture, judged by other videos; see avlib.agreement.
+
+Samples are made short; each gets the nearest samples of other videos, by picture and by sound, as companions, whose
+descriptors travel to it; a slice of a video is scored in one task. That is done twice: the second time companions
+count by their own first scores. Some slices are scored with sounds of other videos too, on the driver; that decides
+from which score on samples are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from avlib import tables
+from avlib.agreement import (
+    MOST_ACCIDENTAL,
+    NOBODY,
+    SLICE_BITS,
+    SUPPORTERS,
+    Companions,
+    Evidence,
+    Histogram,
+    Threshold,
+    Views,
+    accidental_scores,
+    agreement,
+    asked,
+    check_videos,
+    chosen,
+    drawn_slices,
+    equal_weights,
+    evidence,
+    slice_scores,
+    supporters,
+)
+from avlib.config import AgreementSettings, Settings
+from avlib.spark.companions import HEARD, SEEN, companion_lists, companions_of, weights_of, with_descriptors, with_scores
+from avlib.spark.progress import say, watched
+from avlib.spark.samples import audio_samples
+from avlib.spark.stats import latest_stats
+from avlib.spark.store import TableStore
+from avlib.spark.views import VIEWS, drawn, short_views, views_of
+
+_WORTH = pa.list_(pa.field("element", pa.float64(), nullable=False))
+_FIRST = pa.schema(
+    [
+        *VIEWS,
+        ("score", pa.float64()),
+        ("radius", pa.float64()),
+        ("seen_ids", tables.IDS),
+        ("seen", _WORTH),
+        ("heard_ids", tables.IDS),
+        ("heard", _WORTH),
+    ]
+)
+_SCORES = pa.schema([field for field in tables.SCORES.schema if field.name != "kept"])
+
+
+def run(store: TableStore, settings: Settings) -> None:
+    """Write the scores of all samples, and which are to be kept. Raises ParameterError for a single video."""
+    wanted, audio = settings.agreement, settings.filter.audio
+    samples = audio_samples(store, audio)
+    videos = samples.select("video_id").distinct().count()
+    check_videos(videos)
+    count = asked(wanted, videos=videos)
+    with watched(store.spark, "agreement"), store.scratch("agreement") as folder:
+        views = _written(short_views(samples, latest_stats(store, audio), wanted), f"{folder}/views")
+        lists = [
+            companion_lists(views, settings.knn, count=count, kind=kind, folder=f"{folder}/blocks-{kind}")
+            for kind in (SEEN, HEARD)
+        ]
+        lists_of_both = _written(lists[0].unionByName(lists[1]), f"{folder}/lists")
+        references = views_of(drawn(views, wanted.references, seed=wanted.seed).toArrow())
+        scoring = _Scoring(references, wanted, count)
+        companions = with_descriptors(lists_of_both, views)
+        first = _written(_by_slice(views, companions, scoring.first, _FIRST), f"{folder}/first")
+        weighted = with_scores(lists_of_both, first)
+        second = _written(_by_slice(first, weighted, scoring.second, _SCORES), f"{folder}/second")
+        threshold = scoring.threshold(second, views, companions, weighted)
+        kept = F.col("score") >= threshold.score
+        store.overwrite(tables.SCORES, second.withColumn("kept", kept))
+        totals = second.agg(F.count("*"), F.count_if(kept)).first()
+    assert totals is not None
+    say(
+        f"  agreement: {totals[1]} of {totals[0]} samples score {threshold.score:.2f} or more; of these "
+        f"{threshold.false_share:.1%} are reckoned accidental, of all {threshold.accidental:.0%}"
+    )
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What the workers need to score a slice.  count: companions of each kind."""
+
+    references: Views
+    settings: AgreementSettings
+    count: int
+
+    def first(self, views: pa.Table, companions: pa.Table) -> pa.Table:
+        """A slice of VIEWS and the rows of its companions → _FIRST: all companions count alike."""
+        views = views.sort_by("sample_id")
+        samples = views_of(views)
+        theirs = companions_of(samples, companions, count=self.count)
+        found = evidence(samples, theirs, self.references)
+        values = agreement(found, theirs, equal_weights(theirs))
+        columns = {
+            "score": slice_scores(samples, values, found.radius, self.settings),
+            "radius": found.radius,
+            "seen_ids": list(theirs.seen_ids),
+            "seen": list(found.seen),
+            "heard_ids": list(theirs.heard_ids),
+            "heard": list(found.heard),
+        }
+        arrays = [*(views[name] for name in VIEWS.names), *(pa.array(column) for column in columns.values())]
+        return pa.table(arrays, names=_FIRST.names).cast(_FIRST)
+
+    def second(self, first: pa.Table, weighted: pa.Table) -> pa.Table:
+        """A slice of _FIRST and the first scores of its companions → _SCORES."""
+        first = first.sort_by("sample_id")
+        samples = views_of(first)
+        weights = weights_of(samples.ids, weighted, count=self.count)
+        seen_ids, seen, heard_ids, heard = (_matrix(first[name]) for name in ("seen_ids", "seen", "heard_ids", "heard"))
+        nothing = np.empty((len(samples), 0, 0), np.float32)
+        theirs = Companions(seen_ids, nothing, heard_ids, nothing)
+        found = Evidence(seen, heard, first["radius"].to_numpy())
+        scores = slice_scores(samples, agreement(found, theirs, weights), found.radius, self.settings)
+        videos, reasons = supporters(found, theirs, weights, most=SUPPORTERS)
+        named = [row[row != NOBODY] for row in reasons]
+        return pa.table([first["sample_id"], scores, videos, named], names=_SCORES.names).cast(_SCORES)
+
+    def threshold(self, scores: DataFrame, views: DataFrame, companions: DataFrame, weighted: DataFrame) -> Threshold:
+        """From which score on samples are kept. scores: sample_id, score of all samples."""
+        counts = scores.groupBy(F.shiftright("sample_id", SLICE_BITS).alias("slice")).agg(F.count("*").alias("samples"))
+        known = drawn(counts, MOST_ACCIDENTAL, seed=self.settings.seed, by="slice").toArrow()
+        slices = drawn_slices(*(known[name].to_numpy() for name in ("slice", "samples")), seed=self.settings.seed)
+        wanted = scores.sparkSession.createDataFrame(pa.table({"slice": slices}))
+        some = [
+            rows.join(F.broadcast(wanted), F.shiftright("sample_id", SLICE_BITS) == F.col("slice")).drop("slice").toArrow()
+            for rows in (views, companions, weighted)
+        ]
+        samples = views_of(some[0])
+        theirs = companions_of(samples, some[1], count=self.count)
+        weights = weights_of(samples.ids, some[2], count=self.count)
+        accidental = accidental_scores(samples, theirs, weights, self.references, self.settings)
+        return chosen(_histogram(scores), accidental, self.settings)
+
+
+def _by_slice(left: DataFrame, right: DataFrame, score: Callable[[pa.Table, pa.Table], pa.Table], schema: pa.Schema) -> DataFrame:
+    """Score every slice of `left` with the rows of `right` that are its samples'."""
+
+    def one(left_rows: pa.Table, right_rows: pa.Table) -> pa.Table:  # Spark reads these types, a method would hide them
+        return score(left_rows, right_rows)
+
+    sides = [rows.groupBy(F.shiftright("sample_id", SLICE_BITS)) for rows in (left, right)]
+    return sides[0].cogroup(sides[1]).applyInArrow(one, from_arrow_schema(schema))
+
+
+def _histogram(scores: DataFrame) -> Histogram:
+    rows = scores.groupBy("score").agg(F.count("*").alias("samples")).orderBy("score").toArrow()
+    return Histogram(rows["score"].to_numpy(), rows["samples"].to_numpy())
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    """A list column of n equally long rows → shape (n, m)."""
+    return column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
+
+
+def _written(rows: DataFrame, place: str) -> DataFrame:
+    """The same rows, read back from files: what uses them does not compute them again."""
+    rows.write.parquet(place)
+    return rows.sparkSession.read.schema(rows.schema).parquet(place)
