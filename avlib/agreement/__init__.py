@@ -1,5 +1,6 @@
 """Which pictures and sounds belong together, by what other videos show and sound like. Without labels."""
 
+from avlib.agreement.accident import mixed
 from avlib.agreement.drawing import MOST_ACCIDENTAL, draw_keys, drawn, drawn_slices
 from avlib.agreement.evidence import (
     NOBODY,
@@ -56,6 +57,7 @@ __all__ = [
     "evidence",
     "fit_pictures",
     "fit_sounds",
+    "mixed",
     "slice_scores",
     "stretch_scores",
     "supporters",

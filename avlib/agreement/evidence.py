@@ -27,6 +27,7 @@ Weights = tuple[Float64Array, Float64Array]
 
 _LEAST_WEIGHT = 0.1
 _NEAR = 0.1  # the share of all sounds that lie within Evidence.radius
+_DECIMALS = 6  # of a distance: a companion may be a reference too, and is then as far away as itself
 _ROWS = 512  # whose distances to all references are held at a time
 
 
@@ -135,18 +136,20 @@ def weight(scores: Float64Array) -> Float64Array:
     return np.fmax(scores, _LEAST_WEIGHT)
 
 
-def _background(own: Float32Array, references: Float32Array, foreign: BoolArray) -> Float32Array:
+def _background(own: Float32Array, references: Float32Array, foreign: BoolArray) -> Float64Array:
     """Distances to the references, each row ascending; infinite at its end for those that do not count."""
-    squares = (own**2).sum(axis=1)[:, None] + (references**2).sum(axis=1) - 2 * (own @ references.T)
-    return np.sort(np.where(foreign, np.sqrt(np.maximum(squares, 0)), np.inf), axis=1)
+    one, other = own.astype(np.float64), references.astype(np.float64)
+    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * (one @ other.T)
+    distances = np.round(np.sqrt(np.maximum(squares, 0)), _DECIMALS)
+    return np.sort(np.where(foreign, distances, np.inf), axis=1)
 
 
-def _worth(own: Float32Array, theirs: Float32Array, background: Float32Array, counts: Int64Array) -> Float64Array:
+def _worth(own: Float32Array, theirs: Float32Array, background: Float64Array, counts: Int64Array) -> Float64Array:
     """-ln p - 1 of the distances to companions, p being the share of the background below.
 
     own: shape (n, d).  theirs: shape (n, m, d).  background: shape (n, r), ascending, `counts` of a row finite.
     """
-    distances = np.linalg.norm(theirs - own[:, None], axis=2)
+    distances = np.round(np.linalg.norm(theirs.astype(np.float64) - own[:, None], axis=2), _DECIMALS)
     below = (background[:, None, :] < distances[:, :, None]).sum(axis=2)
     return np.asarray(-np.log((below + 0.5) / (counts[:, None] + 1)) - 1, np.float64)
 

@@ -14,7 +14,7 @@ from avlib.evaluation.corruption import Corruption, ReplaceFrom, Unit
 from avlib.evaluation.material import LabelledSamples, Material
 from avlib.evaluation.protocol import RANDOM, UNFILTERED, Outcome, Parameters, Point, Protocol, Strategy, choose, parts
 from avlib.evaluation.protocol import measure as measure_lazily
-from avlib.evaluation.scores import classification_rate, scores_of
+from avlib.evaluation.scores import Decision, classification_rate, scores_of
 from avlib.identity import VIDEO_ID_SHIFT, video_ids
 from avlib.neighbors import NeighborRule
 
@@ -107,14 +107,14 @@ def test_random_is_chance_over_many_draws() -> None:
 
 def test_a_perfect_filter_scores_1() -> None:
     training, test = parts(MATERIAL, PROTOCOL, Point(0.7, 1.0, 3, 0))
-    found = scores_of(training, training.truth.clean, test, categories=MATERIAL.categories, m=5)
+    found = scores_of(training, Decision(training.truth.clean), test, categories=MATERIAL.categories, m=5)
     assert (found.detection.precision, found.detection.recall, found.detection.auroc) == (1.0, 1.0, 1.0)
     assert found.classification_rate == 1.0 and found.sounds.found.map == pytest.approx(1.0, abs=0.01)
     assert found.pictures.found.recall_1 == 1.0
     assert found.pictures.chance.recall_1 == pytest.approx(1 / 3, abs=0.05)
-    unfiltered = scores_of(training, np.ones(len(training), bool), test, categories=MATERIAL.categories, m=5)
+    unfiltered = scores_of(training, Decision(np.ones(len(training), bool)), test, categories=MATERIAL.categories, m=5)
     assert unfiltered.classification_rate < 1 / 3  # most retrieved sounds vote for no category
-    nothing = scores_of(training, np.zeros(len(training), bool), test, categories=MATERIAL.categories, m=5)
+    nothing = scores_of(training, Decision(np.zeros(len(training), bool)), test, categories=MATERIAL.categories, m=5)
     assert (nothing.kept, nothing.classification_rate, nothing.categories) == (0, 0.0, 0)
     assert np.isnan(nothing.detection.precision) and nothing.sounds.found.recall_10 == 0
     assert np.isnan(nothing.sounds.chance.recall_10)

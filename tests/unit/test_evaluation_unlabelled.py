@@ -13,13 +13,14 @@ from sklearn.metrics import cohen_kappa_score
 
 from avlib.config import StepSettings
 from avlib.errors import ParameterError
+from avlib.evaluation.protocol import Strategy
 from avlib.evaluation.unlabelled import kappa, kept_components, trial
 from avlib.filtering import SampleArrays, filter_in_memory
 from avlib.neighbors import NeighborRule
 
 RULE = NeighborRule()
-JOINT = (StepSettings(w_V=0.5, w_A=0.5, k=24, min_size=30),)
-SEEN = (StepSettings(w_V=1.0, w_A=0.0, k=24, min_size=30),)
+JOINT = Strategy("joint", (StepSettings(w_V=0.5, w_A=0.5, k=24, min_size=30),))
+SEEN = Strategy("seen", (StepSettings(w_V=1.0, w_A=0.0, k=24, min_size=30),))
 
 
 def samples(*, videos_each: int = 8) -> SampleArrays:
@@ -44,37 +45,37 @@ def test_kappa_of_nothing_and_of_all() -> None:
 
 def test_components_by_size_and_videos() -> None:
     given_samples = samples()
-    found = kept_components(given_samples, steps=JOINT, rule=RULE)
+    found = kept_components(given_samples, strategy=JOINT, rule=RULE)
     assert [(one.samples, one.videos) for one in found] == [(80, 8)] * 3
     assert [one.component_id for one in found] == [int(given_samples.ids[row]) for row in (0, 80, 160)]
-    last = filter_in_memory(given_samples, steps=JOINT, rule=RULE)[-1]
+    last = filter_in_memory(given_samples, steps=JOINT.steps, rule=RULE)[-1]
     assert sum(one.samples for one in found) == len(last.sample_ids)
-    nothing = (StepSettings(w_V=0.5, w_A=0.5, k=24, min_size=1000),)
-    assert kept_components(given_samples, steps=nothing, rule=RULE) == []
+    nothing = Strategy("nothing", (StepSettings(w_V=0.5, w_A=0.5, k=24, min_size=1000),))
+    assert kept_components(given_samples, strategy=nothing, rule=RULE) == []
 
 
 def test_shuffled_sound_leaves_nothing_to_a_filter_that_listens() -> None:
-    listening, looking = (trial(samples(), steps=steps, rule=RULE, seed=1) for steps in (JOINT, SEEN))
+    listening, looking = (trial(samples(), strategy=strategy, rule=RULE, seed=1) for strategy in (JOINT, SEEN))
     assert listening.shuffled_share < 0.5
     assert looking.shuffled_share == 1.0  # it never heard them
 
 
 def test_halves_agree_where_nothing_is_left_to_chance() -> None:
-    steady = (StepSettings(w_V=0.5, w_A=0.5, k=9, min_size=1),)
-    found = trial(samples(), steps=steady, rule=RULE, seed=1)
+    steady = Strategy("steady", (StepSettings(w_V=0.5, w_A=0.5, k=9, min_size=1),))
+    found = trial(samples(), strategy=steady, rule=RULE, seed=1)
     assert found.agreement == 1.0 and math.isnan(found.kappa)
     assert found.shared == 50  # five videos that both halves of 24 have
-    large = (StepSettings(w_V=0.5, w_A=0.5, k=9, min_size=40),)
-    unsteady = trial(samples(), steps=large, rule=RULE, seed=1)  # a category has more than 40 in one half only
+    large = Strategy("large", (StepSettings(w_V=0.5, w_A=0.5, k=9, min_size=40),))
+    unsteady = trial(samples(), strategy=large, rule=RULE, seed=1)  # a category has more than 40 in one half only
     assert unsteady.agreement < 1.0
 
 
 def test_a_seed_says_all() -> None:
-    unsure = (StepSettings(w_V=0.5, w_A=0.5, k=3, min_size=12),)
-    trials = [trial(samples(), steps=unsure, rule=RULE, seed=seed) for seed in (0, 1, 0)]
+    unsure = Strategy("unsure", (StepSettings(w_V=0.5, w_A=0.5, k=3, min_size=12),))
+    trials = [trial(samples(), strategy=unsure, rule=RULE, seed=seed) for seed in (0, 1, 0)]
     assert repr(trials[0]) == repr(trials[2]) != repr(trials[1])
 
 
 def test_few_videos_are_refused() -> None:
     with pytest.raises(ParameterError, match="videos = 3: expected 4 at least"):
-        trial(samples(videos_each=1), steps=JOINT, rule=RULE, seed=0)
+        trial(samples(videos_each=1), strategy=JOINT, rule=RULE, seed=0)

@@ -1,0 +1,247 @@
+"""The parts of agreement, each against its definition written out for one sample at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA, TruncatedSVD
+
+from avlib.agreement import (
+    MOST_ACCIDENTAL,
+    NOBODY,
+    Companions,
+    Evidence,
+    Histogram,
+    Views,
+    agreement,
+    drawn,
+    drawn_slices,
+    equal_weights,
+    evidence,
+    fit_pictures,
+    fit_sounds,
+    mixed,
+    stretch_scores,
+    supporters,
+    threshold_for,
+    threshold_keeping,
+)
+from avlib.descriptors import l2_normalise
+from avlib.errors import ParameterError
+from avlib.identity import sample_ids, video_ids
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def views(counts: list[int], *, seed: int, step_s: float = 0.2) -> Views:
+    random = np.random.default_rng(seed)
+    ids = np.concatenate([sample_ids(video + 1, np.arange(count) * 5) for video, count in enumerate(counts)])
+    visual, audio = (l2_normalise(random.normal(size=(len(ids), d)).astype(np.float32)) for d in (6, 4))
+    return Views(ids, (ids & 0xFFFFFF) / 5 * step_s, visual, audio)
+
+
+def companions(samples: Views, *, count: int, seed: int) -> Companions:
+    """Random samples of other videos; some lists are short."""
+    random = np.random.default_rng(seed)
+
+    def of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ids = np.full((len(samples), count), NOBODY)
+        descriptors = np.zeros((len(samples), count, rows.shape[1]), np.float32)
+        for row, video in enumerate(samples.videos):
+            others = random.permutation(np.flatnonzero(samples.videos != video))[: random.integers(0, count + 1)]
+            ids[row, : len(others)] = samples.ids[others]
+            descriptors[row, : len(others)] = rows[others]
+        return ids, descriptors
+
+    return Companions(*of(samples.audio), *of(samples.visual))
+
+
+def test_pictures_keep_their_distances_as_well_as_so_many_numbers_can() -> None:
+    raw = np.random.default_rng(0).gamma(1.0, size=(60, 20)).astype(np.float32)
+    rows = l2_normalise(raw)
+    whole = fit_pictures(raw, dimensions=20)(raw)
+    assert whole @ whole.T == pytest.approx(rows @ rows.T, abs=1e-5)
+    short = fit_pictures(raw, dimensions=5)(raw)
+    reference = l2_normalise(TruncatedSVD(5, algorithm="arpack").fit_transform(rows.astype(np.float64)).astype(np.float32))
+    assert short @ short.T == pytest.approx(reference @ reference.T, abs=1e-5)
+
+
+def test_sounds_are_whitened_like_scikit_learn_does() -> None:
+    random = np.random.default_rng(1)
+    raw = (random.normal(size=(80, 6)) @ random.normal(size=(6, 9)) * 40 + 7).astype(np.float32)
+    raw = np.concatenate([raw, np.full((80, 1), 3.0, np.float32)], axis=1)  # says nothing
+    found = fit_sounds(raw, dimensions=4)(raw)
+    standardised = (raw[:, :9] - raw[:, :9].mean(axis=0)) / raw[:, :9].std(axis=0)
+    reference = l2_normalise(PCA(4, whiten=True).fit_transform(standardised).astype(np.float32))
+    assert found @ found.T == pytest.approx(reference @ reference.T, abs=1e-4)
+    assert fit_sounds(raw, dimensions=10).matrix.shape == (10, 6)  # no direction in which they do not vary
+    with pytest.raises(ParameterError, match="shape"):
+        fit_sounds(raw, dimensions=4)(raw[:, :5])
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=5), SEEDS)
+@settings(deadline=None)
+def test_evidence_equals_its_definition(counts: list[int], seed: int) -> None:
+    samples = views(counts, seed=seed)
+    references = samples.take(drawn(samples.ids, 7, seed=seed))
+    theirs = companions(samples, count=3, seed=seed)
+    found = evidence(samples, theirs, references)
+    for row in range(len(samples)):
+        foreign = references.videos != samples.videos[row]
+        for worth, ids, descriptors, own, all_of_them in (
+            (found.seen, theirs.seen_ids, theirs.seen_audio, samples.audio[row], references.audio),
+            (found.heard, theirs.heard_ids, theirs.heard_visual, samples.visual[row], references.visual),
+        ):
+            background = np.linalg.norm(all_of_them[foreign].astype(float) - own, axis=1).round(6)
+            for place, one in enumerate(descriptors[row]):
+                nearer = (background < np.linalg.norm(one.astype(float) - own).round(6)).sum()
+                expected = -np.log((nearer + 0.5) / (foreign.sum() + 1)) - 1
+                known = ids[row, place] != NOBODY
+                assert worth[row, place] == pytest.approx(expected if known else 0.0)
+
+
+def test_unrelated_companions_are_worth_nothing_on_average() -> None:
+    samples = views([40] * 20, seed=3)
+    references = samples.take(drawn(samples.ids, 400, seed=0))
+    theirs = companions(samples, count=6, seed=4)
+    found = evidence(samples, theirs, references)
+    values = agreement(found, theirs, equal_weights(theirs))
+    assert abs(values.mean()) < 0.03
+    near = np.linalg.norm(samples.audio[:, None] - references.audio, axis=2) < found.radius[:, None]
+    assert np.mean(near) == pytest.approx(0.1, abs=0.01)
+
+
+@given(SEEDS)
+@settings(deadline=None, max_examples=30)
+def test_agreement_is_a_weighted_mean_of_both_kinds(seed: int) -> None:
+    samples = views([4, 5, 3], seed=seed)
+    theirs = companions(samples, count=4, seed=seed)
+    found = evidence(samples, theirs, samples)
+    random = np.random.default_rng(seed)
+    weights = random.uniform(0.1, 2, theirs.seen_ids.shape), random.uniform(0.1, 2, theirs.heard_ids.shape)
+    values = agreement(found, theirs, weights)
+    for row in range(len(samples)):
+        halves = []
+        for ids, worth, weight in ((theirs.seen_ids, found.seen, weights[0]), (theirs.heard_ids, found.heard, weights[1])):
+            known = ids[row] != NOBODY
+            halves.append(np.average(worth[row, known], weights=weight[row, known]) if known.any() else 0.0)
+        assert values[row] == pytest.approx(np.mean(halves))
+
+
+@given(st.integers(0, 40), st.floats(0, 3), SEEDS)
+@settings(deadline=None)
+def test_stretches_equal_their_definition(count: int, span_s: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    times_s = np.cumsum(random.choice([0.2, 0.4, 1.0], size=count))
+    values, radius = random.normal(size=count), random.uniform(0, 2, size=count)
+    audio = l2_normalise(random.normal(size=(count, 3)).astype(np.float32))
+    found = stretch_scores(values, times_s=times_s, audio=audio, radius=radius, span_s=span_s)
+    for row in range(count):
+        close = np.abs(times_s - times_s[row]) <= span_s + 1e-6
+        alike = np.linalg.norm(audio - audio[row], axis=1) <= np.minimum(radius, radius[row])
+        alike[row] = True
+        members = values[close & alike]
+        assert found[row] == pytest.approx(members.sum() / (len(members) + 1), abs=1e-4)
+
+
+def test_a_sound_that_changes_from_frame_to_frame_is_not_smoothed_away() -> None:
+    """What the paper's experiment does to sounds, and what would undo a plain mean over time."""
+    audio = np.array([[1, 0], [0, 1]] * 10, np.float32)
+    values = np.array([1.0, -1.0] * 10)
+    found = stretch_scores(values, times_s=np.arange(20) / 5, audio=audio, radius=np.full(20, 0.5), span_s=2.0)
+    assert (np.sign(found) == np.sign(values)).all() and abs(found).min() > 0.8
+
+
+def test_threshold_keeps_no_more_accidental_samples_than_asked_for() -> None:
+    random = np.random.default_rng(5)
+    accidental = random.normal(size=4000)
+    true = random.random(6000) < 0.6
+    scores = np.where(true, random.normal(2.5, 1.0, size=6000), random.normal(size=6000))
+    found = threshold_for(Histogram.of(scores), accidental, false_share=0.05)
+    kept = scores >= found.score
+    assert 0.39 < found.accidental < 0.45  # rather too many: some true ones score low
+    assert found.false_share <= 0.05
+    assert (~true)[kept].mean() == pytest.approx(0.05, abs=0.015) and true[kept].sum() > 0.8 * true.sum()
+
+
+def test_threshold_believes_only_the_lower_half_of_accident() -> None:
+    """A fifth of the other videos' sounds go with the pictures after all, as where there are few categories."""
+    random = np.random.default_rng(6)
+    accidental = np.where(random.random(5000) < 0.2, random.normal(4, 1, size=5000), random.normal(size=5000))
+    true = random.random(5000) < 0.5
+    scores = np.where(true, random.normal(4, 1.0, size=5000), random.normal(size=5000))
+    kept = scores >= threshold_for(Histogram.of(scores), accidental, false_share=0.05).score
+    assert true[kept].sum() > 0.9 * true.sum() and (~true)[kept].mean() < 0.05
+
+
+def test_nothing_is_kept_where_all_is_accident() -> None:
+    accidental = np.random.default_rng(7).normal(size=2000)
+    found = threshold_for(Histogram.of(accidental), accidental, false_share=0.05)
+    assert found.accidental == pytest.approx(1.0, abs=0.01)
+    assert (accidental >= found.score).mean() < 0.01
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=50), st.floats(0.01, 1))
+def test_threshold_keeps_the_share_asked_for(values: list[int], keep: float) -> None:
+    scores = np.array(values, np.float64)
+    kept = scores >= threshold_keeping(Histogram.of(scores), scores, keep=keep).score
+    wanted = int(np.ceil(keep * len(scores) - 1e-9))
+    assert kept.sum() >= wanted
+    assert (scores > scores[kept].min()).sum() < wanted  # fewer would do only by parting equal ones
+
+
+def test_keep_is_a_share() -> None:
+    with pytest.raises(ParameterError, match="keep"):
+        threshold_keeping(Histogram.of(np.zeros(3)), np.zeros(3), keep=0)
+
+
+@given(st.lists(st.integers(0, 2**50), unique=True, min_size=1, max_size=60), st.integers(1, 30), st.integers(0, 5))
+def test_draws_do_not_hang_on_order_or_company(ids: list[int], count: int, seed: int) -> None:
+    given_ids = np.array(ids)
+    one = set(given_ids[drawn(given_ids, count, seed=seed)])
+    assert one == set(given_ids[::-1][drawn(given_ids[::-1], count, seed=seed)])
+    fewer = given_ids[: len(ids) // 2 + 1]
+    assert one & set(fewer) <= set(fewer[drawn(fewer, count, seed=seed)])
+
+
+def test_draws_are_even() -> None:
+    ids = np.arange(20_000)
+    shares = [drawn(ids, 2000, seed=seed).mean() / 10_000 for seed in range(20)]
+    assert np.mean(shares) == pytest.approx(1.0, abs=0.02)
+
+
+def test_slices_are_drawn_until_there_are_enough_samples() -> None:
+    slices, counts = np.arange(100), np.full(100, 1000)
+    assert len(drawn_slices(slices, counts, seed=0)) == MOST_ACCIDENTAL // 1000
+    assert len(drawn_slices(slices, counts * 1000, seed=0)) == 1
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=6), SEEDS)
+@settings(deadline=None)
+def test_mixed_samples_know_nobody_of_either_video(counts: list[int], seed: int) -> None:
+    samples = views(counts, seed=seed)
+    theirs = companions(samples, count=4, seed=seed)
+    weights = equal_weights(theirs)
+    others, strangers, _ = mixed(samples, theirs, weights, seed=seed)
+    donor = np.array([int(np.flatnonzero((samples.audio == row).all(axis=1))[0]) for row in others.audio])
+    assert (samples.videos[donor] != samples.videos).all()
+    assert np.array_equal(others.visual, samples.visual)
+    for ids in (strangers.seen_ids, strangers.heard_ids):
+        known = ids != NOBODY
+        assert not (known & (video_ids(ids) == samples.videos[:, None])).any()
+        assert not (known & (video_ids(ids) == samples.videos[donor][:, None])).any()
+    for first, second in zip(range(len(samples)), range(1, len(samples)), strict=False):
+        if samples.videos[first] == samples.videos[second]:
+            assert donor[first] <= donor[second]  # in order of time
+
+
+def test_supporters_are_the_companions_that_count_most() -> None:
+    a, b, c = (int(sample_ids(video, np.array([3]))[0]) for video in (1, 2, 3))
+    nothing = np.zeros((1, 3, 0), np.float32)
+    theirs = Companions(np.array([[a, b, NOBODY]]), nothing, np.array([[b, c, a + 1]]), nothing)
+    found = Evidence(np.array([[1.5, 3.0, 0.0]]), np.array([[9.0, 2.0, 0.5]]), np.zeros(1))
+    videos, ids = supporters(found, theirs, (np.ones((1, 3)), np.array([[1.0, 4.0, 9.0]])), most=4)
+    assert videos.tolist() == [3]
+    assert ids.tolist() == [[c, b, a, NOBODY]]  # b as one that is seen: nobody counts twice; a + 1 is not near
