@@ -79,6 +79,33 @@ class AudioSettings(Section):
         return self
 
 
+class TrackSettings(Section):
+    """Sound as a track of short log-mel frames (see avlib.descriptors.log_mel_track)."""
+
+    frames_hz: int = Field(50, ge=1)
+    frame_s: float = Field(0.04, gt=0, le=1)
+    n_mels: int = Field(40, ge=1)
+    fmin: float = Field(0.0, ge=0)
+    fmax: float = Field(8000.0, gt=0)
+    amin: float = Field(1e-10, gt=0)
+
+
+class ContextSettings(TrackSettings):
+    """How the sound around a sample is summed up (see avlib.descriptors.audio_context)."""
+
+    span_s: float = Field(1.0, gt=0, le=60)
+    n_mfcc: int = Field(20, ge=1)
+    slope_frames: int = Field(9, ge=3)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ContextSettings:
+        if self.n_mfcc > self.n_mels:
+            raise ValueError("n_mfcc cannot be larger than n_mels")
+        if self.slope_frames % 2 == 0:
+            raise ValueError("slope_frames: an odd number, as many frames before as after")
+        return self
+
+
 class DescribeSettings(Section):
     """How a video becomes samples."""
 
@@ -92,6 +119,15 @@ class DescribeSettings(Section):
     batch_videos: int = Field(ge=1)
     slice_s: float = Field(ge=10)
     audio: AudioSettings
+    audio_context: ContextSettings
+
+    @model_validator(mode="after")
+    def _tracked(self) -> DescribeSettings:
+        if self.audio.sr % self.audio_context.frames_hz:
+            raise ValueError(f"audio_context.frames_hz must divide audio.sr = {self.audio.sr}")
+        if self.audio_context.fmax > self.audio.sr / 2:
+            raise ValueError(f"audio_context.fmax lies at most at audio.sr / 2 = {self.audio.sr / 2:g} Hz")
+        return self
 
 
 class KnnSettings(Section):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a declared schema changes its meaning; a warehouse of another version is refused."""
 
 SCHEMA_VERSION_PROPERTY = "avlib.schema_version"
@@ -126,11 +126,12 @@ SAMPLES = Table(
             _required("time_s", pa.float64()),
             _required("rms", pa.float32()),
             _required("visual", DESCRIPTOR),
-            _required("audio_mfcc65", DESCRIPTOR),
+            _required("audio_mfcc65", DESCRIPTOR),  # the paper's
+            _required("audio_context", DESCRIPTOR),
         ]
     ),
     key=("sample_id", "attempt"),
-    checks={"described": "size(visual) > 0 AND size(audio_mfcc65) > 0"},
+    checks={"described": "size(visual) > 0 AND size(audio_mfcc65) > 0 AND size(audio_context) > 0"},
 )
 
 DESCRIPTOR_STATS = Table(

@@ -15,7 +15,7 @@ from avlib.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 from avlib.config import DescribeSettings
 from avlib.description.listening import Frames, Heard, listen
 from avlib.description.outcome import Description, Problem, SliceOutcome
-from avlib.descriptors import mfcc_windows
+from avlib.descriptors import audio_context, mfcc_windows
 from avlib.errors import MediaError
 from avlib.media import IsolatedVideo, MediaInfo, check_is_file
 
@@ -28,22 +28,28 @@ class FrameBatch:
     """Samples to be: loud frames of one video, in ascending order.
 
     indexes: shape (n,), on the grid before the stride.  times_s: shape (n,), from the container's start.
-    rms: shape (n,), in [0, 1].  audio: shape (n, d_A), raw and finite.  pictures: shape (n, size_px, size_px, 3).
+    rms: shape (n,), in [0, 1].  audio_mfcc65, audio_context: shape (n, d), raw and finite.
+    pictures: shape (n, size_px, size_px, 3).
     """
 
     indexes: Int64Array
     times_s: Float64Array
     rms: Float32Array
-    audio: Float32Array
+    audio_mfcc65: Float32Array
+    audio_context: Float32Array
     pictures: UInt8Array
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A stretch [start_s, end_s) of a long video, to be described by itself."""
+    """A stretch [start_s, end_s) of a long video, to be described by itself.
+
+    sounding_s: where the sound of the whole video begins and ends.
+    """
 
     start_s: float
     end_s: float
+    sounding_s: tuple[float, float]
     info: MediaInfo
     frames: Frames
     spans_s: Float64Array
@@ -58,7 +64,8 @@ class Slice:
         """As text, exactly."""
         arrays = {"indexes": self.frames.indexes, "rms": self.frames.rms.astype(float), "spans_s": self.spans_s}
         listed = {name: array.tolist() for name, array in arrays.items()}
-        return json.dumps({"start_s": self.start_s, "end_s": self.end_s, "info": asdict(self.info)} | listed)
+        lies = {"start_s": self.start_s, "end_s": self.end_s, "sounding_s": self.sounding_s}
+        return json.dumps(lies | {"info": asdict(self.info)} | listed)
 
     @classmethod
     def from_json(cls, text: str, *, frame_rate_hz: float) -> Slice:
@@ -67,7 +74,8 @@ class Slice:
         indexes = np.array(given["indexes"], np.int64)
         frames = Frames(indexes, indexes / frame_rate_hz, np.array(given["rms"], np.float32))
         spans_s = np.array(given["spans_s"], np.float64).reshape(-1, 2)
-        return cls(given["start_s"], given["end_s"], MediaInfo(**given["info"]), frames, spans_s)
+        start_s, end_s, (first_s, last_s) = (given[name] for name in ("start_s", "end_s", "sounding_s"))
+        return cls(start_s, end_s, (first_s, last_s), MediaInfo(**given["info"]), frames, spans_s)
 
 
 @dataclass(frozen=True)
@@ -119,13 +127,20 @@ def describe_slice(
     if not one.frames.indexes.size:
         return one.outcome(samples=0, until_s=one.end_s)
     # Whole seconds, so that windows lie on the same sample as in the whole sound.
-    margin_s = np.ceil((max(settings.audio.window_frames) / 2 + 1) / settings.frame_rate_hz)
-    from_s, to_s = float(one.start_s - margin_s), float(one.end_s + margin_s)
+    margin_s = sound_margin_s(settings)
+    from_s, to_s = float(np.floor(one.start_s - margin_s)), float(np.ceil(one.end_s + margin_s))
     try:
         waveform = video.sound_between(one.info, sample_rate_hz=settings.audio.sr, start_s=from_s, end_s=to_s)
     except MediaError as error:
         return one.outcome(samples=0, until_s=one.start_s, problem=Problem.of(error))
     return (yield from _describe(video, one, settings, waveform=waveform, from_s=from_s))
+
+
+def sound_margin_s(settings: DescribeSettings) -> float:
+    """How far the sound that describes a frame may lie from it, and a frame more."""
+    context = settings.audio_context
+    window_s = (max(settings.audio.window_frames) / 2 + 1) / settings.frame_rate_hz
+    return max(window_s, context.span_s + (context.slope_frames / 2 + 1) / context.frames_hz + context.frame_s)
 
 
 def content_hash(path: Path) -> str:
@@ -139,11 +154,19 @@ def content_hash(path: Path) -> str:
 
 def _slices(info: MediaInfo, heard: Heard, settings: DescribeSettings) -> tuple[Slice, ...]:
     ends_s = float(heard.spans_s[-1, 1])
+    sounding_s = (float(heard.spans_s[0, 0]), ends_s)
     if heard.waveform is not None:
-        return (Slice(0.0, ends_s, info, heard.frames, heard.spans_s),)
+        return (Slice(0.0, ends_s, sounding_s, info, heard.frames, heard.spans_s),)
     edges_s = settings.slice_s * np.arange(np.ceil(ends_s / settings.slice_s) + 1)
     return tuple(
-        Slice(start_s, end_s, info, heard.frames.between(start_s, end_s), _within(heard.spans_s, start_s, end_s))
+        Slice(
+            start_s,
+            end_s,
+            sounding_s,
+            info,
+            heard.frames.between(start_s, end_s),
+            _within(heard.spans_s, start_s, end_s),
+        )
         for start_s, end_s in pairwise(edges_s.tolist())
     )
 
@@ -154,16 +177,23 @@ def _describe(
     """Frames of a slice with what its sound says. waveform: shape (n,), its first sample at from_s."""
     frames, size_px = one.frames, settings.picture_size_px
     pictures = video.pictures(one.info, times_s=frames.times_s, size_px=size_px, batch=settings.picture_batch)
+    context = audio_context(
+        waveform,
+        times_s=frames.times_s - from_s,
+        sounding_s=(one.sounding_s[0] - from_s, one.sounding_s[1] - from_s),
+        sample_rate_hz=settings.audio.sr,
+        settings=settings.audio_context,
+    )
     samples = 0
     problem = None
     shown_s = one.start_s
     try:
         for rows, shown in pictures:
             times_s = frames.times_s[rows]
-            audio = mfcc_windows(
+            mfcc = mfcc_windows(
                 waveform, times_s=times_s - from_s, frame_rate_hz=settings.frame_rate_hz, settings=settings.audio
             )
-            yield FrameBatch(frames.indexes[rows], times_s, frames.rms[rows], audio, shown)
+            yield FrameBatch(frames.indexes[rows], times_s, frames.rms[rows], mfcc, context[rows], shown)
             samples += len(rows)
             shown_s = float(times_s[-1])
         all_shown = samples == frames.indexes.size

@@ -1,7 +1,7 @@
 """What a loud frame looks and sounds like, as numbers (Solèr et al. 2016, §3.1).
 
-torch is imported only when a network describes pictures or its weights are read; librosa only for
-`mfcc_windows`.
+torch is imported only when a network describes pictures or its weights are read; librosa only where
+sound is described.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avlib.descriptors.context import audio_context
     from avlib.descriptors.loudness import RmsMeter
     from avlib.descriptors.mfcc import mfcc_windows
     from avlib.descriptors.normalise import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         standardise,
     )
     from avlib.descriptors.rms import loud_frames, rms_energy
+    from avlib.descriptors.track import log_mel_track
     from avlib.descriptors.visual import HOG_COLOR, VisualDescriptor, load_visual_descriptor
     from avlib.descriptors.weights import model_hash, resolve_weights, save_weights
 
@@ -30,8 +32,10 @@ __all__ = [
     "ExactSums",
     "RmsMeter",
     "VisualDescriptor",
+    "audio_context",
     "l2_normalise",
     "load_visual_descriptor",
+    "log_mel_track",
     "loud_frames",
     "mfcc_windows",
     "model_hash",
@@ -44,6 +48,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "audio_context": "context",
+    "log_mel_track": "track",
     "RmsMeter": "loudness",
     "mfcc_windows": "mfcc",
     "loud_frames": "rms",

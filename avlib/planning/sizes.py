@@ -77,10 +77,14 @@ class Collection:
 
 @dataclass(frozen=True)
 class Descriptors:
-    """How many numbers describe a sample."""
+    """How many numbers describe a sample.
+
+    audio: those of the sound descriptor that the filter looks at.  stored: of all sound descriptors in `samples`.
+    """
 
     visual: int
     audio: int
+    stored: int
 
     def weighed(self, w_V: float, w_A: float) -> int:
         """Those that a step with these weights looks at."""
@@ -89,7 +93,12 @@ class Descriptors:
     @property
     def sample_bytes(self) -> int:
         """A row of `samples`: id, attempt, time, RMS, numbers."""
-        return 8 + 4 + 8 + 4 + 4 * (self.visual + self.audio)
+        return 8 + 4 + 8 + 4 + 4 * (self.visual + self.stored)
+
+    @property
+    def collection_bytes(self) -> int:
+        """What a row of `collection` takes of it: id, video, time, numbers."""
+        return 8 + 8 + 8 + 4 * (self.visual + self.audio)
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def table_sizes(samples: int, descriptors: Descriptors, settings: Settings) -> t
     """The large tables, as if no step dropped a sample and every neighbor were a mutual one."""
     steps = settings.filter.steps
     edges = sum(most_edges(samples, step.k) for step in steps)
-    collection_row = descriptors.sample_bytes + _URI_BYTES + 8 * len(steps)
+    collection_row = descriptors.collection_bytes + _URI_BYTES + 8 * len(steps)
     return (
         TableSize("samples", samples, samples * descriptors.sample_bytes),
         TableSize("neighbors", len(steps) * samples, sum(samples * list_bytes(step.k) for step in steps)),

@@ -42,8 +42,12 @@ class Given:
     @property
     def descriptors(self) -> Descriptors:
         """Numbers of a sample."""
-        audio = self.settings.describe.audio
-        return Descriptors(self.model.dims, len(audio.window_frames) * audio.n_mfcc)
+        describe = self.settings.describe
+        dims = {
+            "audio_mfcc65": len(describe.audio.window_frames) * describe.audio.n_mfcc,
+            "audio_context": 4 * describe.audio_context.n_mfcc,
+        }
+        return Descriptors(self.model.dims, dims["audio_mfcc65"], sum(dims.values()))
 
     @property
     def layout(self) -> Layout:

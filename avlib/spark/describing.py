@@ -193,7 +193,8 @@ def _sample_rows(task: dict[str, Any], frames: FrameBatch, visual: pa.Array) -> 
         "time_s": pa.array(frames.times_s),
         "rms": pa.array(frames.rms),
         "visual": visual,
-        "audio_mfcc65": descriptor_column(frames.audio),
+        "audio_mfcc65": descriptor_column(frames.audio_mfcc65),
+        "audio_context": descriptor_column(frames.audio_context),
     }
     schema = tables.SAMPLES.schema
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)

@@ -35,6 +35,7 @@ def fill(store: TableStore, samples: Block, folder: Path) -> None:
         "rms": pa.array(np.ones(rows, np.float32)),
         "visual": descriptor_column(samples.visual),
         "audio_mfcc65": descriptor_column(samples.audio),
+        "audio_context": descriptor_column(samples.audio[:, :1]),
     }
     parquet.write_table(pa.table(columns), folder / "samples.parquet", use_dictionary=False)
     store.append(tables.SAMPLES, store.spark.read.parquet(str(folder / "samples.parquet")))

@@ -64,6 +64,7 @@ def test_every_video_is_accounted_for(ran: Ran, store: TableStore) -> None:
     samples = store.read(tables.SAMPLES).toPandas()
     assert (samples["visual"].map(len) == samples["visual"].map(len).iloc[0]).all()
     assert (samples["audio_mfcc65"].map(len) == 65).all()
+    assert (samples["audio_context"].map(len) == 80).all()
     assert samples["sample_id"].is_unique
     counted = store.read(tables.DESCRIPTIONS).agg({"samples": "sum"}).first()
     assert counted is not None and counted[0] == len(samples)
@@ -187,7 +188,15 @@ def test_samples_that_no_description_vouches_for_do_not_count(ran: Ran, store: T
     orphan = (
         store.read(tables.SAMPLES)
         .limit(5)
-        .selectExpr("sample_id + 1 AS sample_id", "attempt + 7 AS attempt", "time_s", "rms", "visual", "audio_mfcc65")
+        .selectExpr(
+            "sample_id + 1 AS sample_id",
+            "attempt + 7 AS attempt",
+            "time_s",
+            "rms",
+            "visual",
+            "audio_mfcc65",
+            "audio_context",
+        )
     )
     store.append(tables.SAMPLES, orphan)
     assert sorted(live_ids(store)) == before

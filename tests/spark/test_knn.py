@@ -45,7 +45,13 @@ def test_descriptors_of_two_models_do_not_mix(spark: SparkSession, tmp_path: Pat
     store.append(
         tables.SAMPLES,
         odd.selectExpr(
-            "sample_id + 1 AS sample_id", "attempt", "time_s", "rms", "slice(visual, 1, 5) AS visual", "audio_mfcc65"
+            "sample_id + 1 AS sample_id",
+            "attempt",
+            "time_s",
+            "rms",
+            "slice(visual, 1, 5) AS visual",
+            "audio_mfcc65",
+            "audio_context",
         ),
     )
     with pytest.raises(Exception, match=r"visual descriptor of \d+ numbers, others of \d+"):

@@ -76,8 +76,8 @@ def lists_of(values: np.ndarray, kind: pa.DataType) -> pa.Array:
 def test_tables_are_as_large_as_real_ones(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     n, k = 5_000, 20
-    sizes = {size.table: size for size in table_sizes(n, Descriptors(576, 65), load_settings())}
-    visual, audio = rng.random((n, 576), np.float32), rng.random((n, 65), np.float32)
+    sizes = {size.table: size for size in table_sizes(n, Descriptors(576, 65, 65 + 80), load_settings())}
+    visual, audio, context = (rng.random((n, d), np.float32) for d in (576, 65, 80))
     ids = np.sort(rng.integers(0, 2**40, n))
     samples = {
         "sample_id": pa.array(ids),
@@ -86,6 +86,7 @@ def test_tables_are_as_large_as_real_ones(tmp_path: Path) -> None:
         "rms": pa.array(rng.random(n, np.float32)),
         "visual": lists_of(visual, tables.DESCRIPTOR),
         "audio_mfcc65": lists_of(audio, tables.DESCRIPTOR),
+        "audio_context": lists_of(context, tables.DESCRIPTOR),
     }
     # What floats take is what counts; Parquet says how long each list is, and marks pages, besides.
     assert stored_bytes(samples, tables.SAMPLES, tmp_path) == pytest.approx(sizes["samples"].bytes, rel=0.05)
@@ -108,7 +109,7 @@ def test_tables_are_as_large_as_real_ones(tmp_path: Path) -> None:
     assert sizes["mutual_edges"].rows == 2 * edges
     assert stored_bytes(mutual, tables.MUTUAL_EDGES, tmp_path) <= sizes["mutual_edges"].bytes / 2
     assert sizes["components"].bytes == 2 * n * 16
-    assert sizes["collection"].bytes > sizes["samples"].bytes
+    assert sizes["samples"].bytes > sizes["collection"].bytes > n * 4 * (576 + 65)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def _described(video_id: int, attempt: int, status: str = "ok") -> dict[str, obj
 
 
 def _sample(sample_id: int, time_s: float, attempt: int = 1) -> dict[str, object]:
-    found = {"visual": [time_s, 1.0], "audio_mfcc65": [0.0]}
+    found = {"visual": [time_s, 1.0], "audio_mfcc65": [0.0], "audio_context": [0.0]}
     return {"sample_id": sample_id, "attempt": attempt, "time_s": time_s, "rms": 0.1} | found
 
 
