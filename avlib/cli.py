@@ -18,7 +18,7 @@ import avlib
 from avlib.config import Settings
 from avlib.errors import in_one_line
 from avlib.evaluate_command import app as evaluate
-from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Strategy
+from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Strategy
 from avlib.options import chosen_settings as _settings
 from avlib.plan_command import plan
 
@@ -53,13 +53,14 @@ def pipeline(
     warehouse: Warehouse,
     name: Name = "default",
     strategy: Strategy = None,
+    keep: Keep = None,
     config: Config = [],
     assign: Assign = [],
     strict: Strict = False,
     debug: Debug = False,
 ) -> None:
     """All stages: videos in, a filtered collection that suggests sounds out."""
-    settings = _settings(config, assign, strategy)
+    settings = _settings(config, assign, strategy, keep)
     store = _store(settings, warehouse, name)
     from avlib.spark import pipeline as stages
 
@@ -105,13 +106,30 @@ def filter_(
     warehouse: Warehouse,
     name: Name = "default",
     strategy: Strategy = None,
+    keep: Keep = None,
     config: Config = [],
     assign: Assign = [],
     debug: Debug = False,
 ) -> None:
     """Samples → collection: the loop over knn, mutual_edges, components, for each step of the strategy."""
-    settings = _settings(config, assign, strategy)
+    settings = _settings(config, assign, strategy, keep)
     from avlib.spark import filter as stage
+
+    stage.run(_store(settings, warehouse, name), settings)
+
+
+@app.command()
+def agreement(
+    warehouse: Warehouse,
+    name: Name = "default",
+    keep: Keep = None,
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Samples → scores: how well sound goes with picture, judged by other videos; where a strategy is scored."""
+    settings = _settings(config, assign, keep=keep)
+    from avlib.spark import agreement as stage
 
     stage.run(_store(settings, warehouse, name), settings)
 

@@ -19,14 +19,23 @@ Strategy = Annotated[
     str | None,
     typer.Option(
         "--strategy",
-        help="V+A (default; suggests best), A+V (gives the cleanest collection), joint, or one from your settings.",
+        help="agreement (beyond the paper), V+A, A+V, joint (the paper's), or one from your settings.",
+    ),
+]
+Keep = Annotated[
+    float | None,
+    typer.Option(
+        "--keep", min=0, max=1, help="Share of the samples that agreement keeps; without: as agreement.false_share says."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable answer on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error, and Spark's own log.")]
 
 
-def chosen_settings(config: list[Path], assign: list[str], strategy: str | None = None) -> Settings:
+def chosen_settings(
+    config: list[Path], assign: list[str], strategy: str | None = None, keep: float | None = None
+) -> Settings:
     """Settings from these options. Raises ConfigError as load_settings does."""
-    chosen = [] if strategy is None else [f"filter.strategy={json.dumps(strategy)}"]
+    given = {"filter.strategy": strategy, "agreement.keep": keep}
+    chosen = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     return load_settings(config, [*assign, *chosen])

@@ -70,11 +70,13 @@ def agreement_in_memory(samples: Block, settings: AgreementSettings) -> Scored:
         weight(_scores_of(companions.heard_ids, views.ids, first)),
     )
     scores = slice_scores(views, agreement(found, companions, weights), found.radius, settings)
-    some = np.flatnonzero(np.isin(views.slices, drawn_slices(*np.unique(views.slices, return_counts=True), seed=settings.seed)))
+    slices, counts = np.unique(views.slices, return_counts=True)
+    some = np.flatnonzero(np.isin(views.slices, drawn_slices(slices, counts, seed=settings.seed)))
     accidental = accidental_scores(
         views.take(some), companions.take(some), (weights[0][some], weights[1][some]), references, settings
     )
-    return Scored(scores, chosen(Histogram.of(scores), accidental, settings), *supporters(found, companions, weights, most=SUPPORTERS))
+    reasons = supporters(found, companions, weights, most=SUPPORTERS)
+    return Scored(scores, chosen(Histogram.of(scores), accidental, settings), *reasons)
 
 
 def slice_scores(

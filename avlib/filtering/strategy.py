@@ -24,7 +24,8 @@ def cap_k(k: int, size: int, k_share: float) -> int:
 
 def capped(step: Step, samples: int) -> Step:
     """The step with a k below the number of samples, 1 at least."""
-    return step.model_copy(update={"k": max(1, min(step.k, samples - 1))})
+    found: Step = step.model_copy(update={"k": max(1, min(step.k, samples - 1))})
+    return found
 
 
 def scoped_k(step: Step, components: Int64Array) -> Int64Array:

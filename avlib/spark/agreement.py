@@ -87,10 +87,14 @@ def run(store: TableStore, settings: Settings) -> None:
         store.overwrite(tables.SCORES, second.withColumn("kept", kept))
         totals = second.agg(F.count("*"), F.count_if(kept)).first()
     assert totals is not None
-    say(
-        f"  agreement: {totals[1]} of {totals[0]} samples score {threshold.score:.2f} or more; of these "
-        f"{threshold.false_share:.1%} are reckoned accidental, of all {threshold.accidental:.0%}"
-    )
+    say(f"  agreement: {totals[1]} of {totals[0]} samples agree; {_reckoned(threshold)}")
+
+
+def _reckoned(threshold: Threshold) -> str:
+    of_all = f"{threshold.accidental:.0%} of all are reckoned accidental"
+    if np.isinf(threshold.score):
+        return f"{of_all}, and so many at any score that none are kept; a larger agreement.false_share keeps some"
+    return f"{of_all}, and {threshold.false_share:.1%} of those that score {threshold.score:.2f} or more"
 
 
 @dataclass(frozen=True)
@@ -139,10 +143,8 @@ class _Scoring:
         known = drawn(counts, MOST_ACCIDENTAL, seed=self.settings.seed, by="slice").toArrow()
         slices = drawn_slices(*(known[name].to_numpy() for name in ("slice", "samples")), seed=self.settings.seed)
         wanted = scores.sparkSession.createDataFrame(pa.table({"slice": slices}))
-        some = [
-            rows.join(F.broadcast(wanted), F.shiftright("sample_id", SLICE_BITS) == F.col("slice")).drop("slice").toArrow()
-            for rows in (views, companions, weighted)
-        ]
+        of_slice = F.shiftright("sample_id", SLICE_BITS) == F.col("slice")
+        some = [rows.join(F.broadcast(wanted), of_slice).toArrow() for rows in (views, companions, weighted)]
         samples = views_of(some[0])
         theirs = companions_of(samples, some[1], count=self.count)
         weights = weights_of(samples.ids, some[2], count=self.count)
@@ -150,7 +152,9 @@ class _Scoring:
         return chosen(_histogram(scores), accidental, self.settings)
 
 
-def _by_slice(left: DataFrame, right: DataFrame, score: Callable[[pa.Table, pa.Table], pa.Table], schema: pa.Schema) -> DataFrame:
+def _by_slice(
+    left: DataFrame, right: DataFrame, score: Callable[[pa.Table, pa.Table], pa.Table], schema: pa.Schema
+) -> DataFrame:
     """Score every slice of `left` with the rows of `right` that are its samples'."""
 
     def one(left_rows: pa.Table, right_rows: pa.Table) -> pa.Table:  # Spark reads these types, a method would hide them
@@ -167,7 +171,8 @@ def _histogram(scores: DataFrame) -> Histogram:
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:
     """A list column of n equally long rows → shape (n, m)."""
-    return column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
+    values: np.ndarray = column.combine_chunks().flatten().to_numpy()
+    return values.reshape(len(column), -1)
 
 
 def _written(rows: DataFrame, place: str) -> DataFrame:

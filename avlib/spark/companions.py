@@ -30,10 +30,12 @@ def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, kind
     """
     step = StepSettings(w_V=_WEIGHTS[kind][0], w_A=_WEIGHTS[kind][1], k=count, min_size=1)
     rule = settings.model_copy(update={"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video})
-    dimension = len(views.select("audio").first()["audio"])
+    first = views.select(F.size("audio")).first()
+    dimension = 0 if first is None else first[0]
     as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)  # views are standardised already
     found = knn.find(with_video_id(views), BlockSearch(step, rule, as_they_are), scope=None, folder=folder)
-    return found.lists.select("sample_id", F.lit(kind).alias("kind"), F.posexplode("neighbor_ids").alias("place", "neighbor_id"))
+    neighbors = F.posexplode("neighbor_ids").alias("place", "neighbor_id")
+    return found.lists.select("sample_id", F.lit(kind).alias("kind"), neighbors)
 
 
 def with_descriptors(lists: DataFrame, views: DataFrame) -> DataFrame:
@@ -49,7 +51,8 @@ def with_descriptors(lists: DataFrame, views: DataFrame) -> DataFrame:
 
 def with_scores(lists: DataFrame, first: DataFrame) -> DataFrame:
     """The lists with the first scores of the companions, as `theirs`. first: sample_id, score."""
-    return lists.join(first.select(F.col("sample_id").alias("neighbor_id"), F.col("score").alias("theirs")), "neighbor_id")
+    scores = first.select(F.col("sample_id").alias("neighbor_id"), F.col("score").alias("theirs"))
+    return lists.join(scores, "neighbor_id")
 
 
 def companions_of(samples: Views, rows: pa.Table, *, count: int) -> Companions:

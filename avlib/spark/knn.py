@@ -23,6 +23,7 @@ from avlib.arrays import Int64Array
 from avlib.blocks import BlockStore, open_blocks
 from avlib.config import Settings
 from avlib.errors import ConfigError, WarehouseError
+from avlib.filtering import capped
 from avlib.neighbors import (
     NeighborLists,
     PairSearch,
@@ -53,15 +54,17 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the neighbor lists of one step (0 is the first)."""
     samples_described_with(store)
     samples = live_samples(store)
+    rule = settings.filter.steps[step]
     if step == 0 and settings.filter.scored:
-        samples = samples.join(store.read(tables.SCORES).where("kept").select("sample_id"), "sample_id", "left_semi")
+        agreeing = store.read(tables.SCORES).where("kept").select("sample_id")
+        samples, rule = samples.join(agreeing, "sample_id", "left_semi"), capped(rule, agreeing.count())
     scope = store.read(tables.COMPONENTS, step=step - 1) if step else None
     if scope is not None and scope.isEmpty():
         raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
     # What later results were made from is about to change.
     for table in tables.BY_STEP:
         store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
-    search = BlockSearch(settings.filter.steps[step], settings.knn, latest_stats(store))
+    search = BlockSearch(rule, settings.knn, latest_stats(store))
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
         found = find(samples, search, scope=scope, folder=folder)
         with_lost_blocks_remade(
