@@ -101,6 +101,20 @@ def describe(
     _exit_strictly(store.warehouse, strict)
 
 
+@app.command()
+def learn(
+    warehouse: Warehouse,
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Samples → audio_learned: a sound descriptor trained on the collection itself, without labels."""
+    settings = _settings(config, assign)
+    from avlib.spark import learn as stage
+
+    stage.run(_store(settings, warehouse), settings)
+
+
 @app.command("filter")
 def filter_(
     warehouse: Warehouse,
@@ -175,7 +189,7 @@ def _run_components(store: TableStore, settings: Settings, step: int) -> None:
 def _run_collection(store: TableStore, settings: Settings, step: int) -> None:
     from avlib.spark import collection
 
-    collection.run(store, step)
+    collection.run(store, settings, step)
 
 
 _sub_stage("knn", _run_knn, "Samples → neighbors: one step's k nearest lists.")

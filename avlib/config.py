@@ -5,30 +5,24 @@ Every section is a frozen model; an unknown key or a value out of range fails na
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from avlib.errors import ConfigError
 from avlib.identity import MAX_FRAMES
 from avlib.layers import Origins, read_layers
+from avlib.section import Section as Section
+from avlib.section import hash_of as hash_of
+from avlib.sound_settings import AudioSettings as AudioSettings
+from avlib.sound_settings import ContextSettings as ContextSettings
+from avlib.sound_settings import LearnSettings as LearnSettings
+from avlib.sound_settings import TrackSettings as TrackSettings
 
 MAX_CHOICES = 6
 """Pairs of k and minimum size that an experiment chooses from: every one is tried at every point."""
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-    def fingerprint(self) -> str:
-        """Hash of all values, to tell whether a result was made with the same settings. 16 hex digits."""
-        return hash_of(self.model_dump(mode="json"))
 
 
 class IngestSettings(Section):
@@ -46,64 +40,6 @@ class DecodeSettings(Section):
     max_pixels: int = Field(ge=1)
     max_duration_s: float = Field(gt=0, le=86_400)
     renew_after: int = Field(ge=1)
-
-
-class AudioSettings(Section):
-    """How sound is described. Names and meaning as in librosa.feature.mfcc."""
-
-    window_frames: tuple[int, ...] = Field((1, 3, 5, 7, 9), min_length=1)
-    sr: int = Field(16000, ge=1000, le=192_000)
-    n_mfcc: int = Field(13, ge=1)
-    n_mels: int = Field(40, ge=1)
-    fmin: float = Field(0.0, ge=0)
-    fmax: float = Field(8000.0, gt=0)
-    window: str = "hann"
-    power: float = Field(2.0, gt=0)
-    top_db: float = Field(80.0, ge=0)
-    amin: float = Field(1e-10, gt=0)
-    ref: float = Field(1.0, gt=0)
-    dct_type: Literal[1, 2, 3] = 2
-    norm: Literal["ortho"] | None = "ortho"
-    lifter: float = Field(0.0, ge=0)
-    htk: bool = False
-    mel_norm: Literal["slaney"] | None = "slaney"
-
-    @model_validator(mode="after")
-    def _consistent(self) -> AudioSettings:
-        if min(self.window_frames) < 1:
-            raise ValueError("window_frames: every window is at least 1 frame long")
-        if not self.fmin < self.fmax <= self.sr / 2:
-            raise ValueError(f"fmax must lie above fmin and at most at sr / 2 = {self.sr / 2:g} Hz")
-        if self.n_mfcc > self.n_mels:
-            raise ValueError("n_mfcc cannot be larger than n_mels")
-        return self
-
-
-class TrackSettings(Section):
-    """Sound as a track of short log-mel frames (see avlib.descriptors.log_mel_track)."""
-
-    frames_hz: int = Field(50, ge=1)
-    frame_s: float = Field(0.04, gt=0, le=1)
-    n_mels: int = Field(40, ge=1)
-    fmin: float = Field(0.0, ge=0)
-    fmax: float = Field(8000.0, gt=0)
-    amin: float = Field(1e-10, gt=0)
-
-
-class ContextSettings(TrackSettings):
-    """How the sound around a sample is summed up (see avlib.descriptors.audio_context)."""
-
-    span_s: float = Field(1.0, gt=0, le=60)
-    n_mfcc: int = Field(20, ge=1)
-    slope_frames: int = Field(9, ge=3)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> ContextSettings:
-        if self.n_mfcc > self.n_mels:
-            raise ValueError("n_mfcc cannot be larger than n_mels")
-        if self.slope_frames % 2 == 0:
-            raise ValueError("slope_frames: an odd number, as many frames before as after")
-        return self
 
 
 class DescribeSettings(Section):
@@ -188,8 +124,12 @@ class StrategySettings(Section):
 
 
 class FilterSettings(Section):
-    """The strategies that there are, and the one to filter by."""
+    """The strategies that there are, and the one to filter by.
 
+    audio: the sound descriptor that distances are taken between.
+    """
+
+    audio: Literal["audio_mfcc65", "audio_context", "audio_learned"]
     strategy: str
     strategies: dict[str, StrategySettings]
 
@@ -214,7 +154,7 @@ class FilterSettings(Section):
     @property
     def chosen(self) -> FilterSettings:
         """These settings without the strategies that were not chosen."""
-        return FilterSettings(strategy=self.strategy, strategies={self.strategy: self.strategies[self.strategy]})
+        return self.model_copy(update={"strategies": {self.strategy: self.strategies[self.strategy]}})
 
 
 class AgreementSettings(Section):
@@ -297,6 +237,7 @@ class Settings(Section):
     fetch: FetchSettings
     decode: DecodeSettings
     describe: DescribeSettings
+    learn: LearnSettings
     knn: KnnSettings
     components: ComponentsSettings
     filter: FilterSettings
@@ -335,12 +276,6 @@ def _with_defaults(strategy: Any, defaults: dict[str, Any]) -> dict[str, Any]:
     """A strategy as it is written, a list of steps or a table, as a table whose steps have all keys."""
     table = strategy if isinstance(strategy, dict) else {"steps": strategy}
     return table | {"steps": [defaults | step for step in table["steps"]]}
-
-
-def hash_of(values: object) -> str:
-    """Hash of a JSON-like value, the same for equal values whatever the key order. 16 hex digits."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()) -> Settings:

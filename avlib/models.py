@@ -1,4 +1,7 @@
-"""The picture model of a warehouse: its weights are kept in it, so that workers and queries use the very same."""
+"""The models of a warehouse: their weights are kept in it, so that workers and queries use the very same.
+
+The picture model, and the network behind audio_learned where `avlib learn` has trained one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from avlib.config import DescribeSettings, hash_of
+from avlib.config import DescribeSettings, LearnSettings, hash_of
 from avlib.descriptors.visual import VisualDescriptor, load_visual_descriptor
 from avlib.descriptors.weights import resolve_weights, save_weights
 from avlib.errors import WarehouseError
@@ -81,6 +84,39 @@ def read_model(warehouse: str, described_with: str) -> StoredModel:
     if not is_file(place):
         raise WarehouseError(f"{place}: the record of the picture model is missing; run `avlib describe` again")
     return StoredModel(**json.loads(read_whole(place).to_pybytes()))
+
+
+@dataclass(frozen=True)
+class StoredSoundModel:
+    """The network behind audio_learned.
+
+    weights: file below the warehouse.  model_hash: of the weights, and the settings they are used with.
+    settings: it was trained with.  learned_from: hash of the settings and the videos.
+    """
+
+    weights: str
+    model_hash: str
+    settings: LearnSettings
+    learned_from: str
+
+
+def write_sound_model(model: StoredSoundModel, *, warehouse: str) -> None:
+    """Make this the network of the warehouse."""
+    values = asdict(model) | {"settings": model.settings.model_dump(mode="json")}
+    write_whole(f"{warehouse}/{_SOUND_MODEL}", json.dumps(values, indent=1).encode())
+
+
+def read_sound_model(warehouse: str) -> StoredSoundModel | None:
+    """The network of the warehouse, None where none has been trained."""
+    place = f"{warehouse}/{_SOUND_MODEL}"
+    if not is_file(place):
+        return None
+    values = json.loads(read_whole(place).to_pybytes())
+    settings = LearnSettings.model_validate(values["settings"])
+    return StoredSoundModel(values["weights"], values["model_hash"], settings, values["learned_from"])
+
+
+_SOUND_MODEL = "models/audio_learned.json"
 
 
 def _place(warehouse: str, described_with: str) -> str:

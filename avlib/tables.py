@@ -134,6 +134,21 @@ SAMPLES = Table(
     checks={"described": "size(visual) > 0 AND size(audio_mfcc65) > 0 AND size(audio_context) > 0"},
 )
 
+AUDIO_LEARNED = Table(
+    "audio_learned",
+    "audio_learned",
+    pa.schema(
+        [
+            _required("sample_id", pa.int64()),
+            _required("attempt", pa.int32()),  # of the sample
+            _required("model", pa.string()),  # hash of the network
+            _required("audio_learned", DESCRIPTOR),
+        ]
+    ),
+    key=("sample_id", "attempt", "model"),
+    checks={"described": "size(audio_learned) > 0"},
+)
+
 DESCRIPTOR_STATS = Table(
     "descriptor_stats",
     "descriptor_stats",
@@ -261,7 +276,8 @@ COLLECTION = Table(
             _required("component_ids", IDS),  # one for each step, in order
             pa.field("score", pa.float64()),
             _required("visual", DESCRIPTOR),  # raw, as in samples
-            _required("audio_mfcc65", DESCRIPTOR),
+            _required("audio", DESCRIPTOR),  # the sound descriptor that the filter looked at, raw
+            _required("audio_descriptor", pa.string()),  # which that is, the same for all rows
             _required("metadata", METADATA),
             _required("described_with", pa.string()),  # as in descriptions, the same for all rows
         ]
@@ -337,6 +353,7 @@ ALL = (
     VIDEOS,
     DESCRIPTIONS,
     SAMPLES,
+    AUDIO_LEARNED,
     DESCRIPTOR_STATS,
     NEIGHBORS,
     MUTUAL_EDGES,

@@ -15,6 +15,7 @@ _WRITTEN_BY = {
     "videos": "ingest",
     "descriptions": "describe",
     "samples": "describe",
+    "audio_learned": "learn",
     "descriptor_stats": "describe",
     "neighbors": "knn",
     "mutual_edges": "mutual_edges",

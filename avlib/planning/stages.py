@@ -47,7 +47,8 @@ class Given:
             "audio_mfcc65": len(describe.audio.window_frames) * describe.audio.n_mfcc,
             "audio_context": 4 * describe.audio_context.n_mfcc,
         }
-        return Descriptors(self.model.dims, dims["audio_mfcc65"], sum(dims.values()))
+        looked_at = dims.get(self.settings.filter.audio, 2 * self.settings.learn.channels[-1])
+        return Descriptors(self.model.dims, looked_at, sum(dims.values()))
 
     @property
     def layout(self) -> Layout:

@@ -34,12 +34,14 @@ class Shard:
 class IndexManifest:
     """What an index was made from, and its files.
 
-    collection_version: Delta version of the collection.  model: what describes query pictures.
+    collection_version: Delta version of the collection.  model: what describes query pictures.  audio: the sound
+    descriptor that the audio shards hold.
     stats_version, mean, deviation: the statistics the sound descriptors were standardised with.
     """
 
     collection_version: int
     stats_version: int
+    audio: str
     model: StoredModel
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -80,6 +82,7 @@ def read_manifest(folder: str) -> IndexManifest | None:
         return IndexManifest(
             collection_version=values["collection_version"],
             stats_version=values["stats_version"],
+            audio=values["audio"],
             model=StoredModel(**values["model"]),
             mean=tuple(values["mean"]),
             deviation=tuple(values["deviation"]),

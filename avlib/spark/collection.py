@@ -9,15 +9,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib import tables
+from avlib.config import Settings
 from avlib.spark.components import rounds_place
 from avlib.spark.progress import watched
-from avlib.spark.samples import live_samples, samples_described_with
+from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.steps import require_components
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder
 
 
-def run(store: TableStore, last_step: int) -> None:
+def run(store: TableStore, settings: Settings, last_step: int) -> None:
     """Gather the samples that are left after a step, which is the last one of a strategy that runs to its end."""
     steps = range(last_step + 1)
     for step in steps:
@@ -29,7 +30,8 @@ def run(store: TableStore, last_step: int) -> None:
             kept = kept.join(found.withColumnRenamed("component_id", f"component_{step}"), "sample_id")
         kept = kept.select("sample_id", F.array(*(f"component_{step}" for step in steps)).alias("component_ids"))
         videos = store.read(tables.VIDEOS).select("video_id", "uri", "metadata")
-        rows = live_samples(store).join(kept, "sample_id").join(videos, "video_id")
+        rows = audio_samples(store, settings.filter.audio).join(kept, "sample_id").join(videos, "video_id")
+        rows = rows.withColumn("audio_descriptor", F.lit(settings.filter.audio))
         rows = rows.withColumn("described_with", F.lit(samples_described_with(store)))
         rows = _with_scores(store, rows) if settings.filter.scored else rows.withColumn("score", F.lit(None).cast("double"))
         store.overwrite(tables.COLLECTION, rows)

@@ -20,6 +20,7 @@ from avlib import tables
 from avlib.config import Settings
 from avlib.errors import WarehouseError
 from avlib.models import StoredModel, described_with, store_model, write_model
+from avlib.spark import learned
 from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
 from avlib.spark.duplicates import without_duplicates
 from avlib.spark.progress import say, watched
@@ -63,6 +64,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     if described_again:
         _delete_orphans(store)
     summary = check_invariant(store)
+    learned.run(store, settings)
     update_stats(store)
     if total:
         recorder.finish(summary)

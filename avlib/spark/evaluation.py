@@ -32,7 +32,7 @@ from avlib.evaluation.summary import Mean, row_of, write_means, write_outcomes
 from avlib.neighbors import NeighborRule
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
-from avlib.spark.samples import live_samples, samples_described_with
+from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.store import TableStore, spark_schema
 
 
@@ -46,7 +46,7 @@ def run(store: TableStore, settings: Settings, labels: Labels) -> list[Outcome]:
     inputs = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES]
     work = Work("evaluate", inputs, [tables.EVALUATION], [settings.evaluate, settings.filter, settings.knn])
     recorder = Recorder(store, work)
-    material = read_material(store, labels)
+    material = read_material(store, labels, audio=settings.filter.audio)
     chosen = settings.evaluate
     experiment = hash_of([chosen.model_dump(mode="json"), repr(protocol), material.fingerprint()])
     outcomes = run_protocol(store, material, protocol, chosen)
@@ -94,16 +94,14 @@ def strategy_of(name: str, settings: Settings) -> Strategy:
     return Strategy(name, found.steps, settings.agreement if found.scored else None)
 
 
-def read_material(store: TableStore, labels: Labels) -> Material:
-    """The samples of labelled videos, sorted by their labels; says what is left out."""
+def read_material(store: TableStore, labels: Labels, *, audio: str) -> Material:
+    """The samples of labelled videos with a sound descriptor, sorted by their labels; says what is left out."""
     samples_described_with(store)  # one setting for all, or an error
     videos = store.read(tables.VIDEOS).select("video_id", "uri")
     named = videos.where(F.substring_index("uri", "/", -1).isin(list(labels.videos)))
-    samples = live_samples(store)
+    samples = audio_samples(store, audio)
     with watched(store.spark, "samples of labelled videos"):
-        rows = samples.join(F.broadcast(named), "video_id").select(
-            "sample_id", "uri", "time_s", "visual", "audio_mfcc65"
-        )
+        rows = samples.join(F.broadcast(named), "video_id").select("sample_id", "uri", "time_s", "visual", "audio")
         found = rows.toArrow().sort_by("sample_id")
         others = samples.join(F.broadcast(named), "video_id", "left_anti").select("video_id").distinct().count()
     if not found.num_rows:
@@ -115,7 +113,7 @@ def read_material(store: TableStore, labels: Labels) -> Material:
     material, excluded = find_material(
         SampleSet(found["sample_id"].to_numpy(), uris, found["time_s"].to_numpy()),
         visual=normalise_visual(descriptor_rows(found["visual"])),
-        audio=descriptor_rows(found["audio_mfcc65"]),
+        audio=descriptor_rows(found["audio"]),
         labels=labels,
     )
     say(

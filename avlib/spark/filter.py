@@ -42,7 +42,7 @@ def run(store: TableStore, settings: Settings) -> None:
         if store.read(tables.COMPONENTS, step=last).isEmpty():
             say(f"  step {last} left nothing; a lower components.min_size or a larger knn.k keeps more")
             break
-    collection.run(store, last)
+    collection.run(store, settings, last)
     kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
     summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
     recorder.finish(summary)

@@ -37,19 +37,17 @@ def run(store: TableStore, settings: Settings) -> None:
     """Index the collection as it is now. Skipped where the index is of this very version."""
     folder = index_folder(store.warehouse, store.name)
     collection = store.read(tables.COLLECTION)
-    version, stats_version = store.version(tables.COLLECTION), latest_stats_version(store)
+    version, audio = store.version(tables.COLLECTION), _audio(store, settings)
+    stats_version = latest_stats_version(store, audio)
     assert version is not None
     present = read_manifest(folder)
-    if present is not None and (present.collection_version, present.stats_version) == (
-        version,
-        stats_version,
-    ):
+    if present is not None and (present.collection_version, present.stats_version) == (version, stats_version):
         say(f"index {store.name}: nothing has changed")
         return
     recorder = Recorder(
         store, Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
     )
-    stats = latest_stats(store)
+    stats = latest_stats(store, audio)
     generation = f"v{version}-s{stats_version}"
     shards = -(-collection.count() // settings.index.shard_rows)
 
@@ -57,13 +55,14 @@ def run(store: TableStore, settings: Settings) -> None:
         return _build(rows, folder=folder, generation=generation, stats=stats)
 
     with watched(store.spark, "index"):
-        rows = collection.select("sample_id", "visual", "audio_mfcc65").withColumn(
+        rows = collection.select("sample_id", "visual", "audio").withColumn(
             "shard", F.pmod(F.xxhash64("sample_id"), F.lit(max(shards, 1)))
         )
         built = rows.groupBy("shard").applyInArrow(build, from_arrow_schema(_SHARDS)).collect()
     manifest = IndexManifest(
         collection_version=version,
         stats_version=stats_version,
+        audio=audio,
         model=read_model(store.warehouse, _described_with(store)),
         mean=tuple(stats.mean),
         deviation=tuple(stats.deviation),
@@ -82,6 +81,12 @@ def _described_with(store: TableStore) -> str:
     return samples_described_with(store) if row is None else str(row["described_with"])
 
 
+def _audio(store: TableStore, settings: Settings) -> str:
+    """The sound descriptor of the collection; of an empty one, what the settings name."""
+    row = store.read(tables.COLLECTION).select("audio_descriptor").first()
+    return settings.filter.audio if row is None else str(row["audio_descriptor"])
+
+
 def _remove_superseded(folder: str, old: IndexManifest | None, new: IndexManifest) -> None:
     """Remove the files of the index before, which the new manifest no longer names."""
     folders = {shard.file.partition("/")[0] for shard in new.shards}
@@ -94,7 +99,7 @@ def _build(rows: pa.Table, *, folder: str, generation: str, stats: DescriptorSta
     ids, number = rows["sample_id"].to_numpy(), rows["shard"][0].as_py()
     described = {
         "visual": normalise_visual(descriptor_rows(rows["visual"])),
-        "audio": normalise_audio(descriptor_rows(rows["audio_mfcc65"]), stats),
+        "audio": normalise_audio(descriptor_rows(rows["audio"]), stats),
     }
     shards = [
         write_shard(

@@ -38,7 +38,7 @@ from avlib.spark.knn_cells import CellPlan, lists_in_cells
 from avlib.spark.packing import SHARED, BlockFile, Packing
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, merge, partial
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import live_samples, samples_described_with
+from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
@@ -53,7 +53,7 @@ _TRAINED, _TRAINED_AT_LEAST = 32, 8  # samples for each cell: where there is mem
 def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the neighbor lists of one step (0 is the first)."""
     samples_described_with(store)
-    samples = live_samples(store)
+    samples = audio_samples(store, settings.filter.audio)
     rule = settings.filter.steps[step]
     if step == 0 and settings.filter.scored:
         agreeing = store.read(tables.SCORES).where("kept").select("sample_id")
@@ -64,7 +64,7 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     # What later results were made from is about to change.
     for table in tables.BY_STEP:
         store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
-    search = BlockSearch(rule, settings.knn, latest_stats(store))
+    search = BlockSearch(rule, settings.knn, latest_stats(store, settings.filter.audio))
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
         found = find(samples, search, scope=scope, folder=folder)
         with_lost_blocks_remade(
@@ -154,7 +154,7 @@ def _row_bytes(search: BlockSearch, dimension: int) -> int:
 
 def _dimension(samples: DataFrame, search: BlockSearch) -> int:
     """Numbers of a sample that count in this step; 0 where there is no sample."""
-    first = samples.select(F.size("visual"), F.size("audio_mfcc65")).first()
+    first = samples.select(F.size("visual"), F.size("audio")).first()
     return sum(size for size, weight in zip(first or (), search.weights, strict=False) if weight)
 
 

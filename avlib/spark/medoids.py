@@ -57,7 +57,7 @@ class MedoidSearch:
     @property
     def columns(self) -> list[str]:
         """The descriptors that are looked at."""
-        return [name for name, weight in zip(("visual", "audio_mfcc65"), self.weights, strict=True) if weight]
+        return [name for name, weight in zip(("visual", "audio"), self.weights, strict=True) if weight]
 
     def normalised(self, rows: pa.Table | pa.RecordBatch) -> tuple[Float32Array, Float32Array]:
         """Visual and audio descriptors ready for distances; without columns where they are not looked at."""
@@ -65,7 +65,7 @@ class MedoidSearch:
         if self.weights[0]:
             visual = normalise_visual(descriptor_rows(rows["visual"]))
         if self.weights[1]:
-            audio = normalise_audio(descriptor_rows(rows["audio_mfcc65"]), self.stats)
+            audio = normalise_audio(descriptor_rows(rows["audio"]), self.stats)
         return visual, audio
 
 

@@ -127,7 +127,7 @@ class Packing:
 
     def descriptors(self) -> list[Column]:
         """The raw descriptors that count."""
-        columns = {"visual": F.col("visual"), "audio": F.col("audio_mfcc65")}
+        columns = {"visual": F.col("visual"), "audio": F.col("audio")}
         return [
             column.alias(name) for (name, column), weight in zip(columns.items(), self.weights, strict=True) if weight
         ]

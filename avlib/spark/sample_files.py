@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from avlib import tables
 from avlib.storage import write_whole
+from avlib.tables import Table
 
 _FILE_ROWS = 4096  # 18 MB of the default descriptors
 
@@ -22,12 +23,12 @@ class SampleFiles:
     What a failed task had written lies there too: only files whose names arrive count.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, table: Table = tables.SAMPLES) -> None:
+        self._folder, self._table = folder, table
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, samples: pa.RecordBatch) -> list[str]:
-        """Take some samples, columns as in `samples`; returns the file that became full, if one did."""
+        """Take some samples, columns as in the table; returns the file that became full, if one did."""
         self._batches.append(samples)
         full = sum(len(batch) for batch in self._batches) >= _FILE_ROWS
         return self.finish() if full else []
@@ -39,7 +40,7 @@ class SampleFiles:
         place = f"{self._folder}/samples-{uuid.uuid4().hex}.parquet"
         sink = pa.BufferOutputStream()
         # No dictionary: of descriptors no number comes twice.
-        table = pa.Table.from_batches(self._batches, tables.SAMPLES.schema)
+        table = pa.Table.from_batches(self._batches, self._table.schema)
         parquet.write_table(table, sink, use_dictionary=False, compression="none")
         write_whole(place, sink.getvalue())
         self._batches = []

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from avlib import tables
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
+from avlib.models import read_sound_model
 from avlib.spark.store import TableStore
 
 
@@ -46,6 +47,32 @@ def samples_described_with(store: TableStore) -> str:
             "describe` to its end with the ones you want"
         )
     return str(found[0]["described_with"])
+
+
+def audio_samples(store: TableStore, audio: str) -> DataFrame:
+    """The samples that count and have a sound descriptor. Columns as `live_samples`, and `audio`, that descriptor.
+
+    Raises WarehouseError where audio_learned is asked for and no sample has it.
+    """
+    samples = live_samples(store)
+    if audio != tables.AUDIO_LEARNED.name:
+        return samples.withColumn("audio", F.col(audio))
+    model = read_sound_model(store.warehouse)
+    if model is None or not store.exists(tables.AUDIO_LEARNED):
+        raise missing_descriptor(store.warehouse, audio)
+    learned = store.read(tables.AUDIO_LEARNED).where(F.col("model") == model.model_hash)
+    return samples.join(
+        learned.select("sample_id", "attempt", F.col("audio_learned").alias("audio")), ["sample_id", "attempt"]
+    )
+
+
+def missing_descriptor(warehouse: str, audio: str) -> WarehouseError:
+    """The error for a sound descriptor that no sample has."""
+    command = "learn" if audio == tables.AUDIO_LEARNED.name else "describe"
+    return WarehouseError(
+        f"{warehouse}: no sample has the sound descriptor {audio}; run `avlib {command} --warehouse {warehouse}`, or "
+        "set filter.audio = audio_mfcc65"
+    )
 
 
 def live_samples(store: TableStore) -> DataFrame:

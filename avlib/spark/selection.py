@@ -14,7 +14,7 @@ from avlib import tables
 from avlib.config import Settings, StepSettings
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.spark.medoids import MedoidSearch, medoids
-from avlib.spark.samples import live_samples
+from avlib.spark.samples import audio_samples
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
@@ -38,14 +38,15 @@ def select(store: TableStore, found: DataFrame, settings: Settings, *, step: int
     rule = settings.filter.steps[step]
     members = _written(with_parents(found, step_scope(store, step)), f"{folder}/members")
     rows = _written(component_rows(members, rule), f"{folder}/selection")
-    search = MedoidSearch((rule.w_V, rule.w_A), latest_stats(store), settings.knn.block_rows)
+    search = MedoidSearch((rule.w_V, rule.w_A), latest_stats(store, settings.filter.audio), settings.knn.block_rows)
     size, kept = F.col("size"), F.col("kept")
     totals = rows.agg(
         F.sum(F.when(size <= search.block_rows, size)), F.max(size), F.sum(F.when(kept, size)), F.count_if(kept)
     )
     in_small, largest, samples, components = totals.na.fill(0).collect()[0]
     members = members.select("sample_id", "component_id")
-    sized = live_samples(store).join(members.join(rows.select("component_id", size), "component_id"), "sample_id")
+    samples_of = audio_samples(store, settings.filter.audio)
+    sized = samples_of.join(members.join(rows.select("component_id", size), "component_id"), "sample_id")
     found_medoids = medoids(sized, search, in_small=in_small, largest=largest)
     store.write_step(tables.COMPONENT_STATS, rows.join(found_medoids, "component_id"), step=step)
     stay = rows.where(kept).select("component_id")

@@ -1,4 +1,4 @@
-"""descriptor_stats: mean and deviation of the sound descriptor over all samples, versioned.
+"""descriptor_stats: mean and deviation of each sound descriptor over all samples that have it, versioned.
 
 Sums are exact integers, so the same samples give the same bits whatever their order or partitioning.
 """
@@ -17,54 +17,78 @@ from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, ExactSums
 from avlib.spark.progress import watched
 from avlib.spark.runs import Recorder, Work, is_done
-from avlib.spark.samples import live_samples
+from avlib.spark.samples import audio_samples, missing_descriptor
 from avlib.spark.store import TableStore, spark_schema
 
-_DESCRIPTOR = "audio_mfcc65"
+_STORED = ("audio_mfcc65", "audio_context")
+"""Sound descriptors that every sample has."""
 
 
 def update_stats(store: TableStore) -> None:
-    """Add a version to `descriptor_stats` if the samples have changed since the newest one."""
-    work = Work("descriptor_stats", [tables.DESCRIPTIONS, tables.SAMPLES], [tables.DESCRIPTOR_STATS], [])
+    """Add a version of all descriptors to `descriptor_stats` if what they are taken over has changed since."""
+    inputs = [tables.DESCRIPTIONS, tables.SAMPLES, tables.AUDIO_LEARNED]
+    work = Work("descriptor_stats", inputs, [tables.DESCRIPTOR_STATS], [])
     if is_done(store, work):
         return
     recorder = Recorder(store, work)
+    descriptors = [*_STORED, *([tables.AUDIO_LEARNED.name] if store.exists(tables.AUDIO_LEARNED) else [])]
     with watched(store.spark, "descriptor statistics"):
-        parts = live_samples(store).select(_DESCRIPTOR).mapInArrow(_sum_partition, "sums array<string>").collect()
-    if not parts:  # no samples at all
+        found = {descriptor: _stats(store, descriptor) for descriptor in descriptors}
+    known = {descriptor: stats for descriptor, stats in found.items() if stats is not None}
+    if not known:  # no samples at all
         return
-    total, *others = (ExactSums.from_strings(part["sums"]) for part in parts)
-    for sums in others:
-        total.merge(sums)
-    stats = total.stats()
-    version = latest_stats_version(store) + 1 if store.exists(tables.DESCRIPTOR_STATS) else 1
-    row = (version, _DESCRIPTOR, stats.count, stats.mean.tolist(), stats.deviation.tolist())
-    rows = store.spark.createDataFrame([row], schema=spark_schema(tables.DESCRIPTOR_STATS))
-    store.append(tables.DESCRIPTOR_STATS, rows)
-    recorder.finish(f"version {version} over {stats.count} samples")
+    version = _newest_version(store) + 1
+    rows = [
+        (version, descriptor, stats.count, stats.mean.tolist(), stats.deviation.tolist())
+        for descriptor, stats in known.items()
+    ]
+    frame = store.spark.createDataFrame(rows, schema=spark_schema(tables.DESCRIPTOR_STATS))
+    store.append(tables.DESCRIPTOR_STATS, frame)
+    recorder.finish(f"version {version} over {max(stats.count for stats in known.values())} samples")
 
 
-def latest_stats_version(store: TableStore) -> int:
-    """The newest version. Raises WarehouseError where there is none yet."""
-    return int(_latest(store)["version"])
+def latest_stats_version(store: TableStore, descriptor: str) -> int:
+    """The newest version of a sound descriptor's statistics. Raises WarehouseError where there is none yet."""
+    return int(_latest(store, descriptor)["version"])
 
 
-def latest_stats(store: TableStore) -> DescriptorStats:
-    """The newest statistics of the sound descriptor. Raises WarehouseError where there are none yet."""
-    row = _latest(store)
+def latest_stats(store: TableStore, descriptor: str) -> DescriptorStats:
+    """The newest statistics of a sound descriptor. Raises WarehouseError where there are none yet."""
+    row = _latest(store, descriptor)
     return DescriptorStats(np.array(row["mean"]), np.array(row["deviation"]), row["samples"])
 
 
-def _latest(store: TableStore) -> Row:
-    row = store.read(tables.DESCRIPTOR_STATS).orderBy(F.desc("version")).first()
-    assert row is not None  # the table is created with its first row
+def _latest(store: TableStore, descriptor: str) -> Row:
+    rows = store.read(tables.DESCRIPTOR_STATS).where(F.col("descriptor") == descriptor)
+    row = rows.orderBy(F.desc("version")).first()
+    if row is None:
+        raise missing_descriptor(store.warehouse, descriptor)
     return row
+
+
+def _newest_version(store: TableStore) -> int:
+    if not store.exists(tables.DESCRIPTOR_STATS):
+        return 0
+    newest = store.read(tables.DESCRIPTOR_STATS).agg(F.max("version")).first()
+    return int(newest[0]) if newest else 0
+
+
+def _stats(store: TableStore, descriptor: str) -> DescriptorStats | None:
+    """Of all samples that have the descriptor; None where none has."""
+    samples = audio_samples(store, descriptor).select("audio")
+    parts = samples.mapInArrow(_sum_partition, "sums array<string>").collect()
+    if not parts:
+        return None
+    total, *others = (ExactSums.from_strings(part["sums"]) for part in parts)
+    for sums in others:
+        total.merge(sums)
+    return total.stats()
 
 
 def _sum_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     sums: ExactSums | None = None
     for batch in batches:
-        rows = descriptor_rows(batch[_DESCRIPTOR])
+        rows = descriptor_rows(batch["audio"])
         if len(rows):
             sums = sums or ExactSums.empty(rows.shape[1])
             sums.update(rows)

@@ -107,6 +107,11 @@ class TableStore:
         """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
         self._delta(table).alias("stored").merge(given.alias("given"), condition).whenMatchedDelete().execute()
 
+    def delete(self, table: Table, condition: Column) -> None:
+        """Delete the rows that meet a condition, in one commit; none where no row does."""
+        if self.exists(table) and not self.read(table).where(condition).isEmpty():
+            self._delta(table).delete(condition)
+
     def most_tasks(self) -> int:
         """Tasks that work of unequal pieces is dealt to: enough that none is waited for long at the end."""
         return _TASKS_PER_SLOT * self.spark.sparkContext.defaultParallelism

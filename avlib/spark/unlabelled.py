@@ -16,7 +16,7 @@ from avlib.filtering import SampleArrays
 from avlib.neighbors import NeighborRule
 from avlib.spark.evaluation import strategy_of
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import latest_descriptions, live_samples, samples_described_with
+from avlib.spark.samples import audio_samples, latest_descriptions, samples_described_with
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
@@ -42,7 +42,7 @@ def run(store: TableStore, settings: Settings) -> Unlabelled:
     samples_described_with(store)  # one setting for all, or an error
     chosen = settings.evaluate
     seeds = range(chosen.seed, chosen.seed + chosen.seeds)
-    samples, videos = _some_samples(store, most=chosen.most_samples, seed=chosen.seed)
+    samples, videos = _some_samples(store, settings)
     if videos < FEWEST_VIDEOS:
         raise InputError(
             f"{store.warehouse}: the samples of {videos} videos fit evaluate.most_samples = {chosen.most_samples}; "
@@ -67,18 +67,19 @@ def run(store: TableStore, settings: Settings) -> Unlabelled:
     return Unlabelled(settings.filter.strategy, len(samples), videos, tuple(components), tuple(trials))
 
 
-def _some_samples(store: TableStore, *, most: int, seed: int) -> tuple[SampleArrays, int]:
-    """The samples of as many videos, in random order, as have at most so many together; and how many videos."""
+def _some_samples(store: TableStore, settings: Settings) -> tuple[SampleArrays, int]:
+    """The samples of as many random videos as have at most evaluate.most_samples together; and how many videos."""
+    chosen, audio = settings.evaluate, settings.filter.audio
     counts = latest_descriptions(store).where("samples > 0").select("video_id", "samples").orderBy("video_id").toArrow()
-    order = np.random.default_rng(seed).permutation(counts.num_rows)
-    fitting = np.cumsum(counts["samples"].to_numpy()[order]) <= most
+    order = np.random.default_rng(chosen.seed).permutation(counts.num_rows)
+    fitting = np.cumsum(counts["samples"].to_numpy()[order]) <= chosen.most_samples
     videos = counts["video_id"].to_numpy()[order[fitting]].tolist()
-    rows = live_samples(store).where(F.col("video_id").isin(videos))
-    found = rows.select("sample_id", "time_s", "visual", "audio_mfcc65").toArrow().sort_by("sample_id")
+    rows = audio_samples(store, audio).where(F.col("video_id").isin(videos))
+    found = rows.select("sample_id", "time_s", "visual", "audio").toArrow().sort_by("sample_id")
     samples = SampleArrays(
         found["sample_id"].to_numpy(),
         normalise_visual(descriptor_rows(found["visual"])),
-        normalise_audio(descriptor_rows(found["audio_mfcc65"]), latest_stats(store)),
+        normalise_audio(descriptor_rows(found["audio"]), latest_stats(store, audio)),
         found["time_s"].to_numpy(),
     )
     return samples, len(videos)

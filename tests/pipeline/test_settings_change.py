@@ -44,7 +44,7 @@ def test_another_strategy_under_the_same_name_leaves_no_steps_behind(filtered: T
     for table in (tables.NEIGHBORS, tables.MUTUAL_EDGES, tables.COMPONENTS):
         assert {row["step"] for row in filtered.read(table).select("step").distinct().collect()} == {0}
     with pytest.raises(WarehouseError, match="step 1 lacks mutual_edges"):
-        collection.run(filtered, 1)
+        collection.run(filtered, joint, 1)
 
 
 def test_a_step_that_leaves_nothing(filtered: TableStore) -> None:

@@ -39,7 +39,7 @@ def fill(store: TableStore, raw: RawSamples) -> None:
     rows(tables.VIDEOS, *({"video_id": video, "uri": f"{video}.mp4", "metadata": {}} for video in videos))
     rows(tables.DESCRIPTIONS, *(described | {"video_id": video, "samples": n} for video, n in videos.items()))
     samples = raw.frame(spark).selectExpr(
-        "*", "audio_mfcc65 AS audio_context", "1 AS attempt", "cast(1 AS float) AS rms"
+        "*", "audio AS audio_mfcc65", "audio AS audio_context", "1 AS attempt", "cast(1 AS float) AS rms"
     )
     store.append(tables.SAMPLES, samples)
     stats = {"version": 1, "descriptor": "audio_mfcc65", "samples": raw.stats.count}

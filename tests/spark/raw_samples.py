@@ -42,5 +42,5 @@ class RawSamples:
             (int(sample_id), int(sample_id >> 24), float(time_s), visual.tolist(), audio.tolist())
             for sample_id, time_s, visual, audio in zip(self.ids, self.times_s, self.visual, self.audio, strict=True)
         ]
-        schema = "sample_id bigint, video_id bigint, time_s double, visual array<float>, audio_mfcc65 array<float>"
+        schema = "sample_id bigint, video_id bigint, time_s double, visual array<float>, audio array<float>"
         return spark.createDataFrame(rows, schema)

@@ -31,10 +31,10 @@ def test_order(store: TableStore, raw_samples: RawSamples) -> None:
         components.run(store, settings, 1)
     mutual_edges.run(store, 1)
     with pytest.raises(WarehouseError, match="step 1 lacks components"):
-        collection.run(store, 1)
+        collection.run(store, settings, 1)
     assert store.read(tables.COLLECTION).count() == kept  # the good one is still there
     components.run(store, settings, 1)
-    collection.run(store, 1)
+    collection.run(store, settings, 1)
     assert store.read(tables.COLLECTION).count() == kept
     components.run(store, two_steps("components.min_size=3"), 0)  # step 1 lay inside other components
     for table in tables.BY_STEP:
@@ -44,7 +44,7 @@ def test_order(store: TableStore, raw_samples: RawSamples) -> None:
     mutual_edges.run(store, 0)
     assert steps_of(store, tables.COMPONENTS) == set()
     with pytest.raises(WarehouseError, match="step 0 lacks components"):
-        collection.run(store, 0)
+        collection.run(store, settings, 0)
 
 
 def test_edges_are_listed_from_both_ends_and_have_the_smaller_distance(spark: SparkSession) -> None:

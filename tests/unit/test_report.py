@@ -84,7 +84,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write(root, tables.NEIGHBORS, lists)
     edges = [(0, ids[0][0], ids[0][1]), (0, ids[0][1], ids[0][2]), (1, ids[0][0], ids[0][1])]
     _write(root, tables.MUTUAL_EDGES, [{"step": t, "src": a, "dst": b, "distance": 0.5} for t, a, b in edges])
-    about = {"video_id": 0, "uri": str(video), "component_ids": [0, 0], "visual": [0.0, 1.0], "audio_mfcc65": [0.0]}
+    about = {"video_id": 0, "uri": str(video), "component_ids": [0, 0], "visual": [0.0, 1.0], "audio": [0.0]}
+    about |= {"audio_descriptor": "audio_mfcc65"}
     kept_rows = [
         {"sample_id": s, "time_s": float(t), "metadata": {}, "described_with": "w"} | about
         for t, s in enumerate(ids[0])

@@ -1,0 +1,40 @@
+"""A training process, as torchrun starts it: python process.py JOB.  One of WORLD_SIZE, on its GPU or the CPU.
+
+Spark's TorchDistributor runs this file, so that no function has to be pickled.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+_HERE = str(Path(__file__).parent)
+sys.path[:] = [place for place in sys.path if place != _HERE]  # a script's folder is no place to import from
+
+import torch  # noqa: E402
+from torch import distributed  # noqa: E402
+
+from avlib.learning.job import LearningJob  # noqa: E402
+from avlib.learning.training import Trainer  # noqa: E402
+
+
+def main(place: str) -> None:
+    """Take part in the training that the file at `place` tells of."""
+    job = LearningJob.read(place)
+    torch.set_num_threads(job.threads)
+    rank, world, local = (int(os.environ.get(name, given)) for name, given in _PLACE.items())
+    if world > 1:
+        distributed.init_process_group("nccl" if job.cuda else "gloo")
+    try:
+        trainer = Trainer(job, rank=rank, world=world, device=f"cuda:{local}" if job.cuda else "cpu")
+        trainer.run(lambda line: print(f"  learn: {line}", flush=True))
+    finally:
+        if world > 1:
+            distributed.destroy_process_group()
+
+
+_PLACE = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+
+if __name__ == "__main__":
+    main(sys.argv[1])

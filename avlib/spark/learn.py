@@ -1,0 +1,183 @@
+"""learn: the collection's sound → a network (models/), and with it audio_learned of every sample.
+
+Sound is decoded by Spark tasks; the training runs under Spark's TorchDistributor, beside the driver where Spark is
+embedded, else on executors. A run that is killed goes on from what is there: tracks, then the newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.ml.torch.distributor import TorchDistributor
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+import avlib.learning
+from avlib import tables
+from avlib.config import LearnSettings, Settings, hash_of
+from avlib.descriptors import log_mel_track
+from avlib.errors import MediaError, WarehouseError
+from avlib.learning import LearningJob, LearningReport, deal
+from avlib.learning.job import report_place, weights_place
+from avlib.learning.tracks import SHORTEST_S, loud_track_frames, track_place, write_track
+from avlib.models import StoredSoundModel, read_sound_model, write_sound_model
+from avlib.sources import Sources
+from avlib.spark import learned
+from avlib.spark.progress import say, watched
+from avlib.spark.runs import Recorder, Work
+from avlib.spark.samples import live_samples
+from avlib.spark.stats import update_stats
+from avlib.spark.store import TableStore
+from avlib.storage import is_file, read_whole, remove_folder, write_whole
+
+_VIDEOS = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("attempt", pa.int32()), ("last_s", pa.float64())])
+_FOUND = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("problem", pa.string())])
+
+
+def run(store: TableStore, settings: Settings) -> None:
+    """Train the network, unless it has been trained on these videos with these settings; then describe with it.
+
+    Raises WarehouseError where there are no samples, InputError for too few videos.
+    """
+    videos = _chosen_videos(store, settings.learn)
+    learned_from = hash_of(
+        [settings.learn.model_dump(mode="json"), [(row["video_id"], row["attempt"]) for row in videos]]
+    )
+    present = read_sound_model(store.warehouse)
+    if present is not None and present.learned_from == learned_from:
+        say("learn: nothing has changed")
+    else:
+        _learn(store, settings, videos, learned_from)
+    learned.run(store, settings)
+    update_stats(store)
+
+
+def _chosen_videos(store: TableStore, settings: LearnSettings) -> list[Row]:
+    """Some of the videos that have samples, drawn by the seed; last_s: the time of the last sample."""
+    place = F.xxhash64("video_id", F.lit(settings.seed))
+    with_samples = live_samples(store).groupBy("video_id", "attempt").agg(F.max("time_s").alias("last_s"))
+    uris = store.read(tables.VIDEOS).select("video_id", "uri")
+    drawn = with_samples.orderBy(place, "video_id").limit(settings.videos).join(uris, "video_id")
+    return drawn.select(*_VIDEOS.names).orderBy("video_id").collect()
+
+
+def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_from: str) -> None:
+    work = Work("learn", [tables.DESCRIPTIONS, tables.SAMPLES], [], [settings.learn])
+    recorder = Recorder(store, work)
+    folder = f"{store.warehouse}/_learning/{learned_from}"
+    with watched(store.spark, f"learn: sound of {len(videos)} videos"):
+        usable = _read_tracks(store, settings, videos, folder)
+    train, held_out = deal(usable, settings.learn)
+    cuda, local = _has_gpus(store.spark, settings), str(store.spark.sparkContext.master).startswith("local")
+    cores = store.spark.sparkContext.defaultParallelism if local else 1
+    threads = max(1, cores // settings.learn.processes)
+    job = LearningJob(folder, train, held_out, settings.learn, threads, cuda)
+    if not is_file(weights_place(folder)):
+        job.write()
+        _train(job, local=local)
+    report = LearningReport.from_json(read_whole(report_place(folder)).to_pybytes().decode())
+    model = _store(store, job, learned_from)
+    write_whole(f"{store.warehouse}/{model.weights.removesuffix('.safetensors')}-curve.json", report.to_json().encode())
+    write_sound_model(model, warehouse=store.warehouse)
+    summary = f"{model.weights}: {report.summary()}"
+    recorder.finish(summary)
+    say(f"learn: {summary}")
+    remove_folder(folder)
+
+
+def _train(job: LearningJob, *, local: bool) -> None:
+    distributor = TorchDistributor(num_processes=job.settings.processes, local_mode=local, use_gpu=job.cuda)
+    process = Path(avlib.learning.__file__).with_name("process.py")
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            distributor.run(str(process), job.place)
+    except RuntimeError as error:
+        raise WarehouseError(
+            f"learn: the training ended early ({str(error).strip().splitlines()[-1]}); run `avlib learn` again: it "
+            "goes on from its newest checkpoint"
+        ) from error
+    if not is_file(weights_place(job.folder)):
+        raise WarehouseError(f"learn: the training left no network in {job.folder}; run `avlib learn` again")
+
+
+def _has_gpus(spark: SparkSession, settings: Settings) -> bool:
+    """Whether Spark gives GPUs to the training."""
+    if settings.describe.device == "cpu":
+        return False
+    conf, master = spark.sparkContext.getConf(), str(spark.sparkContext.master)
+    whose = "driver" if master.startswith("local") else "executor"
+    return int(str(conf.get(f"spark.{whose}.resource.gpu.amount", "0"))) > 0
+
+
+def _store(store: TableStore, job: LearningJob, learned_from: str) -> StoredSoundModel:
+    """Keep the network in the warehouse, under its hash."""
+    from safetensors.torch import load
+
+    from avlib.learning.weights import hash_network
+
+    content = read_whole(weights_place(job.folder)).to_pybytes()
+    digest = hash_network(load(content), job.settings)
+    weights = f"models/audio_learned-{digest[:16]}.safetensors"
+    write_whole(f"{store.warehouse}/{weights}", content)
+    return StoredSoundModel(weights, digest, job.settings, learned_from)
+
+
+def _read_tracks(store: TableStore, settings: Settings, videos: list[Row], folder: str) -> list[int]:
+    """Write the tracks of some videos into a folder; returns those that can be learned from. Says which cannot."""
+    rows = store.spark.createDataFrame(videos, from_arrow_schema(_VIDEOS))
+    spread = rows.repartition(max(1, min(len(videos), store.most_tasks())))
+    found = spread.mapInArrow(_TrackReader(settings, folder), from_arrow_schema(_FOUND)).collect()
+    for row in sorted(found, key=lambda row: row["video_id"]):
+        if row["problem"]:
+            say(f"  learn: not from {row['uri']}: {row['problem']}")
+    return [row["video_id"] for row in found if not row["problem"]]
+
+
+class _TrackReader:
+    """Decodes some minutes of each video: rows of _VIDEOS in, _FOUND out, tracks into a folder."""
+
+    def __init__(self, settings: Settings, folder: str) -> None:
+        self._settings, self._folder = settings, folder
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """mapInArrow's function."""
+        with Sources(self._settings.fetch, self._settings.decode) as sources:
+            for batch in batches:
+                for video in batch.to_pylist():
+                    row = {"video_id": video["video_id"], "uri": video["uri"], "problem": self._read(sources, video)}
+                    yield pa.RecordBatch.from_pylist([row], schema=_FOUND)
+
+    def _read(self, sources: Sources, video: dict[str, Any]) -> str | None:
+        """What is wrong with it, if anything."""
+        settings = self._settings.learn
+        if is_file(track_place(self._folder, video["video_id"])):
+            return None
+        most_s, track = 60 * settings.minutes_per_video, settings.track
+        from_s = _share(settings.seed, video["video_id"]) * max(video["last_s"] + 1 - most_s, 0.0)
+        try:
+            with sources.open(video["uri"]) as opened:
+                waveform = opened.sound_between(
+                    opened.probe(),
+                    sample_rate_hz=track.sr,
+                    start_s=from_s,
+                    end_s=min(from_s + most_s, video["last_s"] + 1),
+                )
+        except MediaError as error:
+            return error.reason
+        frames = log_mel_track(waveform, sample_rate_hz=track.sr, settings=track)
+        if len(loud_track_frames(frames)) < SHORTEST_S * track.frames_hz:
+            return f"less than {SHORTEST_S:g} s of loud sound"
+        write_track(self._folder, video["video_id"], frames)
+        return None
+
+
+def _share(seed: int, video: int) -> float:
+    """A number in [0, 1) for each video."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{video}".encode()).digest()[:6]) / (1 << 48)
