@@ -25,7 +25,10 @@ Strategy = Annotated[
 Keep = Annotated[
     float | None,
     typer.Option(
-        "--keep", min=0, max=1, help="Share of the samples that agreement keeps; without: as agreement.false_share says."
+        "--keep",
+        min=0,
+        max=1,
+        help="Share of the samples that agreement keeps; else as agreement.false_share says.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable answer on stdout.")]

@@ -34,7 +34,7 @@ def mixed(samples: Views, companions: Companions, weights: Weights, *, seed: int
 
 def _partners(samples: Views, *, seed: int) -> Int64Array:
     """For every sample a row of another slice, at about the same part of it."""
-    slices, first, of, counts = np.unique(samples.slices, return_index=True, return_inverse=True, return_counts=True)
+    _, first, of, counts = np.unique(samples.slices, return_index=True, return_inverse=True, return_counts=True)
     videos, video, slices_of = np.unique(samples.videos[first], return_inverse=True, return_counts=True)
     # Slices of one video follow each other; rolled by as many as one has at most, each meets one of another video.
     order = np.argsort(np.random.default_rng(seed).permutation(len(videos))[video], kind="stable")

@@ -37,4 +37,4 @@ def stretch_scores(
         total[:-lag] += np.where(alike, values[lag:], 0.0)
         count[lag:] += alike
         count[:-lag] += alike
-    return np.round(total / count, DECIMALS)
+    return np.asarray(np.round(total / count, DECIMALS), np.float64)

@@ -31,7 +31,7 @@ class Histogram:
     def share_from(self, values: Float64Array) -> Float64Array:
         """The share of the samples that score so much or more. Any shape."""
         above = np.append(np.cumsum(self.counts[::-1])[::-1], 0)
-        return above[np.searchsorted(self.values, values)] / above[0]
+        return np.asarray(above[np.searchsorted(self.values, values)] / above[0], np.float64)
 
 
 @dataclass(frozen=True)

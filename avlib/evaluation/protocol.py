@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avlib.agreement import Scored, agreement_in_memory
-from avlib.arrays import BoolArray, Int64Array
+from avlib.arrays import BoolArray, Float64Array, Int64Array
 from avlib.config import AgreementSettings
 from avlib.errors import ParameterError
 from avlib.evaluation.corruption import Corruption, corrupted

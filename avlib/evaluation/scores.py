@@ -31,7 +31,7 @@ class Retrieval:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What a filter says of n samples.  kept: shape (n,).  score: shape (n,), larger for what looks cleaner, or None."""
+    """What a filter says of n samples.  kept: shape (n,).  score: shape (n,), larger for what looks cleaner."""
 
     kept: BoolArray
     score: Float64Array | None = None

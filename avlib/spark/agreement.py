@@ -40,7 +40,15 @@ from avlib.agreement import (
     supporters,
 )
 from avlib.config import AgreementSettings, Settings
-from avlib.spark.companions import HEARD, SEEN, companion_lists, companions_of, weights_of, with_descriptors, with_scores
+from avlib.spark.companions import (
+    HEARD,
+    SEEN,
+    companion_lists,
+    companions_of,
+    weights_of,
+    with_descriptors,
+    with_scores,
+)
 from avlib.spark.progress import say, watched
 from avlib.spark.samples import audio_samples
 from avlib.spark.stats import latest_stats

@@ -5,7 +5,6 @@ Written last, in one commit: a reader that trusts only this table never sees hal
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib import tables
@@ -33,10 +32,9 @@ def run(store: TableStore, settings: Settings, last_step: int) -> None:
         rows = audio_samples(store, settings.filter.audio).join(kept, "sample_id").join(videos, "video_id")
         rows = rows.withColumn("audio_descriptor", F.lit(settings.filter.audio))
         rows = rows.withColumn("described_with", F.lit(samples_described_with(store)))
-        rows = _with_scores(store, rows) if settings.filter.scored else rows.withColumn("score", F.lit(None).cast("double"))
+        if settings.filter.scored:
+            rows = rows.join(store.read(tables.SCORES).select("sample_id", "score"), "sample_id")
+        else:
+            rows = rows.withColumn("score", F.lit(None).cast("double"))
         store.overwrite(tables.COLLECTION, rows)
     remove_folder(rounds_place(store))  # a killed run may have left those of a step that the strategy has no more
-
-
-def _with_scores(store: TableStore, rows: DataFrame) -> DataFrame:
-    return rows.join(store.read(tables.SCORES).select("sample_id", "score"), "sample_id")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.agreement import Views, draw_keys, fit_pictures, fit_sounds
-from avlib.arrays import Float32Array
 from avlib.columns import descriptor_column, descriptor_rows
 from avlib.config import AgreementSettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
@@ -31,9 +29,7 @@ def short_views(samples: DataFrame, stats: DescriptorStats, settings: AgreementS
     """samples: sample_id, time_s, visual, audio, raw. Returns VIEWS, fitted to a random part of them."""
     fitted = drawn(samples, settings.fitted, seed=settings.seed).toArrow()
     pictures = fit_pictures(normalise_visual(descriptor_rows(fitted["visual"])), dimensions=settings.picture_dimensions)
-    sounds = fit_sounds(
-        normalise_audio(descriptor_rows(fitted["audio"]), stats), dimensions=settings.sound_dimensions
-    )
+    sounds = fit_sounds(normalise_audio(descriptor_rows(fitted["audio"]), stats), dimensions=settings.sound_dimensions)
 
     def shorten(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:

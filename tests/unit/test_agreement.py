@@ -64,7 +64,9 @@ def test_pictures_keep_their_distances_as_well_as_so_many_numbers_can() -> None:
     whole = fit_pictures(raw, dimensions=20)(raw)
     assert whole @ whole.T == pytest.approx(rows @ rows.T, abs=1e-5)
     short = fit_pictures(raw, dimensions=5)(raw)
-    reference = l2_normalise(TruncatedSVD(5, algorithm="arpack").fit_transform(rows.astype(np.float64)).astype(np.float32))
+    reference = l2_normalise(
+        TruncatedSVD(5, algorithm="arpack").fit_transform(rows.astype(np.float64)).astype(np.float32)
+    )
     assert short @ short.T == pytest.approx(reference @ reference.T, abs=1e-5)
 
 
@@ -124,7 +126,10 @@ def test_agreement_is_a_weighted_mean_of_both_kinds(seed: int) -> None:
     values = agreement(found, theirs, weights)
     for row in range(len(samples)):
         halves = []
-        for ids, worth, weight in ((theirs.seen_ids, found.seen, weights[0]), (theirs.heard_ids, found.heard, weights[1])):
+        for ids, worth, weight in (
+            (theirs.seen_ids, found.seen, weights[0]),
+            (theirs.heard_ids, found.heard, weights[1]),
+        ):
             known = ids[row] != NOBODY
             halves.append(np.average(worth[row, known], weights=weight[row, known]) if known.any() else 0.0)
         assert values[row] == pytest.approx(np.mean(halves))
