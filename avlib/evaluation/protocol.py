@@ -20,7 +20,7 @@ import numpy as np
 from avlib.agreement import Scored, agreement_in_memory
 from avlib.arrays import BoolArray, Float64Array, Int64Array
 from avlib.config import AgreementSettings
-from avlib.errors import ParameterError
+from avlib.errors import InputError, ParameterError
 from avlib.evaluation.corruption import Corruption, corrupted
 from avlib.evaluation.folds import video_folds
 from avlib.evaluation.material import LabelledSamples, Material
@@ -112,6 +112,16 @@ class Protocol:
             raise ParameterError("strategies", names, f"a strategy that filters, for {RANDOM} to keep as many as it")
         if not self.seeds:
             raise ParameterError("seeds", self.seeds, "one at least")
+
+
+def check_lenders(material: Material, protocol: Protocol) -> None:
+    """Raise InputError where some training part has no sound outside the categories to replace one by."""
+    fold = _folds(material, protocol)[1]
+    if protocol.corruption.replace_from == "outside" and len(np.unique(fold)) < 2:
+        raise InputError(
+            f"sounds outside the categories are of one fold's videos or none, {len(fold)} in all, so that where those "
+            "are the test part none can be lent: label such sounds in more videos, or replace from other-category"
+        )
 
 
 def choose(material: Material, protocol: Protocol, *, strategy: Strategy, point: Point) -> Parameters | None:

@@ -25,6 +25,7 @@ from avlib.evaluation.protocol import (
     Point,
     Protocol,
     Strategy,
+    check_lenders,
     choose,
     measure,
 )
@@ -129,6 +130,8 @@ def run_protocol(
     store: TableStore, material: Material, protocol: Protocol, settings: EvaluateSettings
 ) -> list[Outcome]:
     """Choose the parameters of every ratio, share, fold and strategy, then measure every point, each in a task."""
+    if any(settings.ratios):
+        check_lenders(material, protocol)
     spark = store.spark.sparkContext
     shared = spark.broadcast((material, protocol))
     places = list(product(settings.ratios, settings.shares, range(protocol.folds)))

@@ -13,7 +13,7 @@ from avlib.config import Settings
 from avlib.errors import InputError
 from avlib.evaluation import Labels
 from avlib.evaluation.material import LabelledSamples, Material
-from avlib.evaluation.protocol import RANDOM, Point
+from avlib.evaluation.protocol import RANDOM, Point, check_lenders
 from avlib.evaluation.study import TRUTH, Pairing, draw_queries, pairings
 from avlib.identity import video_ids
 from avlib.listening import Item, Moment
@@ -33,6 +33,8 @@ def run(store: TableStore, settings: Settings, labels: Labels, *, each: int, tru
         raise InputError(f"--arms: {RANDOM} is none; name {TRUTH}, unfiltered, or strategies of [filter.strategies]")
     material = read_material(store, labels, audio=settings.filter.audio)
     ratio, seed = settings.evaluate.ratios[0], protocol.seeds[0]
+    if ratio > 0:
+        check_lenders(material, protocol)
     queries = draw_queries(material.clean, each=each, seed=seed)
     points = [Point(ratio, 1.0, seed, fold) for fold in range(protocol.folds)]
     spark = store.spark.sparkContext

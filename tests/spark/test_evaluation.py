@@ -23,12 +23,12 @@ pytestmark = pytest.mark.spark
 
 HEADER = "video,start_s,end_s,picture_category,sound_category,is_clean\n"
 CLEAN = "".join(f"{video}.mp4,0,9,{word},{word},1\n" for video, word in enumerate(["dog", "sea"] * 3))
-LABELS = CLEAN + "6.mp4,0,9,misc,speech,0\nelsewhere.mp4,0,9,dog,dog,1\n"
+LABELS = CLEAN + "6.mp4,0,9,misc,speech,0\n7.mp4,0,9,misc,music,0\nelsewhere.mp4,0,9,dog,dog,1\n"
 
 
 @pytest.fixture
 def filled(store: TableStore) -> TableStore:
-    fill(store, RawSamples(videos=8, frames=12))
+    fill(store, RawSamples(videos=9, frames=12))
     return store
 
 
@@ -54,11 +54,9 @@ def test_tasks_give_what_the_pure_functions_give(
     filled: TableStore, labels: Labels, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = evaluation.run(filled, settings(), labels)
-    material, protocol = (
-        evaluation.read_material(filled, labels, audio="audio_mfcc65"),
-        evaluation.protocol_of(settings()),
-    )
-    assert (len(material.clean), len(material.outside), material.categories.tolist()) == (72, 12, ["dog", "sea"])
+    material = evaluation.read_material(filled, labels, audio="audio_mfcc65")
+    protocol = evaluation.protocol_of(settings())
+    assert (len(material.clean), len(material.outside), material.categories.tolist()) == (72, 24, ["dog", "sea"])
     expected: list[Outcome] = []
     for seed in (0, 1):
         for fold in range(3):
@@ -91,6 +89,10 @@ def test_an_experiment_is_in_the_table_once(filled: TableStore, labels: Labels) 
 def test_what_makes_no_experiment_is_refused(filled: TableStore, labels: Labels, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'mine' is none of unfiltered, random, joint, V\\+A, A\\+V"):
         evaluation.run(filled, settings('strategies=["mine"]'), labels)
+    one_lends = LABELS.replace("7.mp4,0,9,misc,music,0\n", "")
+    (tmp_path / "labels.csv").write_text(HEADER + one_lends, encoding="utf-8")
+    with pytest.raises(InputError, match="sounds outside the categories are of one fold's videos"):
+        evaluation.run(filled, settings(), read_labels(tmp_path / "labels.csv"))
     (tmp_path / "labels.csv").write_text(HEADER + "elsewhere.mp4,0,9,dog,dog,1\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"no samples of the 1 labelled videos, elsewhere\.mp4 and so on"):
         evaluation.run(filled, settings(), read_labels(tmp_path / "labels.csv"))
@@ -138,7 +140,7 @@ def test_the_user_study_gives_what_the_pure_functions_give(filled: TableStore, l
 def test_without_labels(filled: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
     command("--no-labels", "--warehouse", filled.warehouse, "--seeds", "2", "--strategy", "joint")
     said = capsys.readouterr().out
-    assert "joint keeps 96 of 96 samples of 8 videos (100%), in 1 components, 0 of them of one video" in said
+    assert "joint keeps 108 of 108 samples of 9 videos (100%), in 1 components, 0 of them of one video" in said
     assert "with shuffled sound it keeps" in said and "two runs on random halves" in said
     few = load_settings(assignments=["evaluate.most_samples=60", "evaluate.seeds=1", "knn.k=4"])
     found = unlabelled.run(filled, few)

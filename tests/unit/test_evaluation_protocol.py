@@ -9,10 +9,21 @@ import pytest
 from labelled_samples import CATEGORIES, labelled, material
 
 from avlib.config import StepSettings
-from avlib.errors import ParameterError
+from avlib.errors import InputError, ParameterError
 from avlib.evaluation.corruption import Corruption, ReplaceFrom, Unit
 from avlib.evaluation.material import LabelledSamples, Material
-from avlib.evaluation.protocol import RANDOM, UNFILTERED, Outcome, Parameters, Point, Protocol, Strategy, choose, parts
+from avlib.evaluation.protocol import (
+    RANDOM,
+    UNFILTERED,
+    Outcome,
+    Parameters,
+    Point,
+    Protocol,
+    Strategy,
+    check_lenders,
+    choose,
+    parts,
+)
 from avlib.evaluation.protocol import measure as measure_lazily
 from avlib.evaluation.scores import Decision, classification_rate, scores_of
 from avlib.identity import VIDEO_ID_SHIFT, video_ids
@@ -68,6 +79,17 @@ def test_parts_share_no_video_and_are_corrupted_exactly(ratio: float, unit: Unit
     if replace_from == "outside" and unit == "frame" and ratio == 0.9:  # enough to need every sound
         dealt = [set(given.outside.videos) - of_fold for of_fold in lent]
         assert all(dealt) and sum(map(len, dealt)) == len(set(given.outside.videos))  # each is held out once
+
+
+def test_sounds_of_one_fold_can_replace_nothing_there() -> None:
+    outside = MATERIAL.outside
+    check_lenders(MATERIAL, PROTOCOL)
+    one_video = replace(MATERIAL, outside=outside.take(outside.videos == outside.videos[0]))
+    with pytest.raises(InputError, match="are of one fold's videos or none, 12 in all"):
+        check_lenders(one_video, PROTOCOL)
+    with pytest.raises(InputError, match="are of one fold's videos or none, 0 in all"):
+        check_lenders(replace(MATERIAL, outside=outside.take(outside.ids < 0)), PROTOCOL)
+    check_lenders(one_video, replace(PROTOCOL, corruption=Corruption(replace_from="other-category")))
 
 
 def test_a_share_of_the_samples_is_taken_before_corruption() -> None:
