@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.exceptions import DeltaError
 
 from avlib import tables
 from avlib.arrays import BoolArray, Float32Array, Float64Array, Int64Array
@@ -49,17 +51,12 @@ def video_name(uri: str) -> str:
 
 def read_samples(warehouse: Warehouse) -> SampleSet:
     """All samples that count: of the newest attempt at each video. Raises WarehouseError without tables."""
-    rows = _live_rows(warehouse, ["time_s"])
-    ids: Int64Array = rows["sample_id"].to_numpy()
-    videos = _read(warehouse, tables.VIDEOS, ["video_id", "uri"])
-    uris = dict(zip(videos["video_id"].to_pylist(), videos["uri"].to_pylist(), strict=True))
-    of_samples = np.array([uris[video] for video in video_ids(ids).tolist()], dtype=np.str_)
-    return SampleSet(ids, of_samples, rows["time_s"].to_numpy())
+    return _sample_set(warehouse, {})
 
 
 def read_visual(warehouse: Warehouse) -> Float32Array:
     """The raw picture descriptors of `read_samples`, in the same order. Returns shape (n, d)."""
-    column = _live_rows(warehouse, ["visual"])["visual"]
+    column = _live_rows(warehouse, ["visual"], {})["visual"]
     values: Float32Array = pc.list_flatten(column).to_numpy()
     return values.reshape(len(column), -1) if len(column) else np.zeros((0, 0), np.float32)
 
@@ -71,28 +68,43 @@ def read_kept(warehouse: Warehouse, samples: SampleSet) -> BoolArray:
 
 
 def read_run(warehouse: Warehouse) -> tuple[SampleSet, BoolArray]:
-    """The samples that a filter run began with, those with a neighbor list in its first step, and which it kept.
+    """The samples that a filter run began with, as its record in `runs` says, and which of them it kept.
 
     So samples described since do not pass for dropped. Shape (n,).
-    Raises WarehouseError where it has not been run, or its lists are not those of its collection.
+    Raises WarehouseError where it has not been run, its collection is not of the newest run, or what it read is gone.
     """
-    samples = read_samples(warehouse)
-    lists = warehouse.open(tables.NEIGHBORS).to_pyarrow_dataset()
-    first = lists.to_table(columns=["sample_id"], filter=pc.field("step") == 0)["sample_id"].to_numpy()
-    kept = read_kept(warehouse, samples)
-    begun = np.isin(samples.ids, first)
-    if (kept & ~begun).any():
+    collection = warehouse.open(tables.COLLECTION).version()
+    wanted = (pc.field("stage") == "filter") & (pc.field("filter_name") == warehouse.name)
+    runs = warehouse.open(tables.RUNS).to_pyarrow_dataset().to_table(filter=wanted).sort_by("started").to_pylist()
+    if not runs or dict(runs[-1]["outputs"]) != {tables.COLLECTION.name: collection}:
         raise WarehouseError(
-            f"{warehouse.uri}: the neighbors of {warehouse.name} are not those that its collection was made from; run "
-            f"`avlib filter --name {warehouse.name}` again"
+            f"{warehouse.uri}: the collection {warehouse.name} is not as `avlib filter` left it, so what it was made "
+            f"from is not known; run `avlib filter --name {warehouse.name}` again"
         )
-    return samples.take(begun), kept[begun]
+    try:
+        samples = _sample_set(warehouse, dict(runs[-1]["inputs"]))
+    except (OSError, DeltaError):
+        raise WarehouseError(
+            f"{warehouse.uri}: the samples that the collection {warehouse.name} was made from are there no more; run "
+            f"`avlib filter --name {warehouse.name}` again"
+        ) from None
+    return samples, read_kept(warehouse, samples)
 
 
-def _live_rows(warehouse: Warehouse, columns: list[str]) -> pa.Table:
+def _sample_set(warehouse: Warehouse, versions: Mapping[str, int]) -> SampleSet:
+    """The samples that count in these versions of the tables, the newest of those not named."""
+    rows = _live_rows(warehouse, ["time_s"], versions)
+    ids: Int64Array = rows["sample_id"].to_numpy()
+    videos = _read(warehouse, tables.VIDEOS, ["video_id", "uri"])
+    uris = dict(zip(videos["video_id"].to_pylist(), videos["uri"].to_pylist(), strict=True))
+    of_samples = np.array([uris[video] for video in video_ids(ids).tolist()], dtype=np.str_)
+    return SampleSet(ids, of_samples, rows["time_s"].to_numpy())
+
+
+def _live_rows(warehouse: Warehouse, columns: list[str], versions: Mapping[str, int]) -> pa.Table:
     """sample_id and the columns of the samples that count, by sample_id."""
-    rows = _read(warehouse, tables.SAMPLES, ["sample_id", "attempt", *columns])
-    attempts = _read(warehouse, tables.DESCRIPTIONS, ["video_id", "attempt"])
+    rows = _read(warehouse, tables.SAMPLES, ["sample_id", "attempt", *columns], versions)
+    attempts = _read(warehouse, tables.DESCRIPTIONS, ["video_id", "attempt"], versions)
     newest = attempts.group_by("video_id").aggregate([("attempt", "max")])
     latest = dict(zip(newest["video_id"].to_pylist(), newest["attempt_max"].to_pylist(), strict=True))
     of_video = video_ids(rows["sample_id"].to_numpy()).tolist()
@@ -101,5 +113,10 @@ def _live_rows(warehouse: Warehouse, columns: list[str]) -> pa.Table:
     return rows.filter(live).drop_columns(["attempt"]).sort_by("sample_id")
 
 
-def _read(warehouse: Warehouse, table: Table, columns: list[str]) -> pa.Table:
-    return warehouse.open(table).to_pyarrow_dataset().to_table(columns=columns)
+def _read(
+    warehouse: Warehouse, table: Table, columns: list[str], versions: Mapping[str, int] | None = None
+) -> pa.Table:
+    delta = warehouse.open(table)
+    if versions and table.name in versions:
+        delta.load_as_version(versions[table.name])
+    return delta.to_pyarrow_dataset().to_table(columns=columns)

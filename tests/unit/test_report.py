@@ -46,6 +46,11 @@ def _write(folder: Path, table: Table, rows: list[dict[str, object]]) -> None:
     deltalake.write_deltalake(place, pa.Table.from_pylist(rows, schema=table.schema), mode="append")
 
 
+def _append(folder: Path, table: Table, rows: list[dict[str, object]]) -> None:
+    place = table.path(str(folder), "default")
+    deltalake.write_deltalake(place, pa.Table.from_pylist(rows, schema=table.schema), mode="append")
+
+
 def _described(video_id: int, attempt: int, status: str = "ok") -> dict[str, object]:
     needed = {"input_hash": "x", "described_with": "w", "audio_status": "ok", "visual_status": "ok", "samples": 4}
     return {"video_id": video_id, "attempt": attempt, "status": status, "error": "why"} | needed
@@ -59,7 +64,8 @@ def _sample(sample_id: int, time_s: float, attempt: int = 1) -> dict[str, object
 def _run(stage: str, second: int, seconds: float, settings: str = "[]") -> dict[str, object]:
     started = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
     name = "default" if stage == "filter" else ""
-    told = {"fingerprint": "x", "inputs": {}, "outputs": {}, "code_version": "0", "summary": f"<i>{stage}</i>"}
+    versions = {"inputs": {"samples": 1, "descriptions": 1}, "outputs": {"collection": 1}}  # made, then filled
+    told = {"fingerprint": "x", "code_version": "0", "summary": f"<i>{stage}</i>"} | versions
     return {"stage": stage, "filter_name": name, "settings": settings, "started": started, "seconds": seconds} | told
 
 
@@ -79,9 +85,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     members = [(0, ids[0] + ids[1], ids[0][0]), (1, ids[0], ids[0][0])]
     components = [{"step": t, "sample_id": s, "component_id": c} for t, kept, c in members for s in kept]
     _write(root, tables.COMPONENTS, components)
-    begun = [(0, s) for s in ids[0] + ids[1][:2]] + [(1, s) for s in ids[0]]  # two samples were described since
-    lists = [{"step": t, "sample_id": s, "neighbor_ids": [], "distances": []} for t, s in begun]
-    _write(root, tables.NEIGHBORS, lists)
     edges = [(0, ids[0][0], ids[0][1]), (0, ids[0][1], ids[0][2]), (1, ids[0][0], ids[0][1])]
     _write(root, tables.MUTUAL_EDGES, [{"step": t, "src": a, "dst": b, "distance": 0.5} for t, a, b in edges])
     about = {"video_id": 0, "uri": str(video), "component_ids": [0, 0], "visual": [0.0, 1.0], "audio": [0.0]}
@@ -159,19 +162,24 @@ def test_samples_are_those_of_the_newest_attempt(folder: Path) -> None:
     assert read_kept(warehouse, samples).tolist() == [True] * 4 + [False] * 4
 
 
-def test_a_run_is_of_the_samples_it_began_with(folder: Path) -> None:
-    samples, kept = read_run(Warehouse(str(folder)))
-    assert samples.times_s.tolist() == [0, 1, 2, 3, 0, 1]
-    assert kept.tolist() == [True] * 4 + [False] * 2
-
-
-def test_lists_of_another_run_are_refused(folder: Path, tmp_path: Path) -> None:
-    for table in (tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.COLLECTION):
-        shutil.copytree(table.path(str(folder), "default"), table.path(str(tmp_path), "default"))
-    first = {"step": 0, "sample_id": 0, "neighbor_ids": [], "distances": []}
-    _write(tmp_path, tables.NEIGHBORS, [first])
-    with pytest.raises(WarehouseError, match="are not those that its collection was made from; run `avlib filter"):
-        read_run(Warehouse(str(tmp_path)))
+def test_a_run_is_of_the_samples_it_began_with(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "W"
+    shutil.copytree(folder, root)
+    _append(root, tables.DESCRIPTIONS, [_described(1, 2)])
+    _append(root, tables.SAMPLES, [_sample(int(sample_ids(1, np.array([9]))[0]), 0.4, attempt=2)])
+    assert read_samples(Warehouse(str(root))).times_s.tolist() == [0, 1, 2, 3, 0.4]
+    samples, kept = read_run(Warehouse(str(root)))
+    assert samples.times_s.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert kept.tolist() == [True] * 4 + [False] * 4
+    for file in root.glob("samples/*.parquet"):
+        file.unlink()
+    with pytest.raises(
+        WarehouseError, match="was made from are there no more; run `avlib filter --name default` again"
+    ):
+        read_run(Warehouse(str(root)))
+    _append(root, tables.COLLECTION, [])
+    with pytest.raises(WarehouseError, match="the collection default is not as `avlib filter` left it"):
+        read_run(Warehouse(str(root)))
 
 
 def test_findings_of_a_filter_run(folder: Path, labels: Labels) -> None:
