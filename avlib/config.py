@@ -165,6 +165,7 @@ class AgreementSettings(Section):
     fitted: int = Field(ge=2)
     picture_dimensions: int = Field(ge=1)
     sound_dimensions: int = Field(ge=1)
+    whiten: bool
     stretch_s: float = Field(ge=0)
     false_share: float = Field(gt=0, lt=1)
     keep: float = Field(ge=0, le=1)
@@ -270,6 +271,18 @@ class Settings(Section):
         except (KeyError, TypeError, AttributeError):
             return values  # malformed: field validation says where
         return values | {"filter": values["filter"] | {"strategies": strategies}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_whitening(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """agreement.whiten = "auto": whatever was not learned."""
+        try:
+            if values["agreement"]["whiten"] != "auto":
+                return values
+            whiten = values["filter"]["audio"] != "audio_learned"
+        except (KeyError, TypeError):
+            return values  # malformed: field validation says where
+        return values | {"agreement": values["agreement"] | {"whiten": whiten}}
 
 
 def _with_defaults(strategy: Any, defaults: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def agreement_in_memory(samples: Block, settings: AgreementSettings) -> Scored:
     check_videos(videos)
     fitted = samples.take(drawn(samples.ids, settings.fitted, seed=settings.seed))
     pictures = fit_pictures(fitted.visual, dimensions=settings.picture_dimensions)
-    sounds = fit_sounds(fitted.audio, dimensions=settings.sound_dimensions)
+    sounds = fit_sounds(fitted.audio, dimensions=settings.sound_dimensions, whiten=settings.whiten)
     views = Views(samples.ids, samples.times_s, pictures(samples.visual), sounds(samples.audio))
     references = views.take(drawn(views.ids, settings.references, seed=settings.seed))
     companions = _companions(views, asked(settings, videos=videos))

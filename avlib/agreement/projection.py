@@ -1,7 +1,7 @@
 """Descriptors made short, so that those of a neighbor can travel with it.
 
-Pictures keep their distances as well as so many numbers can. Sounds are whitened: of 65 MFCCs many say the same, and
-unwhitened these would decide alone.
+Pictures keep their distances as well as so many numbers can. So do sounds described by a network that was trained for
+it. MFCCs are whitened: many of them say the same, and these would decide alone.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def fit_pictures(raw: Float32Array, *, dimensions: int) -> Projection:
     return Projection(np.zeros(raw.shape[1]), directions[:dimensions].T)
 
 
-def fit_sounds(raw: Float32Array, *, dimensions: int) -> Projection:
-    """The principal components of the standardised descriptors, each scaled to deviation 1.
+def fit_sounds(raw: Float32Array, *, dimensions: int, whiten: bool = True) -> Projection:
+    """The principal components of the standardised descriptors, each scaled to deviation 1 where they are whitened.
 
     raw: shape (n, d), n ≥ 1. At most `dimensions`, n and d of them; none in which they hardly vary.
     """
@@ -51,5 +51,7 @@ def fit_sounds(raw: Float32Array, *, dimensions: int) -> Projection:
     scale = np.where(deviation == 0, 0.0, 1 / np.where(deviation == 0, 1.0, deviation))
     _, sizes, directions = np.linalg.svd((raw - mean) * scale, full_matrices=False)
     varies = (sizes > _LEAST_DEVIATION * sizes.max(initial=0.0)) & (np.arange(len(sizes)) < dimensions)
-    whitening = directions[varies].T * (np.sqrt(len(raw)) / sizes[varies])
-    return Projection(mean, scale[:, None] * whitening)
+    components = directions[varies].T
+    if whiten:
+        components = components * (np.sqrt(len(raw)) / sizes[varies])
+    return Projection(mean, scale[:, None] * components)

@@ -29,7 +29,8 @@ def short_views(samples: DataFrame, stats: DescriptorStats, settings: AgreementS
     """samples: sample_id, time_s, visual, audio, raw. Returns VIEWS, fitted to a random part of them."""
     fitted = drawn(samples, settings.fitted, seed=settings.seed).toArrow()
     pictures = fit_pictures(normalise_visual(descriptor_rows(fitted["visual"])), dimensions=settings.picture_dimensions)
-    sounds = fit_sounds(normalise_audio(descriptor_rows(fitted["audio"]), stats), dimensions=settings.sound_dimensions)
+    heard = normalise_audio(descriptor_rows(fitted["audio"]), stats)
+    sounds = fit_sounds(heard, dimensions=settings.sound_dimensions, whiten=settings.whiten)
 
     def shorten(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:

@@ -37,8 +37,8 @@ def clusters_agree(samples: Block, *, seed: int) -> Float64Array:
 def sound_foretold(samples: Block, *, seed: int) -> Float64Array:
     """The probability of a sample's sound cluster, foretold from its picture by other videos (after cleanlab's
     self-confidence, Northcutt et al. 2021, with sound clusters in place of labels)."""
-    heard, videos = _clusters(samples.audio, seed), video_ids(samples.ids)
-    fold = np.random.default_rng(seed).permutation(np.unique(videos).max() + 1)[videos] % 5
+    heard, video = _clusters(samples.audio, seed), np.unique(video_ids(samples.ids), return_inverse=True)[1]
+    fold = np.random.default_rng(seed).permutation(video.max() + 1)[video] % 5
     found = np.zeros(len(samples))
     for held_out in range(5):
         rows = fold == held_out

@@ -41,7 +41,7 @@ def test_sounds_that_go_with_every_picture_score_low() -> None:
     assert auroc(samples, found) > 0.97
     of_others = found.scores[~samples.truth.clean]
     assert of_others.mean() < 0.2 and found.scores[samples.truth.clean].mean() > 0.4
-    assert samples.truth.clean[found.kept].mean() > 0.93
+    assert samples.truth.clean[found.kept].mean() > 0.9
     assert found.kept[samples.truth.clean].mean() > 0.6
     assert found.videos[samples.truth.clean].mean() > 2 * found.videos[~samples.truth.clean].mean()
 
