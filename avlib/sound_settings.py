@@ -101,7 +101,6 @@ class LearnSettings(Section):
     gain_db: float = Field(ge=0)
     equaliser_db: float = Field(ge=0)
     masks: int = Field(ge=0)
-    mixed: float = Field(ge=0, le=1)
     track: SoundTrackSettings
 
     @property

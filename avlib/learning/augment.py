@@ -1,8 +1,6 @@
-"""Changes that leave a sound what it is: level, equaliser, something softer behind it, gaps."""
+"""Changes that leave a sound what it is: level, equaliser, gaps."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch.nn import functional
@@ -11,8 +9,6 @@ from avlib.config import LearnSettings
 
 _KNOTS = 6  # points of a random equaliser curve
 _LONGEST = {1: 1 / 5, 2: 1 / 6}  # share of a window's time, or bands, that a mask takes at most
-_MIXED_DB = (5.0, 25.0)  # so far below the window lies what is mixed into it
-_NEPERS = math.log(10) / 10  # of a decibel of power
 
 
 def augment(
@@ -22,8 +18,6 @@ def augment(
 
     level: shape (n_mels,), what masked parts are set to.  generator: on the CPU, whatever the windows' device.
     """
-    if settings.mixed:
-        windows = _mixed(windows, generator, share=settings.mixed)
     count, _, bands = windows.shape
     curve = settings.equaliser_db * torch.randn(count, 1, _KNOTS, generator=generator)
     curve = functional.interpolate(curve, size=bands, mode="linear", align_corners=True)
@@ -33,22 +27,6 @@ def augment(
         for axis in (1, 2):
             windows = torch.where(_mask(windows, axis, generator), level, windows)
     return windows
-
-
-def _mixed(windows: torch.Tensor, generator: torch.Generator, *, share: float) -> torch.Tensor:
-    """Some windows with the next one's sound behind them: powers add up, as those of unlike sounds do."""
-    count = len(windows)
-    low, high = _MIXED_DB
-    below = low + (high - low) * torch.rand(count, 1, 1, generator=generator)
-    some = (torch.rand(count, 1, 1, generator=generator) < share).to(windows.device)
-    other = windows[torch.randperm(count, generator=generator).to(windows.device)]
-    softer = other - _loudness(other) + _loudness(windows) - below.to(windows.device)
-    return torch.where(some, torch.logaddexp(windows * _NEPERS, softer * _NEPERS) / _NEPERS, windows)
-
-
-def _loudness(windows: torch.Tensor) -> torch.Tensor:
-    """Power of a whole window, in decibels. Shape (b, 1, 1)."""
-    return torch.logsumexp(windows * _NEPERS, dim=(1, 2), keepdim=True) / _NEPERS
 
 
 def _mask(windows: torch.Tensor, axis: int, generator: torch.Generator) -> torch.Tensor:

@@ -105,7 +105,7 @@ class Trainer:
         """Share of windows of videos held out, levels and bands changed, whose partner is nearest; the same windows
         every time.
         """
-        settings = self._job.settings.model_copy(update={"masks": 0, "mixed": 0.0})
+        settings = self._job.settings.model_copy(update={"masks": 0})
         self._network.eval()
         found, allowed_counts = [], []
         for check in range(_CHECKS):

@@ -37,6 +37,9 @@ from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
 from avlib.storage import is_file, read_whole, remove_folder, write_whole
 
+_FOLDER = "_learning"
+"""Of tracks and checkpoints, below the warehouse; gone when a network has been learned."""
+
 _VIDEOS = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("attempt", pa.int32()), ("last_s", pa.float64())])
 _FOUND = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("problem", pa.string())])
 
@@ -71,13 +74,14 @@ def _chosen_videos(store: TableStore, settings: LearnSettings) -> list[Row]:
 def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_from: str) -> None:
     work = Work("learn", [tables.DESCRIPTIONS, tables.SAMPLES], [], [settings.learn])
     recorder = Recorder(store, work)
-    folder = f"{store.warehouse}/_learning/{learned_from}"
+    folder = f"{store.warehouse}/{_FOLDER}/{learned_from}"
     with watched(store.spark, f"learn: sound of {len(videos)} videos"):
         usable = _read_tracks(store, settings, videos, folder)
     train, held_out = deal(usable, settings.learn)
     cuda, local = _has_gpus(store.spark, settings), str(store.spark.sparkContext.master).startswith("local")
-    cores = store.spark.sparkContext.defaultParallelism if local else 1
-    threads = max(1, cores // settings.learn.processes)
+    threads = max(1, store.spark.sparkContext.defaultParallelism // settings.learn.processes)
+    if not local:
+        threads = int(str(store.spark.sparkContext.getConf().get("spark.task.cpus", "1")))
     job = LearningJob(folder, train, held_out, settings.learn, threads, cuda)
     if not is_file(weights_place(folder)):
         job.write()
@@ -89,7 +93,7 @@ def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_fro
     summary = f"{model.weights}: {report.summary()}"
     recorder.finish(summary)
     say(f"learn: {summary}")
-    remove_folder(folder)
+    remove_folder(f"{store.warehouse}/{_FOLDER}")  # with what runs of other settings have left
 
 
 def _train(job: LearningJob, *, local: bool) -> None:
