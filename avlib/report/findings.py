@@ -79,7 +79,7 @@ class Findings:
 
     samples: all of them.  kept: which are in the collection, shape (n,).  component_ids: of the last step, -1
     for dropped samples, shape (n,).  truth: by labels, None without.  runs: the newest of each stage.
-    seconds: that the runs took together.  visual_descriptor: its name and what it is.
+    seconds: that the runs took together.  visual_descriptor, sound_descriptor: name and what it is.
     """
 
     warehouse: str
@@ -94,6 +94,7 @@ class Findings:
     runs: tuple[Run, ...]
     seconds: float
     visual_descriptor: str
+    sound_descriptor: str
 
     def cleanliness(self, rows: BoolArray | Int64Array) -> Cleanliness | None:
         """How clean these samples are; None without labels."""
@@ -147,6 +148,7 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         runs=tuple(runs.values()),
         seconds=_seconds(runs.values()),
         visual_descriptor=describe_descriptor(_model_name(warehouse)),
+        sound_descriptor=_sound_descriptor(runs),
     )
 
 
@@ -162,6 +164,19 @@ def describe_descriptor(name: str) -> str:
     if name == HOG_COLOR:
         return f"{name}: classical, no network"
     return f"{name}: network, penultimate layer"
+
+
+_SOUND_DESCRIPTORS = {
+    "audio_mfcc65": "13 MFCCs over windows of several lengths, as in the paper",
+    "audio_context": "mean and deviation of MFCCs and their slopes over seconds",
+    "audio_learned": "network, learned from this collection's sound",
+}
+
+
+def _sound_descriptor(runs: Mapping[str, Run]) -> str:
+    """That of the newest filter run."""
+    name = json.loads(runs["filter"].settings)[0]["audio"]
+    return f"{name}: {_SOUND_DESCRIPTORS[name]}"
 
 
 def _read_runs(warehouse: Warehouse) -> dict[str, Run]:

@@ -193,6 +193,7 @@ def test_findings_of_a_filter_run(folder: Path, labels: Labels) -> None:
     assert [run.stage for run in found.runs] == ["ingest", "describe", "descriptor_stats", "filter"]
     assert found.seconds == 1 + 6 + 5
     assert found.visual_descriptor == "hog_color: classical, no network"
+    assert found.sound_descriptor.startswith("audio_mfcc65: 13 MFCCs")
 
 
 def test_a_warehouse_that_was_not_filtered_is_refused(folder: Path) -> None:
