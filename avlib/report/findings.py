@@ -205,7 +205,7 @@ def _strategy(warehouse: Warehouse, runs: Mapping[str, Run]) -> tuple[str, list[
         raise WarehouseError(f"{warehouse.uri} has no filter run {warehouse.name}: {again}")
     chosen = json.loads(runs["filter"].settings)[0]
     strategy = chosen["strategy"]
-    return strategy, [StepSettings(**step) for step in chosen["strategies"][strategy]]
+    return strategy, [StepSettings(**step) for step in chosen["strategies"][strategy]["steps"]]
 
 
 def _read(warehouse: Warehouse, table: Table, columns: list[str], rows: ds.Expression) -> pa.Table:
