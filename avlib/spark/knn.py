@@ -40,6 +40,7 @@ from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, merge, partial
 from avlib.spark.progress import say, watched
 from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.stats import latest_stats
+from avlib.spark.steps import agreeing
 from avlib.spark.store import TableStore
 
 EXACT = "exact"
@@ -56,8 +57,8 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     samples = audio_samples(store, settings.filter.audio)
     rule = settings.filter.steps[step]
     if step == 0 and settings.filter.scored:
-        agreeing = store.read(tables.SCORES).where("kept").select("sample_id")
-        samples, rule = samples.join(agreeing, "sample_id", "left_semi"), capped(rule, agreeing.count())
+        chosen = agreeing(store)
+        samples, rule = samples.join(chosen, "sample_id", "left_semi"), capped(rule, chosen.count())
     scope = store.read(tables.COMPONENTS, step=step - 1) if step else None
     if scope is not None and scope.isEmpty():
         raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")

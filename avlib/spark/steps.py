@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from pyspark.sql import DataFrame
+
 from avlib import tables
 from avlib.errors import WarehouseError
 from avlib.spark.store import TableStore
+
+
+def agreeing(store: TableStore) -> DataFrame:
+    """sample_id of the samples that agree. Raises WarehouseError unless agreement has been run for this filter."""
+    if not store.exists(tables.SCORES) or store.read(tables.SCORES).isEmpty():
+        raise WarehouseError(
+            f"{store.warehouse}, filter {store.name}: its strategy is scored and there are no scores; run `avlib "
+            f"agreement --warehouse {store.warehouse} --name {store.name}` first, or `avlib filter` for all of it"
+        )
+    return store.read(tables.SCORES).where("kept").select("sample_id")
 
 
 def require_neighbors(store: TableStore, step: int) -> None:

@@ -13,10 +13,10 @@ from raw_samples import RawSamples
 from avlib import tables
 from avlib.agreement import agreement_in_memory
 from avlib.config import Settings, load_settings
-from avlib.errors import ParameterError
+from avlib.errors import ParameterError, WarehouseError
 from avlib.filtering import filter_in_memory
 from avlib.neighbors import NeighborRule
-from avlib.spark import agreement, filter
+from avlib.spark import agreement, filter, knn
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -53,6 +53,8 @@ def test_filter_begins_with_what_agrees(spark: SparkSession, tmp_path: Path) -> 
 
     filter.run(store, load_settings(assignments=["filter.strategy=joint", "knn.k=5"]))
     assert store.read(tables.SCORES).isEmpty()  # no scores stay of a filter that has none
+    with pytest.raises(WarehouseError, match="avlib agreement"):
+        knn.run(store, chosen, 0)
 
 
 def test_one_video_is_refused(spark: SparkSession, tmp_path: Path) -> None:
