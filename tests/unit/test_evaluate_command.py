@@ -77,7 +77,7 @@ def test_one_line(
         (["--labels", "nowhere.csv", "--arms", "truth,V+A"], "nowhere.csv: cannot be read"),
         (["--labels", "nowhere.csv", "--arms", "truth"], "evaluate.strategies: "),
         (["--labels", "nowhere.csv", "--arms", "V+A", "--ratio", "2"], "evaluate.ratios.0: input should be less than"),
-        ([], "W has no table samples"),
+        ([], "W has no table collection: run `avlib filter"),
     ],
 )
 def test_one_line_of_a_sheet(
