@@ -33,6 +33,7 @@ from avlib.neighbors import (
     side,
     super_tiles,
 )
+from avlib.planning import Layout, choose_method
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
 from avlib.spark.packing import SHARED, BlockFile, Packing
@@ -90,11 +91,24 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
     samples, scope: as for `assigned_samples`.  folder: for blocks, which must stay until the rows are written.
     """
     packing = Packing(search.weights, search.stats, search.knn.block_rows, folder)
-    if scope is None and search.knn.method == "cells":
+    if scope is None and _method(samples, search) == "cells":
         return _find_in_cells(samples, search, packing)
     assigned = assigned_samples(samples, search, packing, scope=scope)
     lists = neighbors(samples.sparkSession, packing.pack(assigned), search, folder=folder)
     return Found(lists, EXACT, lambda names: packing.pack_again(assigned, names))
+
+
+def _method(samples: DataFrame, search: BlockSearch) -> str:
+    """What knn.method asks for among all samples; of auto, what is reckoned to cost less."""
+    knn = search.knn
+    count, dimension = samples.count(), _dimension(samples, search)
+    if knn.method != "auto" or not count:
+        return knn.method
+    slots = samples.sparkSession.sparkContext.defaultParallelism
+    layout = Layout(knn.block_rows, slots, knn.memory_mb << 20)
+    choice = choose_method(count, dimension, search.step.k, layout, recall=knn.recall)
+    say(f"  knn.method = auto: {choice.method}, {choice.reason}")
+    return choice.method
 
 
 def _find_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing) -> Found:
