@@ -136,13 +136,14 @@ def filter_(
 def agreement(
     warehouse: Warehouse,
     name: Name = "default",
+    strategy: Strategy = "agreement",
     keep: Keep = None,
     config: Config = [],
     assign: Assign = [],
     debug: Debug = False,
 ) -> None:
     """Samples → scores: how well sound goes with picture, judged by other videos; where a strategy is scored."""
-    settings = _settings(config, assign, keep=keep)
+    settings = _settings(config, assign, strategy, keep)
     from avlib.spark import agreement as stage
 
     stage.run(_store(settings, warehouse, name), settings)

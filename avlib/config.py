@@ -115,7 +115,7 @@ class StrategySettings(Section):
     """
 
     scored: bool = False
-    steps: tuple[StepSettings, ...]
+    steps: tuple[StepSettings, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,8 +137,6 @@ class FilterSettings(Section):
     def _known(self) -> FilterSettings:
         if self.strategy not in self.strategies:
             raise ValueError(f"strategy {self.strategy!r} is none of {', '.join(map(repr, self.strategies))}")
-        if not self.steps:
-            raise ValueError(f"strategy {self.strategy!r} has no steps")
         return self
 
     @property
@@ -167,7 +165,7 @@ class AgreementSettings(Section):
     sound_dimensions: int = Field(ge=1)
     whiten: bool
     stretch_s: float = Field(ge=0)
-    false_share: float = Field(gt=0, lt=1)
+    accidental_share: float = Field(ge=0, lt=1)
     keep: float = Field(ge=0, le=1)
     seed: int = Field(ge=0)
 
@@ -285,10 +283,13 @@ class Settings(Section):
         return values | {"agreement": values["agreement"] | {"whiten": whiten}}
 
 
-def _with_defaults(strategy: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(strategy: Any, defaults: dict[str, Any]) -> Any:
     """A strategy as it is written, a list of steps or a table, as a table whose steps have all keys."""
-    table = strategy if isinstance(strategy, dict) else {"steps": strategy}
-    return table | {"steps": [defaults | step for step in table["steps"]]}
+    try:
+        table = strategy if isinstance(strategy, dict) else {"steps": strategy}
+        return table | {"steps": [defaults | step for step in table["steps"]]}
+    except (KeyError, TypeError):
+        return strategy  # malformed: field validation says where
 
 
 def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()) -> Settings:

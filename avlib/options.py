@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from avlib.config import Settings, load_settings
+from avlib.errors import ConfigError
 
 InputsArgument = Annotated[
     list[str], typer.Argument(help="Files, folders, globs, or a CSV/Parquet/text manifest with a uri column.")
@@ -26,9 +27,9 @@ Keep = Annotated[
     float | None,
     typer.Option(
         "--keep",
-        min=0,
+        min=1e-9,
         max=1,
-        help="Share of the samples that agreement keeps; else as agreement.false_share says.",
+        help="Share of the samples that agreement keeps; else as agreement.accidental_share says.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable answer on stdout.")]
@@ -41,4 +42,7 @@ def chosen_settings(
     """Settings from these options. Raises ConfigError as load_settings does."""
     given = {"filter.strategy": strategy, "agreement.keep": keep}
     chosen = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    return load_settings(config, [*assign, *chosen])
+    settings = load_settings(config, [*assign, *chosen])
+    if keep is not None and not settings.filter.scored:
+        raise ConfigError(f"--keep: strategy {settings.filter.strategy} has no scores; add --strategy agreement")
+    return settings

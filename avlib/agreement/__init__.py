@@ -1,9 +1,10 @@
 """Which pictures and sounds belong together, by what other videos show and sound like. Without labels."""
 
-from avlib.agreement.accident import mixed
-from avlib.agreement.drawing import MOST_ACCIDENTAL, draw_keys, drawn, drawn_slices
+from avlib.agreement.accident import Mixed, mixed
+from avlib.agreement.drawing import MOST_ACCIDENTAL, draw_keys, drawn, drawn_pieces
 from avlib.agreement.evidence import (
     NOBODY,
+    PIECE_BITS,
     SLICE_BITS,
     Companions,
     Evidence,
@@ -28,20 +29,21 @@ from avlib.agreement.in_memory import (
 )
 from avlib.agreement.projection import Projection, fit_pictures, fit_sounds
 from avlib.agreement.stretches import stretch_scores
-from avlib.agreement.threshold import Histogram, Threshold, threshold_for, threshold_keeping
+from avlib.agreement.threshold import Histogram, threshold_above, threshold_keeping
 
 __all__ = [
     "ACROSS_VIDEOS",
     "MOST_ACCIDENTAL",
     "NOBODY",
+    "PIECE_BITS",
     "SLICE_BITS",
     "SUPPORTERS",
     "Companions",
     "Evidence",
     "Histogram",
+    "Mixed",
     "Projection",
     "Scored",
-    "Threshold",
     "Views",
     "Weights",
     "accidental_scores",
@@ -52,7 +54,7 @@ __all__ = [
     "chosen",
     "draw_keys",
     "drawn",
-    "drawn_slices",
+    "drawn_pieces",
     "equal_weights",
     "evidence",
     "fit_pictures",
@@ -61,7 +63,7 @@ __all__ = [
     "slice_scores",
     "stretch_scores",
     "supporters",
-    "threshold_for",
+    "threshold_above",
     "threshold_keeping",
     "weight",
 ]

@@ -24,11 +24,10 @@ def drawn(ids: Int64Array, count: int, *, seed: int) -> Int64Array:
     return np.sort(np.lexsort((ids, draw_keys(ids, seed=seed)))[:count])
 
 
-def drawn_slices(slices: Int64Array, counts: Int64Array, *, seed: int) -> Int64Array:
-    """Random slices that have MOST_ACCIDENTAL samples together at most, and one slice at least.
+def drawn_pieces(pieces: Int64Array, counts: Int64Array, *, seed: int) -> Int64Array:
+    """Random pieces that have MOST_ACCIDENTAL samples together at most.
 
-    slices: shape (s,), each once.  counts: their samples.
+    pieces: shape (p,), each once.  counts: their samples, at most 2^PIECE_BITS each.
     """
-    order = np.lexsort((slices, draw_keys(slices, seed=seed)))
-    fitting = int(np.searchsorted(np.cumsum(counts[order]), MOST_ACCIDENTAL, side="right"))
-    return slices[order[: max(fitting, 1)]]
+    order = np.lexsort((pieces, draw_keys(pieces, seed=seed)))
+    return pieces[order[: int(np.searchsorted(np.cumsum(counts[order]), MOST_ACCIDENTAL, side="right"))]]

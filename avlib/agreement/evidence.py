@@ -19,6 +19,9 @@ from avlib.identity import video_ids
 NOBODY = -1
 """The id of a neighbor that is not there: lists may be short."""
 
+PIECE_BITS = 8
+"""What accident looks like is seen on pieces of 2^8 frames, 10 s at 25 a second, of as many videos as can be."""
+
 SLICE_BITS = 12
 """Long videos are scored in slices of 2^12 frames, 164 s at 25 a second, so that one fits into memory."""
 
@@ -93,13 +96,20 @@ class Evidence:
     radius: Float64Array
 
 
-def evidence(samples: Views, companions: Companions, references: Views) -> Evidence:
-    """Compare samples with their companions. References of a sample's own video do not count."""
+def evidence(
+    samples: Views, companions: Companions, references: Views, *, sound_videos: Int64Array | None = None
+) -> Evidence:
+    """Compare samples with their companions. References of a sample's own video do not count.
+
+    sound_videos: shape (n,), where the sounds are of other videos; the references of these do not count either.
+    """
     parts = []
     for start in range(0, len(samples), _ROWS):
         rows = np.arange(start, min(start + _ROWS, len(samples)))
         own, theirs = samples.take(rows), companions.take(rows)
         foreign = own.videos[:, None] != references.videos
+        if sound_videos is not None:
+            foreign &= sound_videos[rows, None] != references.videos
         sounds = _background(own.audio, references.audio, foreign)
         pictures = _background(own.visual, references.visual, foreign)
         counts = foreign.sum(axis=1)
@@ -149,9 +159,12 @@ def _worth(own: Float32Array, theirs: Float32Array, background: Float64Array, co
 
     own: shape (n, d).  theirs: shape (n, m, d).  background: shape (n, r), ascending, `counts` of a row finite.
     """
-    distances = np.round(np.linalg.norm(theirs.astype(np.float64) - own[:, None], axis=2), _DECIMALS)
-    below = (background[:, None, :] < distances[:, :, None]).sum(axis=2)
-    return np.asarray(-np.log((below + 0.5) / (counts[:, None] + 1)) - 1, np.float64)
+    distances = np.round(np.linalg.norm(theirs.astype(np.float64) - own[:, None], axis=2), _DECIMALS)[:, :, None]
+    known = background[:, None, :]
+    # Of equally far ones half: where all pictures are black, none is nearer than another.
+    below = (known < distances).sum(axis=2) + (known == distances).sum(axis=2) / 2
+    worth = -np.log((below + 0.5) / (counts[:, None] + 1)) - 1
+    return np.where(counts[:, None] == 0, 0.0, worth)
 
 
 def supporters(
@@ -163,10 +176,12 @@ def supporters(
     the nearest tenth, shape (n,); and the companions of these that count most, shape (n, most), NOBODY where there are
     fewer.
     """
-    again = (companions.heard_ids[:, :, None] == companions.seen_ids[:, None, :]).any(axis=2)
+    enough = -np.log(_NEAR) - 1
+    same = companions.heard_ids[:, :, None] == companions.seen_ids[:, None, :]
+    again = (same & (found.seen > enough)[:, None, :]).any(axis=2)  # counts as one that looks alike
     ids = np.concatenate([companions.seen_ids, np.where(again, NOBODY, companions.heard_ids)], axis=1)
     worth = np.concatenate([found.seen, found.heard], axis=1)
-    bears_out = (ids != NOBODY) & (worth > -np.log(_NEAR) - 1)
+    bears_out = (ids != NOBODY) & (worth > enough)
     ids = np.where(bears_out, ids, NOBODY)
     counts = np.where(bears_out, worth * np.concatenate(weights, axis=1), -np.inf)
     order = np.lexsort((ids, -counts), axis=1)[:, :most]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from avlib.agreement.accident import mixed
-from avlib.agreement.drawing import drawn, drawn_slices
+from avlib.agreement.drawing import drawn, drawn_pieces
 from avlib.agreement.evidence import (
     NOBODY,
+    PIECE_BITS,
     Companions,
     Views,
     Weights,
@@ -21,7 +22,7 @@ from avlib.agreement.evidence import (
 )
 from avlib.agreement.projection import fit_pictures, fit_sounds
 from avlib.agreement.stretches import stretch_scores
-from avlib.agreement.threshold import Histogram, Threshold, threshold_for, threshold_keeping
+from avlib.agreement.threshold import Histogram, threshold_above, threshold_keeping
 from avlib.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from avlib.config import AgreementSettings
 from avlib.errors import ParameterError
@@ -43,18 +44,20 @@ class Scored:
     """
 
     scores: Float64Array
-    threshold: Threshold
+    threshold: float
     videos: Int64Array
     supporters: Int64Array
 
     @property
     def kept(self) -> BoolArray:
         """Which samples agree. Shape (n,)."""
-        return self.scores >= self.threshold.score
+        return self.scores >= self.threshold
 
 
 def agreement_in_memory(samples: Block, settings: AgreementSettings) -> Scored:
-    """Score samples, in ascending order of id. Raises ParameterError where all are of one video."""
+    """Score samples. Raises ParameterError where all are of one video, or they do not come in ascending order of id."""
+    if (np.diff(samples.ids) < 0).any():
+        raise ParameterError("samples", "in another order", "samples in ascending order of id")
     videos = len(np.unique(video_ids(samples.ids)))
     check_videos(videos)
     fitted = samples.take(drawn(samples.ids, settings.fitted, seed=settings.seed))
@@ -70,8 +73,8 @@ def agreement_in_memory(samples: Block, settings: AgreementSettings) -> Scored:
         weight(_scores_of(companions.heard_ids, views.ids, first)),
     )
     scores = slice_scores(views, agreement(found, companions, weights), found.radius, settings)
-    slices, counts = np.unique(views.slices, return_counts=True)
-    some = np.flatnonzero(np.isin(views.slices, drawn_slices(slices, counts, seed=settings.seed)))
+    pieces = views.ids >> PIECE_BITS
+    some = np.flatnonzero(np.isin(pieces, drawn_pieces(*np.unique(pieces, return_counts=True), seed=settings.seed)))
     accidental = accidental_scores(
         views.take(some), companions.take(some), (weights[0][some], weights[1][some]), references, settings
     )
@@ -99,10 +102,10 @@ def slice_scores(
 def accidental_scores(
     samples: Views, companions: Companions, weights: Weights, references: Views, settings: AgreementSettings
 ) -> Float64Array:
-    """The scores of samples with other videos' sounds. Arguments as in `mixed`. Shape (n,)."""
-    views, strangers, theirs = mixed(samples, companions, weights, seed=settings.seed)
-    found = evidence(views, strangers, references)
-    return slice_scores(views, agreement(found, strangers, theirs), found.radius, settings)
+    """The scores of samples with other videos' sounds. Arguments as in `mixed`. Shape (m,), m ≤ n."""
+    other = mixed(samples, companions, weights, seed=settings.seed)
+    found = evidence(other.samples, other.companions, references, sound_videos=other.sound_videos)
+    return slice_scores(other.samples, agreement(found, other.companions, other.weights), found.radius, settings)
 
 
 def check_videos(videos: int) -> None:
@@ -116,11 +119,11 @@ def asked(settings: AgreementSettings, *, videos: int) -> int:
     return min(settings.neighbors, max(1, videos // 4))
 
 
-def chosen(scores: Histogram, accidental: Float64Array, settings: AgreementSettings) -> Threshold:
-    """The threshold that the settings ask for."""
+def chosen(scores: Histogram, accidental: Float64Array, settings: AgreementSettings) -> float:
+    """The score that the settings ask for, from which on samples are kept."""
     if settings.keep:
-        return threshold_keeping(scores, accidental, keep=settings.keep)
-    return threshold_for(scores, accidental, false_share=settings.false_share)
+        return threshold_keeping(scores, keep=settings.keep)
+    return threshold_above(accidental, accidental_share=settings.accidental_share)
 
 
 def _companions(samples: Views, count: int) -> Companions:

@@ -21,19 +21,19 @@ from avlib import tables
 from avlib.agreement import (
     MOST_ACCIDENTAL,
     NOBODY,
+    PIECE_BITS,
     SLICE_BITS,
     SUPPORTERS,
     Companions,
     Evidence,
     Histogram,
-    Threshold,
     Views,
     accidental_scores,
     agreement,
     asked,
     check_videos,
     chosen,
-    drawn_slices,
+    drawn_pieces,
     equal_weights,
     evidence,
     slice_scores,
@@ -41,8 +41,6 @@ from avlib.agreement import (
 )
 from avlib.config import AgreementSettings, Settings
 from avlib.spark.companions import (
-    HEARD,
-    SEEN,
     companion_lists,
     companions_of,
     weights_of,
@@ -50,7 +48,7 @@ from avlib.spark.companions import (
     with_scores,
 )
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import audio_samples
+from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 from avlib.spark.views import VIEWS, drawn, short_views, views_of
@@ -70,39 +68,33 @@ _FIRST = pa.schema(
 _SCORES = pa.schema([field for field in tables.SCORES.schema if field.name != "kept"])
 
 
-def run(store: TableStore, settings: Settings) -> None:
-    """Write the scores of all samples, and which are to be kept. Raises ParameterError for a single video."""
+def run(store: TableStore, settings: Settings) -> int:
+    """Write the scores of all samples, and which are to be kept; returns how many. What was made of others is dropped.
+
+    Raises ParameterError for a single video, WarehouseError where samples were described in several ways, or none is.
+    """
+    samples_described_with(store)
     wanted, audio = settings.agreement, settings.filter.audio
     samples = audio_samples(store, audio)
     videos = samples.select("video_id").distinct().count()
     check_videos(videos)
     count = asked(wanted, videos=videos)
+    for table in tables.BY_STEP:
+        store.drop_steps(table, first=0)
     with watched(store.spark, "agreement"), store.scratch("agreement") as folder:
         views = _written(short_views(samples, latest_stats(store, audio), wanted), f"{folder}/views")
-        lists = [
-            companion_lists(views, settings.knn, count=count, kind=kind, folder=f"{folder}/blocks-{kind}")
-            for kind in (SEEN, HEARD)
-        ]
-        lists_of_both = _written(lists[0].unionByName(lists[1]), f"{folder}/lists")
+        lists = companion_lists(views, settings.knn, count=count, folder=folder)
         references = views_of(drawn(views, wanted.references, seed=wanted.seed).toArrow())
         scoring = _Scoring(references, wanted, count)
-        companions = with_descriptors(lists_of_both, views)
-        first = _written(_by_slice(views, companions, scoring.first, _FIRST), f"{folder}/first")
-        weighted = with_scores(lists_of_both, first)
-        second = _written(_by_slice(first, weighted, scoring.second, _SCORES), f"{folder}/second")
-        threshold = scoring.threshold(second, views, companions, weighted)
-        kept = F.col("score") >= threshold.score
+        first = _written(_by_slice(views, with_descriptors(lists, views), scoring.first, _FIRST), f"{folder}/first")
+        second = _written(_by_slice(first, with_scores(lists, first), scoring.second, _SCORES), f"{folder}/second")
+        threshold = scoring.threshold(second, views, lists, first)
+        kept = F.col("score") >= threshold
         store.overwrite(tables.SCORES, second.withColumn("kept", kept))
         totals = second.agg(F.count("*"), F.count_if(kept)).first()
     assert totals is not None
-    say(f"  agreement: {totals[1]} of {totals[0]} samples agree; {_reckoned(threshold)}")
-
-
-def _reckoned(threshold: Threshold) -> str:
-    of_all = f"{threshold.accidental:.0%} of all are reckoned accidental"
-    if np.isinf(threshold.score):
-        return f"{of_all}, and so many at any score that none are kept; a larger agreement.false_share keeps some"
-    return f"{of_all}, and {threshold.false_share:.1%} of those that score {threshold.score:.2f} or more"
+    say(f"  agreement: {totals[1]} of {totals[0]} samples score {threshold:.3f} or more and are kept")
+    return int(totals[1])
 
 
 @dataclass(frozen=True)
@@ -145,17 +137,20 @@ class _Scoring:
         named = [row[row != NOBODY] for row in reasons]
         return pa.table([first["sample_id"], scores, videos, named], names=_SCORES.names).cast(_SCORES)
 
-    def threshold(self, scores: DataFrame, views: DataFrame, companions: DataFrame, weighted: DataFrame) -> Threshold:
-        """From which score on samples are kept. scores: sample_id, score of all samples."""
-        counts = scores.groupBy(F.shiftright("sample_id", SLICE_BITS).alias("slice")).agg(F.count("*").alias("samples"))
-        known = drawn(counts, MOST_ACCIDENTAL, seed=self.settings.seed, by="slice").toArrow()
-        slices = drawn_slices(*(known[name].to_numpy() for name in ("slice", "samples")), seed=self.settings.seed)
-        wanted = scores.sparkSession.createDataFrame(pa.table({"slice": slices}))
-        of_slice = F.shiftright("sample_id", SLICE_BITS) == F.col("slice")
-        some = [rows.join(F.broadcast(wanted), of_slice).toArrow() for rows in (views, companions, weighted)]
-        samples = views_of(some[0])
-        theirs = companions_of(samples, some[1], count=self.count)
-        weights = weights_of(samples.ids, some[2], count=self.count)
+    def threshold(self, scores: DataFrame, views: DataFrame, lists: DataFrame, first: DataFrame) -> float:
+        """The score from which on samples are kept. scores: sample_id, score of all samples."""
+        piece = F.shiftright("sample_id", PIECE_BITS)
+        counts = scores.groupBy(piece.alias("piece")).agg(F.count("*").alias("samples"))
+        known = drawn(counts, MOST_ACCIDENTAL, seed=self.settings.seed, by="piece").toArrow()
+        pieces = drawn_pieces(*(known[name].to_numpy() for name in ("piece", "samples")), seed=self.settings.seed)
+        wanted = F.broadcast(scores.sparkSession.createDataFrame(pa.table({"piece": pieces})))
+
+        def some(rows: DataFrame) -> DataFrame:
+            return rows.join(wanted, piece == F.col("piece"), "left_semi")
+
+        samples = views_of(some(views).toArrow())
+        theirs = companions_of(samples, with_descriptors(some(lists), views).toArrow(), count=self.count)
+        weights = weights_of(samples.ids, with_scores(some(lists), first).toArrow(), count=self.count)
         accidental = accidental_scores(samples, theirs, weights, self.references, self.settings)
         return chosen(_histogram(scores), accidental, self.settings)
 

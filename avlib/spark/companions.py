@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +16,8 @@ from avlib.columns import descriptor_rows
 from avlib.config import KnnSettings, StepSettings
 from avlib.descriptors import DescriptorStats
 from avlib.spark import knn
-from avlib.spark.block_search import BlockSearch
+from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
+from avlib.spark.progress import say
 from avlib.spark.samples import with_video_id
 
 SEEN, HEARD = 0, 1
@@ -23,19 +26,28 @@ _WEIGHTS = {SEEN: (1.0, 0.0), HEARD: (0.0, 1.0)}
 _JUDGED_BY = {SEEN: "audio", HEARD: "visual"}
 
 
-def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, kind: int, folder: str) -> DataFrame:
+def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, folder: str) -> DataFrame:
     """sample_id, kind, place, neighbor_id: of each other video the nearest sample, and of these the `count` nearest.
 
-    views: as `short_views` gives them.  folder: for blocks, which must stay until the rows are written.
+    views: as `short_views` gives them.  folder: for blocks and lists.
     """
-    step = StepSettings(w_V=_WEIGHTS[kind][0], w_A=_WEIGHTS[kind][1], k=count, min_size=1)
     rule = settings.model_copy(update={"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video})
     first = views.select(F.size("audio")).first()
     dimension = 0 if first is None else first[0]
     as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)  # views are standardised already
-    found = knn.find(with_video_id(views), BlockSearch(step, rule, as_they_are), scope=None, folder=folder)
-    neighbors = F.posexplode("neighbor_ids").alias("place", "neighbor_id")
-    return found.lists.select("sample_id", F.lit(kind).alias("kind"), neighbors)
+    samples = with_video_id(views)
+    for kind, (w_visual, w_audio) in _WEIGHTS.items():
+        search = BlockSearch(StepSettings(w_V=w_visual, w_A=w_audio, k=count, min_size=1), rule, as_they_are)
+        found = knn.find(samples, search, scope=None, folder=f"{folder}/blocks-{kind}")
+        neighbors = F.posexplode("neighbor_ids").alias("place", "neighbor_id")
+        rows = found.lists.select("sample_id", F.lit(kind).alias("kind"), neighbors)
+        with_lost_blocks_remade(
+            partial(rows.write.mode("overwrite").parquet, f"{folder}/lists/of={kind}"), found.remake
+        )
+        if found.note != knn.EXACT:
+            say(f"  agreement: {found.note}")
+    schema = "sample_id bigint, kind int, place int, neighbor_id bigint"
+    return views.sparkSession.read.schema(schema).parquet(*(f"{folder}/lists/of={kind}" for kind in _WEIGHTS))
 
 
 def with_descriptors(lists: DataFrame, views: DataFrame) -> DataFrame:

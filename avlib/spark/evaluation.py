@@ -45,7 +45,9 @@ def run(store: TableStore, settings: Settings, labels: Labels) -> list[Outcome]:
     """
     protocol = protocol_of(settings)
     inputs = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES]
-    work = Work("evaluate", inputs, [tables.EVALUATION], [settings.evaluate, settings.filter, settings.knn])
+    work = Work(
+        "evaluate", inputs, [tables.EVALUATION], [settings.evaluate, settings.filter, settings.agreement, settings.knn]
+    )
     recorder = Recorder(store, work)
     material = read_material(store, labels, audio=settings.filter.audio)
     chosen = settings.evaluate

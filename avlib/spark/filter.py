@@ -8,7 +8,7 @@ from avlib.spark import agreement, collection, components, knn, mutual_edges
 from avlib.spark.progress import say
 from avlib.spark.runs import Recorder, Work, is_done
 from avlib.spark.samples import audio_samples, samples_described_with
-from avlib.spark.store import TableStore
+from avlib.spark.store import TableStore, spark_schema
 
 
 def run(store: TableStore, settings: Settings) -> None:
@@ -19,7 +19,7 @@ def run(store: TableStore, settings: Settings) -> None:
     work = Work(
         "filter",
         [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS],
-        [tables.COLLECTION],
+        [tables.COLLECTION, *([tables.SCORES] if settings.filter.scored else [])],
         [settings.filter.chosen, settings.knn, *([settings.agreement] if settings.filter.scored else [])],
         filter_name=store.name,
     )
@@ -30,10 +30,21 @@ def run(store: TableStore, settings: Settings) -> None:
     recorder = Recorder(store, work)
     strategy = settings.filter.strategy
     say(f"filter {store.name}: strategy {strategy}")
-    if settings.filter.scored:
-        agreement.run(store, settings)
-    else:
+    if not settings.filter.scored:
         store.clear(tables.SCORES)
+        _steps(store, settings)
+    elif agreement.run(store, settings) > 1:
+        _steps(store, settings)
+    else:
+        say("  too few samples to compare; a larger agreement.accidental_share, or --keep, keeps more")
+        store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
+    kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
+    summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
+    recorder.finish(summary)
+    say(f"filter {store.name}: {summary}")
+
+
+def _steps(store: TableStore, settings: Settings) -> None:
     last = 0
     for last in range(len(settings.filter.steps)):
         knn.run(store, settings, last)
@@ -43,7 +54,3 @@ def run(store: TableStore, settings: Settings) -> None:
             say(f"  step {last} left nothing; a lower components.min_size or a larger knn.k keeps more")
             break
     collection.run(store, settings, last)
-    kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
-    summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
-    recorder.finish(summary)
-    say(f"filter {store.name}: {summary}")

@@ -1,4 +1,4 @@
-"""The Spark stage gives the scores of the function in memory, to the bit, for any number of partitions."""
+"""The Spark stage gives the scores of the function in memory, to the bit."""
 
 from __future__ import annotations
 
@@ -51,10 +51,17 @@ def test_filter_begins_with_what_agrees(spark: SparkSession, tmp_path: Path) -> 
     assert collection["score"].to_pylist() == expected.scores[at].tolist()
     assert 0 < len(left.sample_ids) <= expected.kept.sum() < len(raw.ids)
 
-    filter.run(store, load_settings(assignments=["filter.strategy=joint", "knn.k=5"]))
-    assert store.read(tables.SCORES).isEmpty()  # no scores stay of a filter that has none
+    store.clear(tables.SCORES)
     with pytest.raises(WarehouseError, match="avlib agreement"):
         knn.run(store, chosen, 0)
+
+
+def test_nothing_agrees(spark: SparkSession, tmp_path: Path) -> None:
+    store = TableStore(spark, str(tmp_path / "warehouse"))
+    fill(store, RawSamples(videos=4))
+    filter.run(store, settings("agreement.keep=0.001"))
+    assert store.read(tables.SCORES).where("kept").count() == 1
+    assert store.read(tables.COLLECTION).isEmpty()
 
 
 def test_one_video_is_refused(spark: SparkSession, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from avlib.agreement import Scored, agreement_in_memory
 from avlib.config import AgreementSettings, load_settings
 from avlib.errors import ParameterError
 from avlib.evaluation.material import LabelledSamples
+from avlib.identity import video_ids
 from avlib.neighbors import Block
 
 
@@ -42,16 +43,35 @@ def test_sounds_that_go_with_every_picture_score_low() -> None:
     of_others = found.scores[~samples.truth.clean]
     assert of_others.mean() < 0.2 and found.scores[samples.truth.clean].mean() > 0.4
     assert samples.truth.clean[found.kept].mean() > 0.9
-    assert found.kept[samples.truth.clean].mean() > 0.6
-    assert found.videos[samples.truth.clean].mean() > 2 * found.videos[~samples.truth.clean].mean()
+    assert found.kept[samples.truth.clean].mean() > 0.4
+    assert found.videos[samples.truth.clean].mean() > 1.5 * found.videos[~samples.truth.clean].mean()
 
 
-def test_shuffled_sound_leaves_next_to_nothing() -> None:
-    samples = noisy(videos_each=10)
-    block = samples.normalised()
-    order = np.random.default_rng(1).permutation(len(block))
-    found = agreement_in_memory(replace(block, audio=block.audio[order]), settings())
-    assert abs(found.scores.mean()) < 0.05 and found.kept.mean() < 0.12
+def dealt_by_video(samples: Block, *, seed: int) -> Block:
+    """Every video with the sounds of another one: stretches stay, and all is accident."""
+    videos = video_ids(samples.ids)
+    order = np.random.default_rng(seed).permutation(np.unique(videos))
+    giver = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
+    rows = np.concatenate([np.flatnonzero(videos == giver[video]) for video in np.unique(videos).tolist()])
+    return replace(samples, audio=samples.audio[rows])
+
+
+def test_of_accident_little_is_kept() -> None:
+    """Videos that show one of five kinds of things and sound like any of them, or like another."""
+    kept = []
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        words = [*CATEGORIES, *OUTSIDE]
+        pictures, sounds = ([words[kind] for kind in random.integers(0, len(words), 48)] for _ in range(2))
+        samples = labelled(pictures, sounds, frames=12, seed=seed, spread=0.9).normalised()
+        kept.append(agreement_in_memory(samples, settings()).kept.mean())
+    assert np.mean(kept) < 0.2
+
+
+def test_sounds_of_other_videos_leave_less_than_was_kept() -> None:
+    samples = noisy(videos_each=10).normalised()
+    whole, dealt = (agreement_in_memory(one, settings()) for one in (samples, dealt_by_video(samples, seed=1)))
+    assert dealt.kept.mean() < 0.5 * whole.kept.mean()
 
 
 def test_does_not_fade_as_videos_multiply() -> None:
@@ -61,7 +81,7 @@ def test_does_not_fade_as_videos_multiply() -> None:
     assert rates[1] > rates[0] - 0.03
 
 
-def test_scores_are_the_same_for_the_same_seed_and_for_any_video_numbers_order() -> None:
+def test_scores_hang_on_the_seed_alone() -> None:
     block = noisy(videos_each=6).normalised()
     one, other = (agreement_in_memory(block, settings(seed=3)) for _ in range(2))
     assert np.array_equal(one.scores, other.scores) and one.threshold == other.threshold
@@ -81,10 +101,17 @@ def test_one_video_has_nobody_to_ask() -> None:
         agreement_in_memory(one, settings())
 
 
-def test_black_pictures_and_silence_are_not_a_reason() -> None:
+def test_black_pictures_are_no_reason() -> None:
     """Zero descriptors stay zero, and all zeros are equally near."""
     block = noisy(videos_each=4).normalised()
+    found = agreement_in_memory(Block(block.ids, 0 * block.visual, block.audio, block.times_s), settings())
+    assert found.scores.mean() < 0.1
     visual, audio = block.visual.copy(), block.audio.copy()
     visual[::7], audio[::11] = 0, 0
-    found = agreement_in_memory(Block(block.ids, visual, audio, block.times_s), settings())
-    assert np.isfinite(found.scores).all()
+    assert np.isfinite(agreement_in_memory(Block(block.ids, visual, audio, block.times_s), settings()).scores).all()
+
+
+def test_samples_in_another_order_are_refused() -> None:
+    block = noisy(videos_each=1).normalised()
+    with pytest.raises(ParameterError, match="ascending"):
+        agreement_in_memory(block.take(np.arange(len(block))[::-1]), settings())

@@ -47,7 +47,7 @@ def test_every_file_in_conf_loads() -> None:
         ("k=3", "write section.key=value"),
         ("knn.k", "write section.key=value"),
         ("filter.strategy=Z", "strategy 'Z' is none of 'joint', 'V+A', 'A+V'"),
-        ("filter.strategies.joint=[]", "strategy"),
+        ("filter.strategies.joint=[]", "joint.steps"),
         ("filter.strategies.x=[{w_V = 0, w_A = 0}]", "both 0"),
         ("filter.strategies.x=[{w_V = 1}]", "w_A"),
         ("describe.audio.fmax=9000", "at most at sr / 2 = 8000 Hz"),
