@@ -68,7 +68,8 @@ def test_predicted_recall_is_measured_recall(
     if len(needed) and target > 0:
         assert choice.reach == (reached[0] if reached else tried[-1])
     assert choice.recall == measured(choice.reach)
-    if most >= len(cells):
+    # Two samples that are the centres of their cells are at no multiple of their own distance, which is 0.
+    if most >= len(cells) and np.isfinite(needed).all():
         assert recalls[-1] == 1
 
 
