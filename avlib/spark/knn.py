@@ -101,12 +101,14 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
 def _method(samples: DataFrame, search: BlockSearch) -> str:
     """What knn.method asks for among all samples; of auto, what is reckoned to cost less."""
     knn = search.knn
-    count, dimension = samples.count(), _dimension(samples, search)
-    if knn.method != "auto" or not count:
+    if knn.method != "auto":
         return knn.method
+    count = samples.count()
+    if not count:
+        return EXACT
     slots = samples.sparkSession.sparkContext.defaultParallelism
     layout = Layout(knn.block_rows, slots, knn.memory_mb << 20)
-    choice = choose_method(count, dimension, search.step.k, layout, recall=knn.recall)
+    choice = choose_method(count, _dimension(samples, search), search.step.k, layout, recall=knn.recall)
     say(f"  knn.method = auto: {choice.method}, {choice.reason}")
     return choice.method
 
