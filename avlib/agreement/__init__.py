@@ -24,7 +24,6 @@ from avlib.agreement.in_memory import (
     agreement_in_memory,
     asked,
     check_videos,
-    chosen,
     slice_scores,
 )
 from avlib.agreement.projection import Projection, fit_pictures, fit_sounds
@@ -51,7 +50,6 @@ __all__ = [
     "agreement_in_memory",
     "asked",
     "check_videos",
-    "chosen",
     "draw_keys",
     "drawn",
     "drawn_pieces",

@@ -73,13 +73,15 @@ def agreement_in_memory(samples: Block, settings: AgreementSettings) -> Scored:
         weight(_scores_of(companions.heard_ids, views.ids, first)),
     )
     scores = slice_scores(views, agreement(found, companions, weights), found.radius, settings)
+    reasons = supporters(found, companions, weights, most=SUPPORTERS)
+    if settings.keep:
+        return Scored(scores, threshold_keeping(Histogram.of(scores), keep=settings.keep), *reasons)
     pieces = views.ids >> PIECE_BITS
     some = np.flatnonzero(np.isin(pieces, drawn_pieces(*np.unique(pieces, return_counts=True), seed=settings.seed)))
     accidental = accidental_scores(
         views.take(some), companions.take(some), (weights[0][some], weights[1][some]), references, settings
     )
-    reasons = supporters(found, companions, weights, most=SUPPORTERS)
-    return Scored(scores, chosen(Histogram.of(scores), accidental, settings), *reasons)
+    return Scored(scores, threshold_above(accidental, accidental_share=settings.accidental_share), *reasons)
 
 
 def slice_scores(
@@ -117,13 +119,6 @@ def check_videos(videos: int) -> None:
 def asked(settings: AgreementSettings, *, videos: int) -> int:
     """How many other videos a sample asks: of few videos no more than a quarter, as most show something else."""
     return min(settings.neighbors, max(1, videos // 4))
-
-
-def chosen(scores: Histogram, accidental: Float64Array, settings: AgreementSettings) -> float:
-    """The score that the settings ask for, from which on samples are kept."""
-    if settings.keep:
-        return threshold_keeping(scores, keep=settings.keep)
-    return threshold_above(accidental, accidental_share=settings.accidental_share)
 
 
 def _companions(samples: Views, count: int) -> Companions:

@@ -2,7 +2,7 @@
 
 Samples are made short; each gets the nearest samples of other videos, by picture and by sound, as companions, whose
 descriptors travel to it; a slice of a video is scored in one task. That is done twice: the second time companions
-count by their own first scores. Some slices are scored with sounds of other videos too, on the driver; that decides
+count by their own first scores. Some pieces are scored with sounds of other videos too, on the driver; that decides
 from which score on samples are kept.
 """
 
@@ -32,12 +32,13 @@ from avlib.agreement import (
     agreement,
     asked,
     check_videos,
-    chosen,
     drawn_pieces,
     equal_weights,
     evidence,
     slice_scores,
     supporters,
+    threshold_above,
+    threshold_keeping,
 )
 from avlib.config import AgreementSettings, Settings
 from avlib.spark.companions import (
@@ -139,6 +140,8 @@ class _Scoring:
 
     def threshold(self, scores: DataFrame, views: DataFrame, lists: DataFrame, first: DataFrame) -> float:
         """The score from which on samples are kept. scores: sample_id, score of all samples."""
+        if self.settings.keep:
+            return threshold_keeping(_histogram(scores), keep=self.settings.keep)
         piece = F.shiftright("sample_id", PIECE_BITS)
         counts = scores.groupBy(piece.alias("piece")).agg(F.count("*").alias("samples"))
         known = drawn(counts, MOST_ACCIDENTAL, seed=self.settings.seed, by="piece").toArrow()
@@ -152,7 +155,7 @@ class _Scoring:
         theirs = companions_of(samples, with_descriptors(some(lists), views).toArrow(), count=self.count)
         weights = weights_of(samples.ids, with_scores(some(lists), first).toArrow(), count=self.count)
         accidental = accidental_scores(samples, theirs, weights, self.references, self.settings)
-        return chosen(_histogram(scores), accidental, self.settings)
+        return threshold_above(accidental, accidental_share=self.settings.accidental_share)
 
 
 def _by_slice(
