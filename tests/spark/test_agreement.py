@@ -31,7 +31,7 @@ def test_filter_begins_with_what_agrees(spark: SparkSession, tmp_path: Path) -> 
     raw = RawSamples(videos=8)
     store = TableStore(spark, str(tmp_path / "warehouse"))
     fill(store, raw)
-    chosen = settings("agreement.keep=0.4", "knn.block_rows=64", "knn.k=5")
+    chosen = settings("agreement.accidental_share=0.3", "knn.block_rows=64", "knn.k=5")
     filter.run(store, chosen)
 
     expected = agreement_in_memory(raw.normalised(), chosen.agreement)
