@@ -16,6 +16,7 @@ from avlib.identity import MAX_FRAMES
 from avlib.layers import Origins, read_layers
 from avlib.section import Section as Section
 from avlib.section import hash_of as hash_of
+from avlib.sound_settings import AudioDescriptor as AudioDescriptor
 from avlib.sound_settings import AudioSettings as AudioSettings
 from avlib.sound_settings import ContextSettings as ContextSettings
 from avlib.sound_settings import LearnSettings as LearnSettings
@@ -129,7 +130,7 @@ class FilterSettings(Section):
     audio: the sound descriptor that distances are taken between.
     """
 
-    audio: Literal["audio_mfcc65", "audio_context", "audio_learned"]
+    audio: AudioDescriptor
     strategy: str
     strategies: dict[str, StrategySettings]
 
@@ -158,14 +159,14 @@ class FilterSettings(Section):
 class AgreementSettings(Section):
     """How samples are scored by what other videos show and sound like (see avlib.agreement)."""
 
+    audio: tuple[AudioDescriptor, ...] = Field(min_length=1)
     neighbors: int = Field(ge=1)
     references: int = Field(ge=20)
     fitted: int = Field(ge=2)
     picture_dimensions: int = Field(ge=1)
     sound_dimensions: int = Field(ge=1)
-    whiten: bool
     stretch_s: float = Field(ge=0)
-    accidental_share: float = Field(ge=0, lt=1)
+    doubt: float = Field(gt=0, lt=1)
     keep: float = Field(ge=0, le=1)
     seed: int = Field(ge=0)
 
@@ -269,18 +270,6 @@ class Settings(Section):
         except (KeyError, TypeError, AttributeError):
             return values  # malformed: field validation says where
         return values | {"filter": values["filter"] | {"strategies": strategies}}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _choose_whitening(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """agreement.whiten = "auto": whatever was not learned."""
-        try:
-            if values["agreement"]["whiten"] != "auto":
-                return values
-            whiten = values["filter"]["audio"] != "audio_learned"
-        except (KeyError, TypeError):
-            return values  # malformed: field validation says where
-        return values | {"agreement": values["agreement"] | {"whiten": whiten}}
 
 
 def _with_defaults(strategy: Any, defaults: dict[str, Any]) -> Any:

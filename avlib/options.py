@@ -29,7 +29,7 @@ Keep = Annotated[
         "--keep",
         min=1e-9,
         max=1,
-        help="Share of the samples that agreement keeps; else as agreement.accidental_share says.",
+        help="Share of the samples that agreement keeps; else as agreement.doubt says.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable answer on stdout.")]

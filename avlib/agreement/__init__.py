@@ -26,9 +26,16 @@ from avlib.agreement.in_memory import (
     check_videos,
     slice_scores,
 )
-from avlib.agreement.projection import Projection, fit_pictures, fit_sounds
+from avlib.agreement.projection import (
+    Described,
+    Projection,
+    Shortening,
+    fit_pictures,
+    fit_shortening,
+    fit_sounds,
+)
 from avlib.agreement.stretches import stretch_scores
-from avlib.agreement.threshold import Histogram, threshold_above, threshold_keeping
+from avlib.agreement.threshold import Histogram, threshold_doubting, threshold_keeping
 
 __all__ = [
     "ACROSS_VIDEOS",
@@ -38,11 +45,13 @@ __all__ = [
     "SLICE_BITS",
     "SUPPORTERS",
     "Companions",
+    "Described",
     "Evidence",
     "Histogram",
     "Mixed",
     "Projection",
     "Scored",
+    "Shortening",
     "Views",
     "Weights",
     "accidental_scores",
@@ -56,12 +65,13 @@ __all__ = [
     "equal_weights",
     "evidence",
     "fit_pictures",
+    "fit_shortening",
     "fit_sounds",
     "mixed",
     "slice_scores",
     "stretch_scores",
     "supporters",
-    "threshold_above",
+    "threshold_doubting",
     "threshold_keeping",
     "weight",
 ]

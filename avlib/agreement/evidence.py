@@ -38,7 +38,7 @@ _ROWS = 512  # whose distances to all references are held at a time
 class Views:
     """n samples, made short for comparison.
 
-    ids: shape (n,).  times_s: shape (n,).  visual, audio: shapes (n, d_V), (n, d_A), float32, of length 1.
+    ids: shape (n,).  times_s: shape (n,).  visual, audio: shapes (n, d_V), (n, d_A), float32, of length 1 at most.
     """
 
     ids: Int64Array

@@ -20,9 +20,9 @@ from avlib.agreement.evidence import (
     supporters,
     weight,
 )
-from avlib.agreement.projection import fit_pictures, fit_sounds
+from avlib.agreement.projection import Described, fit_shortening
 from avlib.agreement.stretches import stretch_scores
-from avlib.agreement.threshold import Histogram, threshold_above, threshold_keeping
+from avlib.agreement.threshold import Histogram, threshold_doubting, threshold_keeping
 from avlib.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from avlib.config import AgreementSettings
 from avlib.errors import ParameterError
@@ -54,16 +54,14 @@ class Scored:
         return self.scores >= self.threshold
 
 
-def agreement_in_memory(samples: Block, settings: AgreementSettings) -> Scored:
+def agreement_in_memory(samples: Described, settings: AgreementSettings) -> Scored:
     """Score samples. Raises ParameterError where all are of one video, or they do not come in ascending order of id."""
     if (np.diff(samples.ids) < 0).any():
         raise ParameterError("samples", "in another order", "samples in ascending order of id")
     videos = len(np.unique(video_ids(samples.ids)))
     check_videos(videos)
     fitted = samples.take(drawn(samples.ids, settings.fitted, seed=settings.seed))
-    pictures = fit_pictures(fitted.visual, dimensions=settings.picture_dimensions)
-    sounds = fit_sounds(fitted.audio, dimensions=settings.sound_dimensions, whiten=settings.whiten)
-    views = Views(samples.ids, samples.times_s, pictures(samples.visual), sounds(samples.audio))
+    views = fit_shortening(fitted, settings)(samples)
     references = views.take(drawn(views.ids, settings.references, seed=settings.seed))
     companions = _companions(views, asked(settings, videos=videos))
     found = evidence(views, companions, references)
@@ -74,14 +72,15 @@ def agreement_in_memory(samples: Block, settings: AgreementSettings) -> Scored:
     )
     scores = slice_scores(views, agreement(found, companions, weights), found.radius, settings)
     reasons = supporters(found, companions, weights, most=SUPPORTERS)
+    histogram = Histogram.of(scores)
     if settings.keep:
-        return Scored(scores, threshold_keeping(Histogram.of(scores), keep=settings.keep), *reasons)
+        return Scored(scores, threshold_keeping(histogram, keep=settings.keep), *reasons)
     pieces = views.ids >> PIECE_BITS
     some = np.flatnonzero(np.isin(pieces, drawn_pieces(*np.unique(pieces, return_counts=True), seed=settings.seed)))
     accidental = accidental_scores(
         views.take(some), companions.take(some), (weights[0][some], weights[1][some]), references, settings
     )
-    return Scored(scores, threshold_above(accidental, accidental_share=settings.accidental_share), *reasons)
+    return Scored(scores, threshold_doubting(histogram, accidental, doubt=settings.doubt), *reasons)
 
 
 def slice_scores(

@@ -63,7 +63,8 @@ def corrupted(
     order = np.lexsort((samples.ids, rank))
     chosen = order[: int(np.floor(ratio * len(samples) + 0.5))]
 
-    audio, sound_ids = samples.audio.copy(), samples.sound_ids.copy()
+    descriptors = [sound.copy() for sound in (samples.audio, *samples.sounds)]
+    sound_ids = samples.sound_ids.copy()
     sound, clean = samples.truth.sound.copy(), samples.truth.clean.copy()
     sound = sound.astype(np.result_type(sound, outside.truth.sound))  # room for longer words
     for takers, lenders in _exchanges(samples, outside, how):
@@ -75,9 +76,13 @@ def corrupted(
                 "label sounds of other categories, or replace from the other of outside and other-category"
             )
         lent = _lent(rank[rows], starts)
-        audio[rows], sound_ids[rows] = lenders.audio[lent], lenders.sound_ids[lent]
+        for descriptor, theirs in zip(descriptors, (lenders.audio, *lenders.sounds), strict=True):
+            descriptor[rows] = theirs[lent]
+        sound_ids[rows] = lenders.sound_ids[lent]
         sound[rows], clean[rows] = lenders.truth.sound[lent], False
-    return replace(samples, audio=audio, sound_ids=sound_ids, truth=replace(samples.truth, sound=sound, clean=clean))
+    audio, *sounds = descriptors
+    truth = replace(samples.truth, sound=sound, clean=clean)
+    return replace(samples, audio=audio, sounds=tuple(sounds), sound_ids=sound_ids, truth=truth)
 
 
 def _stretches(samples: LabelledSamples, how: Corruption) -> Int64Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avlib.agreement import Described
 from avlib.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from avlib.descriptors import DescriptorStats, ExactSums, normalise_audio
 from avlib.errors import InputError
@@ -27,7 +28,8 @@ class LabelledSamples:
 
     ids, times_s: shape (n,), as in `samples`.  visual: shape (n, d_V), normalised.  audio: shape (n, d_A), raw, as
     what sound is standardised by hangs on which samples are there.  sound_ids: shape (n,), the samples that the sounds
-    are of: their own, until they are replaced.
+    are of: their own, until they are replaced.  sounds: the raw sound descriptors that agreement listens to, each of
+    shape (n, d); none where it is not asked.
     """
 
     ids: Int64Array
@@ -36,6 +38,7 @@ class LabelledSamples:
     audio: Float32Array
     truth: Truth
     sound_ids: Int64Array
+    sounds: tuple[Float32Array, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,6 +52,7 @@ class LabelledSamples:
             self.audio[rows],
             self.truth.take(rows),
             self.sound_ids[rows],
+            tuple(sound[rows] for sound in self.sounds),
         )
 
     @property
@@ -58,13 +62,22 @@ class LabelledSamples:
 
     def audio_stats(self) -> DescriptorStats:
         """Mean and deviation of their sound, as `descriptor_stats` would hold if these were all samples."""
-        sums = ExactSums.empty(self.audio.shape[1])
-        sums.update(self.audio)
-        return sums.stats()
+        return _stats(self.audio)
 
     def normalised(self) -> SampleArrays:
         """As the filter takes them, their sound standardised among themselves."""
         return SampleArrays(self.ids, self.visual, normalise_audio(self.audio, self.audio_stats()), self.times_s)
+
+    def described(self) -> Described:
+        """As agreement takes them, their sounds standardised among themselves."""
+        sounds = tuple(normalise_audio(sound, _stats(sound)) for sound in self.sounds)
+        return Described(self.ids, self.times_s, self.visual, sounds)
+
+
+def _stats(raw: Float32Array) -> DescriptorStats:
+    sums = ExactSums.empty(raw.shape[1])
+    sums.update(raw)
+    return sums.stats()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +98,7 @@ class Material:
         for samples in (self.clean, self.outside):
             words = "\n".join([*samples.truth.picture.tolist(), *samples.truth.sound.tolist()])
             digest.update(words.encode())
-            for array in (samples.ids, samples.visual, samples.audio):
+            for array in (samples.ids, samples.visual, samples.audio, *samples.sounds):
                 digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
@@ -121,18 +134,23 @@ class Exclusions:
 
 
 def find_material(
-    samples: SampleSet, *, visual: Float32Array, audio: Float32Array, labels: Labels
+    samples: SampleSet,
+    *,
+    visual: Float32Array,
+    audio: Float32Array,
+    labels: Labels,
+    sounds: tuple[Float32Array, ...] = (),
 ) -> tuple[Material, Exclusions]:
     """Sort loud samples by their labels.
 
-    visual: shape (n, d_V), normalised.  audio: shape (n, d_A), raw.
+    visual: shape (n, d_V), normalised.  audio, sounds: as in LabelledSamples.
     Raises InputError where two videos have one name, so that a label could mean either, where nothing is clean, where
     what is clean has another category for the picture than for the sound, and where fewer than two categories are.
     """
     names = samples.videos
     _refuse_namesakes(names, video_ids(samples.ids))
     truth = samples.truth(labels)
-    loud = LabelledSamples(samples.ids, samples.times_s, visual, audio, truth, sound_ids=samples.ids)
+    loud = LabelledSamples(samples.ids, samples.times_s, visual, audio, truth, samples.ids, sounds)
     if not truth.clean.any():
         raise InputError(f"of {len(loud)} loud samples none is clean by the labels: are they of these videos?")
     contrary = truth.clean & (truth.picture != truth.sound)

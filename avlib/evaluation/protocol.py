@@ -208,7 +208,7 @@ def _folds(material: Material, protocol: Protocol) -> tuple[Int64Array, Int64Arr
 
 def score(samples: LabelledSamples, strategy: Strategy) -> Scored | None:
     """What agreement says of samples; None for a strategy that does not ask. Raises ParameterError as it does."""
-    return None if strategy.agreement is None else agreement_in_memory(samples.normalised(), strategy.agreement)
+    return None if strategy.agreement is None else agreement_in_memory(samples.described(), strategy.agreement)
 
 
 def keep(

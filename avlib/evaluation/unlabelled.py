@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avlib.agreement import agreement_in_memory
-from avlib.arrays import BoolArray
+from avlib.agreement import Described, agreement_in_memory
+from avlib.arrays import BoolArray, Float32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.evaluation.protocol import Strategy
 from avlib.filtering import SampleArrays, StepResult, filter_in_memory
@@ -23,6 +23,27 @@ from avlib.neighbors import NeighborRule
 
 FEWEST_VIDEOS = 4
 """For halves of them to be of two at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """Samples as the filter takes them, and sounds: as `Described` has them; none where agreement is not asked."""
+
+    samples: SampleArrays
+    sounds: tuple[Float32Array, ...]
+
+    def take(self, rows: Int64Array) -> Observed:
+        """The samples in these rows."""
+        return Observed(self.samples.take(rows), tuple(sound[rows] for sound in self.sounds))
+
+    def with_sounds_of(self, rows: Int64Array) -> Observed:
+        """Each sample with the sound of the one in this row. Shape (n,)."""
+        samples = replace(self.samples, audio=self.samples.audio[rows])
+        return Observed(samples, tuple(sound[rows] for sound in self.sounds))
+
+    def described(self) -> Described:
+        """As agreement takes them."""
+        return Described(self.samples.ids, self.samples.times_s, self.samples.visual, self.sounds)
 
 
 @dataclass(frozen=True)
@@ -46,9 +67,9 @@ class Trial:
     shuffled_share: float
 
 
-def kept_components(samples: SampleArrays, *, strategy: Strategy, rule: NeighborRule) -> list[Component]:
+def kept_components(observed: Observed, *, strategy: Strategy, rule: NeighborRule) -> list[Component]:
     """The components that the last step of a strategy keeps, largest first. Raises as `filter_in_memory` does."""
-    last = _filtered(samples, strategy, rule)
+    last = _filtered(observed, strategy, rule)
     found, where, sizes = np.unique(last.component_ids, return_inverse=True, return_counts=True)
     seen_in = np.unique(np.stack([where, video_ids(last.sample_ids)]), axis=1)[0]
     videos = np.bincount(seen_in, minlength=len(found))
@@ -56,23 +77,23 @@ def kept_components(samples: SampleArrays, *, strategy: Strategy, rule: Neighbor
     return [Component(int(found[row]), int(sizes[row]), int(videos[row])) for row in order]
 
 
-def trial(samples: SampleArrays, *, strategy: Strategy, rule: NeighborRule, seed: int) -> Trial:
+def trial(observed: Observed, *, strategy: Strategy, rule: NeighborRule, seed: int) -> Trial:
     """Run a strategy on two halves of the videos, and on shuffled sound.
 
     Raises ParameterError for fewer than four videos, and as `filter_in_memory` does.
     """
-    of_video = video_ids(samples.ids)
+    of_video = video_ids(observed.samples.ids)
     videos = np.unique(of_video)
     if len(videos) < FEWEST_VIDEOS:
         raise ParameterError("videos", len(videos), f"{FEWEST_VIDEOS} at least, for halves of them")
     random = np.random.default_rng(seed)
     masks = [np.isin(of_video, random.permutation(videos)[: len(videos) // 2]) for _ in range(2)]
-    kept = [np.zeros(len(samples), np.bool_) for _ in range(2)]
+    kept = [np.zeros(len(of_video), np.bool_) for _ in range(2)]
     for mask, decision in zip(masks, kept, strict=True):
-        decision[mask] = _kept(samples.take(np.flatnonzero(mask)), strategy, rule)
+        decision[mask] = _kept(observed.take(np.flatnonzero(mask)), strategy, rule)
     shared = masks[0] & masks[1]
     one, other = kept[0][shared], kept[1][shared]
-    mixed = replace(samples, audio=samples.audio[random.permutation(len(samples))])
+    mixed = observed.with_sounds_of(random.permutation(len(of_video)))
     return Trial(
         shared=int(shared.sum()),
         agreement=float((one == other).mean()) if shared.any() else float("nan"),
@@ -92,10 +113,10 @@ def kappa(one: BoolArray, other: BoolArray) -> float:
     return float(((one == other).mean() - chance) / (1 - chance)) if chance < 1 else float("nan")
 
 
-def _kept(samples: SampleArrays, strategy: Strategy, rule: NeighborRule) -> BoolArray:
-    return np.isin(samples.ids, _filtered(samples, strategy, rule).sample_ids)
+def _kept(observed: Observed, strategy: Strategy, rule: NeighborRule) -> BoolArray:
+    return np.isin(observed.samples.ids, _filtered(observed, strategy, rule).sample_ids)
 
 
-def _filtered(samples: SampleArrays, strategy: Strategy, rule: NeighborRule) -> StepResult:
-    among = None if strategy.agreement is None else agreement_in_memory(samples, strategy.agreement).kept
-    return filter_in_memory(samples, steps=strategy.steps, rule=rule, among=among)[-1]
+def _filtered(observed: Observed, strategy: Strategy, rule: NeighborRule) -> StepResult:
+    among = None if strategy.agreement is None else agreement_in_memory(observed.described(), strategy.agreement).kept
+    return filter_in_memory(observed.samples, steps=strategy.steps, rule=rule, among=among)[-1]

@@ -37,7 +37,7 @@ from avlib.agreement import (
     evidence,
     slice_scores,
     supporters,
-    threshold_above,
+    threshold_doubting,
     threshold_keeping,
 )
 from avlib.config import AgreementSettings, Settings
@@ -49,7 +49,7 @@ from avlib.spark.companions import (
     with_scores,
 )
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import audio_samples, samples_described_with
+from avlib.spark.samples import samples_described_with, sound_samples
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 from avlib.spark.views import VIEWS, drawn, short_views, views_of
@@ -75,15 +75,17 @@ def run(store: TableStore, settings: Settings) -> int:
     Raises ParameterError for a single video, WarehouseError where samples were described in several ways, or none is.
     """
     samples_described_with(store)
-    wanted, audio = settings.agreement, settings.filter.audio
-    samples = audio_samples(store, audio)
+    wanted = settings.agreement
+    samples = sound_samples(store, *wanted.audio)
     videos = samples.select("video_id").distinct().count()
     check_videos(videos)
     count = asked(wanted, videos=videos)
     for table in tables.BY_STEP:
         store.drop_steps(table, first=0)
     with watched(store.spark, "agreement"), store.scratch("agreement") as folder:
-        views = _written(short_views(samples, latest_stats(store, audio), wanted), f"{folder}/views")
+        views = _written(
+            short_views(samples, [latest_stats(store, audio) for audio in wanted.audio], wanted), f"{folder}/views"
+        )
         lists = companion_lists(views, settings.knn, count=count, folder=folder)
         references = views_of(drawn(views, wanted.references, seed=wanted.seed).toArrow())
         scoring = _Scoring(references, wanted, count)
@@ -140,8 +142,9 @@ class _Scoring:
 
     def threshold(self, scores: DataFrame, views: DataFrame, lists: DataFrame, first: DataFrame) -> float:
         """The score from which on samples are kept. scores: sample_id, score of all samples."""
+        histogram = _histogram(scores)
         if self.settings.keep:
-            return threshold_keeping(_histogram(scores), keep=self.settings.keep)
+            return threshold_keeping(histogram, keep=self.settings.keep)
         piece = F.shiftright("sample_id", PIECE_BITS)
         counts = scores.groupBy(piece.alias("piece")).agg(F.count("*").alias("samples"))
         known = drawn(counts, MOST_ACCIDENTAL, seed=self.settings.seed, by="piece").toArrow()
@@ -155,7 +158,7 @@ class _Scoring:
         theirs = companions_of(samples, with_descriptors(some(lists), views).toArrow(), count=self.count)
         weights = weights_of(samples.ids, with_scores(some(lists), first).toArrow(), count=self.count)
         accidental = accidental_scores(samples, theirs, weights, self.references, self.settings)
-        return threshold_above(accidental, accidental_share=self.settings.accidental_share)
+        return threshold_doubting(histogram, accidental, doubt=self.settings.doubt)
 
 
 def _by_slice(

@@ -33,7 +33,7 @@ from avlib.evaluation.summary import Mean, row_of, write_means, write_outcomes
 from avlib.neighbors import NeighborRule
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
-from avlib.spark.samples import audio_samples, samples_described_with
+from avlib.spark.samples import samples_described_with, sound_samples
 from avlib.spark.store import TableStore, spark_schema
 
 
@@ -49,7 +49,7 @@ def run(store: TableStore, settings: Settings, labels: Labels) -> list[Outcome]:
         "evaluate", inputs, [tables.EVALUATION], [settings.evaluate, settings.filter, settings.agreement, settings.knn]
     )
     recorder = Recorder(store, work)
-    material = read_material(store, labels, audio=settings.filter.audio)
+    material = read_material(store, labels, settings)
     chosen = settings.evaluate
     experiment = hash_of([chosen.model_dump(mode="json"), repr(protocol), material.fingerprint()])
     outcomes = run_protocol(store, material, protocol, chosen)
@@ -97,15 +97,22 @@ def strategy_of(name: str, settings: Settings) -> Strategy:
     return Strategy(name, found.steps, settings.agreement if found.scored else None)
 
 
-def read_material(store: TableStore, labels: Labels, *, audio: str) -> Material:
-    """The samples of labelled videos with a sound descriptor, sorted by their labels; says what is left out."""
+def read_material(store: TableStore, labels: Labels, settings: Settings) -> Material:
+    """The samples of labelled videos, sorted by their labels; says what is left out.
+
+    They have the sound descriptor of the filter, and those of agreement where one of the strategies asks it.
+    """
+    audio = settings.filter.audio
+    strategies = [strategy_of(name, settings) for name in settings.evaluate.strategies]
+    asked = settings.agreement.audio if any(strategy.agreement for strategy in strategies) else ()
+    descriptors = {audio, *asked}
     samples_described_with(store)  # one setting for all, or an error
     videos = store.read(tables.VIDEOS).select("video_id", "uri")
     named = videos.where(F.substring_index("uri", "/", -1).isin(list(labels.videos)))
-    samples = audio_samples(store, audio)
+    samples = sound_samples(store, *descriptors)
     with watched(store.spark, "samples of labelled videos"):
-        rows = samples.join(F.broadcast(named), "video_id").select("sample_id", "uri", "time_s", "visual", "audio")
-        found = rows.toArrow().sort_by("sample_id")
+        rows = samples.join(F.broadcast(named), "video_id")
+        found = rows.select("sample_id", "uri", "time_s", "visual", *descriptors).toArrow().sort_by("sample_id")
         others = samples.join(F.broadcast(named), "video_id", "left_anti").select("video_id").distinct().count()
     if not found.num_rows:
         raise InputError(
@@ -116,8 +123,9 @@ def read_material(store: TableStore, labels: Labels, *, audio: str) -> Material:
     material, excluded = find_material(
         SampleSet(found["sample_id"].to_numpy(), uris, found["time_s"].to_numpy()),
         visual=normalise_visual(descriptor_rows(found["visual"])),
-        audio=descriptor_rows(found["audio"]),
+        audio=descriptor_rows(found[audio]),
         labels=labels,
+        sounds=tuple(descriptor_rows(found[name]) for name in asked),
     )
     say(
         f"evaluate: {len(material.clean)} clean samples of {', '.join(material.categories)}; {len(material.outside)} "

@@ -36,7 +36,7 @@ def run(store: TableStore, settings: Settings) -> None:
     elif agreement.run(store, settings) > 1:
         _steps(store, settings)
     else:
-        say("  too few samples to compare; a larger agreement.accidental_share, or --keep, keeps more")
+        say("  too few samples to compare; a larger agreement.doubt, or --keep, keeps more")
         store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
     kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
     summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"

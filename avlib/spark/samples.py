@@ -54,16 +54,22 @@ def audio_samples(store: TableStore, audio: str) -> DataFrame:
 
     Raises WarehouseError where audio_learned is asked for and no sample has it.
     """
-    samples = live_samples(store)
-    if audio != tables.AUDIO_LEARNED.name:
-        return samples.withColumn("audio", F.col(audio))
+    return sound_samples(store, audio).withColumn("audio", F.col(audio))
+
+
+def sound_samples(store: TableStore, *descriptors: str) -> DataFrame:
+    """The samples that count and have all these sound descriptors, which are columns besides those of `live_samples`.
+
+    Raises WarehouseError where audio_learned is asked for and no sample has it.
+    """
+    samples, learned = live_samples(store), tables.AUDIO_LEARNED
+    if learned.name not in descriptors:
+        return samples
     model = read_sound_model(store.warehouse)
-    if model is None or not store.exists(tables.AUDIO_LEARNED):
-        raise missing_descriptor(store.warehouse, audio)
-    learned = store.read(tables.AUDIO_LEARNED).where(F.col("model") == model.model_hash)
-    return samples.join(
-        learned.select("sample_id", "attempt", F.col("audio_learned").alias("audio")), ["sample_id", "attempt"]
-    )
+    if model is None or not store.exists(learned):
+        raise missing_descriptor(store.warehouse, learned.name)
+    of_model = store.read(learned).where(F.col("model") == model.model_hash)
+    return samples.join(of_model.select("sample_id", "attempt", learned.name), ["sample_id", "attempt"])
 
 
 def missing_descriptor(warehouse: str, audio: str) -> WarehouseError:

@@ -31,7 +31,7 @@ def run(store: TableStore, settings: Settings, labels: Labels, *, each: int, tru
     protocol = protocol_of(settings)
     if any(strategy.name == RANDOM for strategy in protocol.strategies):
         raise InputError(f"--arms: {RANDOM} is none; name {TRUTH}, unfiltered, or strategies of [filter.strategies]")
-    material = read_material(store, labels, audio=settings.filter.audio)
+    material = read_material(store, labels, settings)
     ratio, seed = settings.evaluate.ratios[0], protocol.seeds[0]
     if ratio > 0:
         check_lenders(material, protocol)

@@ -11,12 +11,12 @@ from avlib.columns import descriptor_rows
 from avlib.config import Settings
 from avlib.descriptors import normalise_audio, normalise_visual
 from avlib.errors import InputError
-from avlib.evaluation.unlabelled import FEWEST_VIDEOS, Component, Trial, kept_components, trial
+from avlib.evaluation.unlabelled import FEWEST_VIDEOS, Component, Observed, Trial, kept_components, trial
 from avlib.filtering import SampleArrays
 from avlib.neighbors import NeighborRule
 from avlib.spark.evaluation import strategy_of
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import audio_samples, latest_descriptions, samples_described_with
+from avlib.spark.samples import latest_descriptions, samples_described_with, sound_samples
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 
@@ -42,7 +42,7 @@ def run(store: TableStore, settings: Settings) -> Unlabelled:
     samples_described_with(store)  # one setting for all, or an error
     chosen = settings.evaluate
     seeds = range(chosen.seed, chosen.seed + chosen.seeds)
-    samples, videos = _some_samples(store, settings)
+    observed, videos = _some_samples(store, settings)
     if videos < FEWEST_VIDEOS:
         raise InputError(
             f"{store.warehouse}: the samples of {videos} videos fit evaluate.most_samples = {chosen.most_samples}; "
@@ -50,9 +50,9 @@ def run(store: TableStore, settings: Settings) -> Unlabelled:
         )
     rule = NeighborRule(settings.knn.exclude, settings.knn.exclude_s, settings.knn.per_video)
     strategy = strategy_of(settings.filter.strategy, settings)
-    say(f"evaluate: {settings.filter.strategy} on {len(samples)} samples of {videos} videos")
+    say(f"evaluate: {settings.filter.strategy} on {len(observed.samples)} samples of {videos} videos")
     spark = store.spark.sparkContext
-    shared = spark.broadcast(samples)
+    shared = spark.broadcast(observed)
 
     def try_one(seed: int) -> Trial:
         return trial(shared.value, strategy=strategy, rule=rule, seed=seed)
@@ -64,25 +64,28 @@ def run(store: TableStore, settings: Settings) -> Unlabelled:
         trials = spark.parallelize(seeds, len(seeds)).map(try_one).collect()
         components = spark.parallelize([0], 1).flatMap(find).collect()
     shared.unpersist()
-    return Unlabelled(settings.filter.strategy, len(samples), videos, tuple(components), tuple(trials))
+    return Unlabelled(settings.filter.strategy, len(observed.samples), videos, tuple(components), tuple(trials))
 
 
-def _some_samples(store: TableStore, settings: Settings) -> tuple[SampleArrays, int]:
+def _some_samples(store: TableStore, settings: Settings) -> tuple[Observed, int]:
     """The samples of as many random videos as have at most evaluate.most_samples together; and how many videos."""
-    chosen, audio = settings.evaluate, settings.filter.audio
+    chosen = settings.evaluate
     counts = latest_descriptions(store).where("samples > 0").select("video_id", "samples").orderBy("video_id").toArrow()
     order = np.random.default_rng(chosen.seed).permutation(counts.num_rows)
     fitting = np.cumsum(counts["samples"].to_numpy()[order]) <= chosen.most_samples
     videos = counts["video_id"].to_numpy()[order[fitting]].tolist()
-    rows = audio_samples(store, audio).where(F.col("video_id").isin(videos))
-    found = rows.select("sample_id", "time_s", "visual", "audio").toArrow().sort_by("sample_id")
+    asked = settings.agreement.audio if settings.filter.scored else ()
+    descriptors = {settings.filter.audio, *asked}
+    rows = sound_samples(store, *descriptors).where(F.col("video_id").isin(videos))
+    found = rows.select("sample_id", "time_s", "visual", *descriptors).toArrow().sort_by("sample_id")
+    sounds = {name: normalise_audio(descriptor_rows(found[name]), latest_stats(store, name)) for name in descriptors}
     samples = SampleArrays(
         found["sample_id"].to_numpy(),
         normalise_visual(descriptor_rows(found["visual"])),
-        normalise_audio(descriptor_rows(found["audio"]), latest_stats(store, audio)),
+        sounds[settings.filter.audio],
         found["time_s"].to_numpy(),
     )
-    return samples, len(videos)
+    return Observed(samples, tuple(sounds[name] for name in asked)), len(videos)
 
 
 def as_text(found: Unlabelled) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
-from avlib.agreement import Views, draw_keys, fit_pictures, fit_sounds
+from avlib.agreement import Described, Views, draw_keys, fit_shortening
 from avlib.columns import descriptor_column, descriptor_rows
 from avlib.config import AgreementSettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
@@ -25,24 +25,37 @@ VIEWS = pa.schema(
 """Rows of avlib.agreement.Views."""
 
 
-def short_views(samples: DataFrame, stats: DescriptorStats, settings: AgreementSettings) -> DataFrame:
-    """samples: sample_id, time_s, visual, audio, raw. Returns VIEWS, fitted to a random part of them."""
-    # In the order of the ids, as in memory: sums of other orders would differ in their last bits.
-    fitted = drawn(samples, settings.fitted, seed=settings.seed).toArrow().sort_by("sample_id")
-    pictures = fit_pictures(normalise_visual(descriptor_rows(fitted["visual"])), dimensions=settings.picture_dimensions)
-    heard = normalise_audio(descriptor_rows(fitted["audio"]), stats)
-    sounds = fit_sounds(heard, dimensions=settings.sound_dimensions, whiten=settings.whiten)
+def short_views(samples: DataFrame, stats: Sequence[DescriptorStats], settings: AgreementSettings) -> DataFrame:
+    """samples: sample_id, time_s, visual and the sound descriptors of settings.audio, raw.  stats: of each of these.
 
-    def shorten(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    Returns VIEWS, fitted to a random part of the samples.
+    """
+    needed = samples.select("sample_id", "time_s", "visual", *settings.audio)
+
+    def described(rows: pa.Table | pa.RecordBatch) -> Described:
+        return Described(
+            rows["sample_id"].to_numpy(),
+            rows["time_s"].to_numpy(),
+            normalise_visual(descriptor_rows(rows["visual"])),
+            tuple(
+                normalise_audio(descriptor_rows(rows[name]), one)
+                for name, one in zip(settings.audio, stats, strict=True)
+            ),
+        )
+
+    # In the order of the ids, as in memory: sums of other orders would differ in their last bits.
+    fitted = drawn(needed, settings.fitted, seed=settings.seed).toArrow().sort_by("sample_id")
+    shorten = fit_shortening(described(fitted), settings)
+
+    def short(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if not batch.num_rows:
                 continue
-            visual = pictures(normalise_visual(descriptor_rows(batch["visual"])))
-            audio = sounds(normalise_audio(descriptor_rows(batch["audio"]), stats))
-            columns = [batch["sample_id"], batch["time_s"], descriptor_column(visual), descriptor_column(audio)]
+            views = shorten(described(batch))
+            columns = [batch["sample_id"], batch["time_s"], *map(descriptor_column, (views.visual, views.audio))]
             yield pa.RecordBatch.from_arrays(columns, schema=VIEWS)
 
-    return samples.select("sample_id", "time_s", "visual", "audio").mapInArrow(shorten, from_arrow_schema(VIEWS))
+    return needed.mapInArrow(short, from_arrow_schema(VIEWS))
 
 
 def views_of(rows: pa.Table) -> Views:

@@ -51,7 +51,7 @@ def test_the_whole_corruption_experiment(spark: SparkSession, shared_data: Path,
     store, settings = TableStore(spark, str(tmp_path / "warehouse")), settings_for(shared_data)
     ingest.run(store, settings, [str(collection / "videos")])
     describe.run(store, settings)
-    material = evaluation.read_material(store, read_labels(collection / "labels.csv"), audio="audio_mfcc65")
+    material = evaluation.read_material(store, read_labels(collection / "labels.csv"), settings)
     print(f"\n{platform.processor() or platform.machine()}, local[2], load {os.getloadavg()[0]:.1f} at the start")
     print(f"{len(material.clean)} clean samples, {len(material.outside)} sounds outside, 6 strategies, 5 folds")
     if os.environ.get("AVLIB_BENCHMARK_WHOLE"):

@@ -38,12 +38,13 @@ def fill(store: TableStore, raw: RawSamples) -> None:
     }
     rows(tables.VIDEOS, *({"video_id": video, "uri": f"{video}.mp4", "metadata": {}} for video in videos))
     rows(tables.DESCRIPTIONS, *(described | {"video_id": video, "samples": n} for video, n in videos.items()))
-    samples = raw.frame(spark).selectExpr(
-        "*", "audio AS audio_mfcc65", "audio AS audio_context", "1 AS attempt", "cast(1 AS float) AS rms"
-    )
+    samples = raw.frame(spark).selectExpr("*", "audio AS audio_mfcc65", "1 AS attempt", "cast(1 AS float) AS rms")
     store.append(tables.SAMPLES, samples)
-    stats = {"version": 1, "descriptor": "audio_mfcc65", "samples": raw.stats.count}
     rows(
         tables.DESCRIPTOR_STATS,
-        stats | {"mean": raw.stats.mean.tolist(), "deviation": raw.stats.deviation.tolist()},
+        *(
+            {"version": 1, "descriptor": name, "samples": stats.count}
+            | {"mean": stats.mean.tolist(), "deviation": stats.deviation.tolist()}
+            for name, stats in (("audio_mfcc65", raw.stats), ("audio_context", raw.context_stats))
+        ),
     )

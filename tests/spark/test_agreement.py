@@ -31,10 +31,10 @@ def test_filter_begins_with_what_agrees(spark: SparkSession, tmp_path: Path) -> 
     raw = RawSamples(videos=8)
     store = TableStore(spark, str(tmp_path / "warehouse"))
     fill(store, raw)
-    chosen = settings("agreement.accidental_share=0.3", "knn.block_rows=64", "knn.k=5")
+    chosen = settings("agreement.doubt=0.7", "knn.block_rows=64", "knn.k=5")
     filter.run(store, chosen)
 
-    expected = agreement_in_memory(raw.normalised(), chosen.agreement)
+    expected = agreement_in_memory(raw.described(), chosen.agreement)
     rows = store.read(tables.SCORES).toArrow().sort_by("sample_id")
     assert rows["sample_id"].to_pylist() == raw.ids.tolist()
     assert rows["score"].to_pylist() == expected.scores.tolist()
@@ -58,7 +58,7 @@ def test_filter_begins_with_what_agrees(spark: SparkSession, tmp_path: Path) -> 
 
 def test_nothing_agrees(spark: SparkSession, tmp_path: Path) -> None:
     store = TableStore(spark, str(tmp_path / "warehouse"))
-    fill(store, RawSamples(videos=4))
+    fill(store, RawSamples(videos=4, seed=1))
     filter.run(store, settings("agreement.keep=0.001"))
     assert store.read(tables.SCORES).where("kept").count() == 1
     assert store.read(tables.COLLECTION).isEmpty()

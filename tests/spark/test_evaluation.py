@@ -54,7 +54,7 @@ def test_tasks_give_what_the_pure_functions_give(
     filled: TableStore, labels: Labels, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = evaluation.run(filled, settings(), labels)
-    material = evaluation.read_material(filled, labels, audio="audio_mfcc65")
+    material = evaluation.read_material(filled, labels, settings())
     protocol = evaluation.protocol_of(settings())
     assert (len(material.clean), len(material.outside), material.categories.tolist()) == (72, 24, ["dog", "sea"])
     expected: list[Outcome] = []
@@ -121,7 +121,7 @@ def test_the_command_writes_files(
 def test_the_user_study_gives_what_the_pure_functions_give(filled: TableStore, labels: Labels) -> None:
     chosen = settings('strategies=["unfiltered", "A+V"]')
     found = study.run(filled, chosen, labels, each=4, truth=True)
-    material, protocol = evaluation.read_material(filled, labels, audio="audio_mfcc65"), evaluation.protocol_of(chosen)
+    material, protocol = evaluation.read_material(filled, labels, chosen), evaluation.protocol_of(chosen)
     queries = draw_queries(material.clean, each=4, seed=0)
     expected: list[Pairing] = []
     for fold in range(3):

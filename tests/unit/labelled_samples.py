@@ -30,7 +30,7 @@ def labelled(
 
     truth = Truth(picture, sound, picture == sound, np.ones(len(ids), bool))
     visual, audio = normalise_visual(around(0, picture)), 10 * around(1, sound)
-    return LabelledSamples(ids, (ids & 0xFFFFFF) / 25, visual, audio, truth, sound_ids=ids)
+    return LabelledSamples(ids, (ids & 0xFFFFFF) / 25, visual, audio, truth, sound_ids=ids, sounds=(audio,))
 
 
 def material(*, videos_each: int = 6, frames: int = 12, seed: int = 0) -> Material:

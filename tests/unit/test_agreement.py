@@ -25,7 +25,7 @@ from avlib.agreement import (
     mixed,
     stretch_scores,
     supporters,
-    threshold_above,
+    threshold_doubting,
     threshold_keeping,
 )
 from avlib.descriptors import l2_normalise
@@ -74,13 +74,13 @@ def test_sounds_are_whitened_like_scikit_learn_does() -> None:
     random = np.random.default_rng(1)
     raw = (random.normal(size=(80, 6)) @ random.normal(size=(6, 9)) * 40 + 7).astype(np.float32)
     raw = np.concatenate([raw, np.full((80, 1), 3.0, np.float32)], axis=1)  # says nothing
-    found = fit_sounds(raw, dimensions=4)(raw)
+    found = fit_sounds(raw, dimensions=4, whiten=True)(raw)
     standardised = (raw[:, :9] - raw[:, :9].mean(axis=0)) / raw[:, :9].std(axis=0)
     reference = l2_normalise(PCA(4, whiten=True).fit_transform(standardised).astype(np.float32))
     assert found @ found.T == pytest.approx(reference @ reference.T, abs=1e-4)
-    assert fit_sounds(raw, dimensions=10).matrix.shape == (10, 6)  # no direction in which they do not vary
+    assert fit_sounds(raw, dimensions=10, whiten=True).matrix.shape == (10, 6)  # no direction in which they do not vary
     with pytest.raises(ParameterError, match="shape"):
-        fit_sounds(raw, dimensions=4)(raw[:, :5])
+        fit_sounds(raw, dimensions=4, whiten=True)(raw[:, :5])
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=5), SEEDS)
@@ -160,15 +160,45 @@ def test_a_sound_that_changes_from_frame_to_frame_is_not_smoothed_away() -> None
     assert (np.sign(found) == np.sign(values)).all() and abs(found).min() > 0.8
 
 
-@given(st.lists(st.integers(-5, 5), max_size=50), st.floats(0, 0.99))
-def test_threshold_lets_no_more_accidental_samples_pass_than_asked_for(values: list[int], share: float) -> None:
-    accidental = np.array(values, np.float64)
-    threshold = threshold_above(accidental, accidental_share=share)
-    passing = accidental >= threshold
-    assert passing.sum() <= share * len(values) + 1e-6
-    if len(values):  # the next lower score would let too many pass
-        lower = accidental[~passing].max()
-        assert (accidental >= lower).sum() > share * len(values)
+@pytest.mark.parametrize("accidents", [0.0, 0.2, 0.5, 0.8, 1.0])
+def test_threshold_is_where_accident_is_as_likely_as_allowed(accidents: float) -> None:
+    """Two normal distributions, whose mixture is known: N(0, 1) by accident, N(3, 1) otherwise."""
+    random, count = np.random.default_rng(5), 40_000
+    by_accident = random.random(count) < accidents
+    scores = np.where(by_accident, 0.0, 3.0) + random.normal(size=count)
+    histogram, accidental = Histogram.of(scores.round(4)), random.normal(size=20_000).round(4)
+    for doubt in (0.2, 0.5, 0.8):
+        found = threshold_doubting(histogram, accidental, doubt=doubt)
+        kept = scores >= found
+        if accidents == 1:
+            assert kept.mean() < 0.01
+        elif accidents:  # accidents · φ(x) = doubt · (accidents · φ(x) + (1 - accidents) · φ(x - 3))
+            expected = 1.5 + np.log(accidents / (1 - accidents) * (1 - doubt) / doubt) / 3
+            assert found == pytest.approx(expected, abs=0.2)
+        else:
+            assert kept.mean() > 0.95
+
+
+@given(
+    st.lists(st.integers(-5, 5), min_size=1, max_size=50),
+    st.lists(st.integers(-5, 5), max_size=50),
+    st.floats(0.01, 0.98),
+)
+def test_more_doubt_keeps_no_less(values: list[int], by_accident: list[int], doubt: float) -> None:
+    histogram, accidental = Histogram.of(np.array(values, np.float64)), np.array(by_accident, np.float64)
+    low, high = (threshold_doubting(histogram, accidental, doubt=one) for one in (doubt, doubt + 0.01))
+    assert high <= low
+    if not by_accident:
+        assert low == np.inf
+    elif max(values) < min(by_accident):
+        assert low > max(values)
+    elif min(values) > max(by_accident):
+        assert low <= min(values)
+
+
+def test_doubt_is_a_probability() -> None:
+    with pytest.raises(ParameterError, match="doubt"):
+        threshold_doubting(Histogram.of(np.zeros(3)), np.zeros(3), doubt=1.0)
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=50), st.floats(0.01, 1))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from labelled_samples import CATEGORIES, labelled
 from sklearn.metrics import cohen_kappa_score
 
-from avlib.config import StepSettings
+from avlib.config import StepSettings, load_settings
 from avlib.errors import ParameterError
 from avlib.evaluation.protocol import Strategy
-from avlib.evaluation.unlabelled import kappa, kept_components, trial
-from avlib.filtering import SampleArrays, filter_in_memory
+from avlib.evaluation.unlabelled import Observed, kappa, kept_components, trial
+from avlib.filtering import filter_in_memory
 from avlib.neighbors import NeighborRule
 
 RULE = NeighborRule()
@@ -23,9 +23,10 @@ JOINT = Strategy("joint", (StepSettings(w_V=0.5, w_A=0.5, k=24, min_size=30),))
 SEEN = Strategy("seen", (StepSettings(w_V=1.0, w_A=0.0, k=24, min_size=30),))
 
 
-def samples(*, videos_each: int = 8) -> SampleArrays:
+def samples(*, videos_each: int = 8) -> Observed:
     of_videos = [category for category in CATEGORIES for _ in range(videos_each)]
-    return labelled(of_videos, of_videos, frames=10, seed=0, spread=0.2).normalised()
+    found = labelled(of_videos, of_videos, frames=10, seed=0, spread=0.2)
+    return Observed(found.normalised(), found.described().sounds)
 
 
 @given(st.integers(1, 60), st.integers(0, 2**32 - 1))
@@ -47,8 +48,8 @@ def test_components_by_size_and_videos() -> None:
     given_samples = samples()
     found = kept_components(given_samples, strategy=JOINT, rule=RULE)
     assert [(one.samples, one.videos) for one in found] == [(80, 8)] * 3
-    assert [one.component_id for one in found] == [int(given_samples.ids[row]) for row in (0, 80, 160)]
-    last = filter_in_memory(given_samples, steps=JOINT.steps, rule=RULE)[-1]
+    assert [one.component_id for one in found] == [int(given_samples.samples.ids[row]) for row in (0, 80, 160)]
+    last = filter_in_memory(given_samples.samples, steps=JOINT.steps, rule=RULE)[-1]
     assert sum(one.samples for one in found) == len(last.sample_ids)
     nothing = Strategy("nothing", (StepSettings(w_V=0.5, w_A=0.5, k=24, min_size=1000),))
     assert kept_components(given_samples, strategy=nothing, rule=RULE) == []
@@ -58,6 +59,14 @@ def test_shuffled_sound_leaves_nothing_to_a_filter_that_listens() -> None:
     listening, looking = (trial(samples(), strategy=strategy, rule=RULE, seed=1) for strategy in (JOINT, SEEN))
     assert listening.shuffled_share < 0.5
     assert looking.shuffled_share == 1.0  # it never heard them
+
+
+def test_of_three_categories_shuffled_a_third_agrees_still() -> None:
+    settings = load_settings(assignments=['agreement.audio=["audio_mfcc65"]']).agreement
+    agreement = Strategy("agreement", JOINT.steps, settings)
+    whole = kept_components(samples(), strategy=agreement, rule=RULE)
+    assert sum(one.samples for one in whole) > 0.9 * len(samples().samples)
+    assert 0.2 < trial(samples(), strategy=agreement, rule=RULE, seed=1).shuffled_share < 0.4
 
 
 def test_halves_agree_where_nothing_is_left_to_chance() -> None:
