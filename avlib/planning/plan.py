@@ -66,7 +66,8 @@ def make_plan(given: Given) -> Plan:
     if first.k >= given.samples:
         raise ParameterError("knn.k", first.k, f"k below the number of samples, {given.samples}; lower k or add videos")
     choices = tuple(_choice(given, step) for step in range(len(given.settings.filter.steps)))
-    planned = stages(given, tuple(choice.method for choice in choices))
+    asked = tuple(_asked(given, dims).method for dims in (given.short.visual, given.short.audio))
+    planned = stages(given, tuple(choice.method for choice in choices), asked)
     return Plan(
         given,
         table_sizes(given.samples, given.descriptors, given.settings),
@@ -89,11 +90,22 @@ def _choice(given: Given, step: int) -> Choice:
     return choose_method(scope, given.dims(step), k, given.layout, recall=knn.recall, rates=rates)
 
 
+def _asked(given: Given, dims: int) -> Choice:
+    """What knn.method takes for the companions of agreement, by descriptors of so many numbers."""
+    knn, k = given.settings.knn, min(given.settings.agreement.neighbors, given.samples)
+    if knn.method != "auto":
+        return Choice(knn.method, f"knn.method = {knn.method}")
+    rates = given.known.rates if given.known else NOMINAL
+    return choose_method(given.samples, dims, k, given.layout, recall=knn.recall, rates=rates)
+
+
 def _notes(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
     known, steps = given.known, len(given.settings.filter.steps)
     yield "mutual_edges and what follows are the most there can be: no sample dropped, every neighbor a mutual one"
     if steps > 1 and given.largest_share == 1:
         yield "later steps count as if all samples were one component; --largest-share says otherwise"
+    if given.settings.filter.scored:
+        yield "the steps after agreement count as if all samples agreed"
     yield "cells: what the job will settle on for the recall asked for is guessed (256 members, 16 probed)"
     if known is None:
         yield "no rates, so no hours: run avlib plan --calibrate for hours; methods were picked at nominal rates"

@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from avlib.config import Settings
+from avlib.config import AudioDescriptor, Settings
 from avlib.descriptors import HOG_COLOR
-from avlib.planning.cost import Cost, Layout, Method, cells_cost, exact_cost, list_bytes, with_small_components
+from avlib.planning.cost import (
+    Cost,
+    Layout,
+    Method,
+    cells_cost,
+    exact_cost,
+    list_bytes,
+    row_bytes,
+    with_small_components,
+)
 from avlib.planning.pictures import PictureModel
 from avlib.planning.rates import Calibration
 from avlib.planning.sizes import BARE_BYTES, Cluster, Collection, Descriptors, most_edges
@@ -20,6 +29,7 @@ _TASK_EDGES = 1_000_000  # of a task in a round, as avlib.spark.components has i
 _ROUNDS = 3  # on graphs of nearest neighbors, seen
 _DECODER_BYTES = 300_000_000  # the decoding process, seen: 100 to 400 MB
 _TORCH_BYTES = 700_000_000  # seen
+_COMPANION_BYTES = 24  # ids of a sample and of its companion, place, worth
 _PICTURE_BYTES = 8_000_000  # in the network, of 224 × 224 pixels, seen: 2 to 7 MB
 
 
@@ -42,13 +52,25 @@ class Given:
     @property
     def descriptors(self) -> Descriptors:
         """Numbers of a sample."""
+        dims = self._audio_dims
+        stored = sum(dims[name] for name in ("audio_mfcc65", "audio_context"))
+        return Descriptors(self.model.dims, dims[self.settings.filter.audio], stored)
+
+    @property
+    def _audio_dims(self) -> dict[AudioDescriptor, int]:
         describe = self.settings.describe
-        dims = {
+        return {
             "audio_mfcc65": len(describe.audio.window_frames) * describe.audio.n_mfcc,
             "audio_context": 4 * describe.audio_context.n_mfcc,
+            "audio_learned": 2 * self.settings.learn.channels[-1],
         }
-        looked_at = dims.get(self.settings.filter.audio, 2 * self.settings.learn.channels[-1])
-        return Descriptors(self.model.dims, looked_at, sum(dims.values()))
+
+    @property
+    def short(self) -> Descriptors:
+        """Numbers of a sample as agreement compares it; nothing of it is stored with the samples."""
+        wanted = self.settings.agreement
+        sound = sum(min(wanted.sound_dimensions, self._audio_dims[name]) for name in wanted.audio)
+        return Descriptors(min(wanted.picture_dimensions, self.model.dims), sound, 0)
 
     @property
     def layout(self) -> Layout:
@@ -93,14 +115,15 @@ class Stage:
         return self.stage if self.step is None else f"{self.stage}, step {self.step}"
 
 
-def stages(given: Given, methods: tuple[Method, ...]) -> tuple[Stage, ...]:
-    """All of them, in order.  methods: of the kNN of each step."""
+def stages(given: Given, methods: tuple[Method, ...], asked: tuple[Method, ...]) -> tuple[Stage, ...]:
+    """All of them, in order.  methods: of the kNN of each step.  asked: of agreement's, by picture and by sound."""
     of_steps = [
         stage
         for step, method in enumerate(methods)
         for stage in (knn(given, step, method), mutual_edges(given, step), components(given, step))
     ]
-    return (describe(given), *of_steps, collection(given), index(given))
+    scored = (agreement(given, asked),) if given.settings.filter.scored else ()
+    return (describe(given), *scored, *of_steps, collection(given), index(given))
 
 
 def describe(given: Given) -> Stage:
@@ -132,6 +155,35 @@ def describe(given: Given) -> Stage:
         core_s += given.samples / rates.pictures_per_s
     cores_s = batches * _spread_s(core_s / batches, tasks, slots)  # a batch is done before the next begins
     return _timed(stage, max(cores_s, gpu_s), given)  # while some tasks wait for a GPU, others decode
+
+
+def agreement(given: Given, methods: tuple[Method, ...]) -> Stage:
+    """Short descriptors; companions by picture and by sound; what these are judged by goes to the samples; scores."""
+    wanted, short, n, layout = given.settings.agreement, given.short, given.samples, given.layout
+    asked, kinds = min(wanted.neighbors, n), (short.visual, short.audio)
+    costs = [
+        exact_cost(n, dims, asked, layout) if method == "exact" else cells_cost(n, dims, asked, layout)
+        for dims, method in zip(kinds, methods, strict=True)
+    ]
+    views, lists = n * row_bytes(sum(kinds)), 2 * n * asked * _COMPANION_BYTES
+    companions = lists + n * asked * 4 * sum(kinds)  # the sound of one kind, the picture of the other
+    stage = Stage(
+        "agreement",
+        None,
+        "exact" if set(methods) == {"exact"} else "cells",
+        flops=sum(cost.flops for cost in costs) + 2 * n * wanted.references * sum(kinds),
+        read_bytes=n * given.descriptors.sample_bytes + 5 * views + sum(c.read_bytes + c.moved_bytes for c in costs),
+        written_bytes=2 * views + 2 * lists + sum(cost.written_bytes for cost in costs),
+        list_bytes=sum(cost.list_bytes for cost in costs),
+        shuffle_bytes=3 * views + 3 * lists + companions + sum(cost.list_bytes for cost in costs),
+        task_bytes=BARE_BYTES + max(cost.task_bytes for cost in costs),
+        tasks=sum(cost.tasks for cost in costs),
+    )
+    if given.known is None:
+        return stage
+    core_s = sum(_spread_s(cost.computing_s(given.known.rates), cost.tasks, given.cluster.slots) for cost in costs)
+    judged = 4 * n * asked * wanted.references  # every companion among all references, below or equal, of both kinds
+    return _timed(stage, core_s + judged / given.known.rates.folds_per_s / given.cluster.slots, given)
 
 
 def knn_cost(given: Given, step: int, method: Method) -> Cost:

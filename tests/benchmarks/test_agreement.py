@@ -38,6 +38,7 @@ from avlib.warehouse import Warehouse
 
 HALVES = 6
 SOUNDS: tuple[AudioDescriptor, ...] = ("audio_mfcc65", "audio_context")
+Score = Callable[[LabelledSamples], Float64Array]
 MACHINE = platform.processor() or platform.machine()
 
 
@@ -100,16 +101,16 @@ def test_scores_on_the_collection(spark: SparkSession, shared_data: Path, tmp_pa
         )
 
 
-def _methods(settings: Settings) -> dict[str, Callable[[LabelledSamples], Float64Array]]:
+def _methods(settings: Settings) -> dict[str, Score]:
     """How to score samples, by name."""
 
     def agreement(samples: Described, *audio: AudioDescriptor) -> Float64Array:
         return agreement_in_memory(samples, settings.agreement.model_copy(update={"audio": audio})).scores
 
-    def listening_to(*rows: int) -> Callable[[LabelledSamples], Float64Array]:
+    def listening_to(*sounds: AudioDescriptor, treated_as: tuple[AudioDescriptor, ...] = ()) -> Score:
         def score(samples: LabelledSamples) -> Float64Array:
-            of_these = replace(samples, sounds=tuple(samples.sounds[row] for row in rows))
-            return agreement(of_these.described(), *(SOUNDS[row] for row in rows))
+            of_these = replace(samples, sounds=tuple(samples.sounds[SOUNDS.index(sound)] for sound in sounds))
+            return agreement(of_these.described(), *(treated_as or sounds))
 
         return score
 
@@ -125,9 +126,11 @@ def _methods(settings: Settings) -> dict[str, Callable[[LabelledSamples], Float6
         return agreement(replace(samples.described(), visual=visual, sounds=sounds), "audio_learned")
 
     return {
-        "agreement, audio_mfcc65": listening_to(0),
-        "agreement, audio_context": listening_to(1),
-        "agreement, both": listening_to(0, 1),
+        "agreement, both": listening_to(*SOUNDS),
+        "agreement, audio_mfcc65": listening_to("audio_mfcc65"),
+        "agreement, the same not whitened": listening_to("audio_mfcc65", treated_as=("audio_context",)),
+        "agreement, audio_context": listening_to("audio_context"),
+        "agreement, the same whitened": listening_to("audio_context", treated_as=("audio_mfcc65",)),
         "random": lambda samples: np.random.default_rng(0).random(len(samples)),
         "pictures alone": lambda samples: looks_alike(samples.normalised(), neighbors=6),
         "sound alone": lambda samples: sounds_alike(samples.normalised(), neighbors=6),

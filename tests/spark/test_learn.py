@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def ids(store: TableStore) -> set[int]:
     return {row["sample_id"] for row in live_samples(store).select("sample_id").collect()}
 
 
-def test_learn(spark: SparkSession, tmp_path: Path, videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_learn(spark: SparkSession, tmp_path: Path, videos: Path) -> None:
     store = TableStore(spark, str(tmp_path))
     ingest.run(store, settings(), [str(videos)])
     describe.run(store, settings())
@@ -83,17 +84,28 @@ def test_learn(spark: SparkSession, tmp_path: Path, videos: Path, capsys: pytest
     learn.run(store, settings())
     assert store.version(tables.AUDIO_LEARNED) == version and read_sound_model(store.warehouse) == model
 
-    # A video that is new is described with the network that is there; one that is gone costs itself only.
-    before, content = ids(store), (videos / "0.mp4").read_bytes()
-    (videos / "new.mp4").write_bytes(content + bytes(8))
-    ingest.run(store, settings(), [str(videos)])
+
+@pytest.mark.long
+def test_new_and_lost_videos(
+    spark: SparkSession, tmp_path: Path, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A video that is new is described with the network that is there; one that is gone costs itself only."""
+    store, folder = TableStore(spark, str(tmp_path / "warehouse")), tmp_path / "videos"
+    shutil.copytree(videos, folder)
+    ingest.run(store, settings(), [str(folder)])
+    describe.run(store, settings())
+    learn.run(store, settings())
+    model = read_sound_model(store.warehouse)
+    before, content = ids(store), (folder / "0.mp4").read_bytes()
+    (folder / "new.mp4").write_bytes(content + bytes(8))
+    ingest.run(store, settings(), [str(folder)])
     describe.run(store, settings())
     assert set(learned_rows(store)) == ids(store) > before
-    (videos / "0.mp4").unlink()
+    (folder / "0.mp4").unlink()
     again = settings("learn.seed=1")
     learn.run(store, again)
     other = read_sound_model(store.warehouse)
-    assert other is not None and other.model_hash != model.model_hash
+    assert model is not None and other is not None and other.model_hash != model.model_hash
     assert set(learned_rows(store).values()) == {other.model_hash}
     gone = {sample for sample in ids(store) if sample not in learned_rows(store)}
     assert gone and len({sample >> 24 for sample in gone}) == 1

@@ -151,6 +151,19 @@ def test_stages_in_order_and_their_work() -> None:
     assert joint.stages[1].flops == exact_cost(7_500_000, 1089, 20, layout).flops
 
 
+def test_agreement_is_two_searches_among_short_descriptors() -> None:
+    asked = given("filter.strategy=agreement", "knn.method=exact", videos=100, known=calibration())
+    found = next(stage for stage in make_plan(asked).stages if stage.stage == "agreement")
+    assert [stage.stage for stage in make_plan(asked).stages][:3] == ["describe", "agreement", "knn"]
+    costs = [exact_cost(asked.samples, dims, 12, asked.layout) for dims in (128, 60)]
+    assert found.flops == sum(cost.flops for cost in costs) + 2 * asked.samples * 400 * 188
+    assert found.tasks == sum(cost.tasks for cost in costs) and found.seconds is not None
+    more = given("filter.strategy=agreement", "agreement.neighbors=24", "knn.method=exact", videos=100)
+    wider = next(stage for stage in make_plan(more).stages if stage.stage == "agreement")
+    assert wider.shuffle_bytes > 1.5 * found.shuffle_bytes and wider.seconds is None
+    assert "agreement" not in {stage.stage for stage in make_plan(given("filter.strategy=V+A")).stages}
+
+
 def test_smaller_components_cost_less() -> None:
     whole, half, none = (make_plan(given(largest_share=share)) for share in (1.0, 0.5, 1e-9))
     flops = [next(stage.flops for stage in plan.stages if stage.name == "knn, step 1") for plan in (whole, half, none)]
