@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from avlib.copy_settings import CopySettings
 from avlib.errors import ConfigError
 from avlib.identity import MAX_FRAMES
 from avlib.layers import Origins, read_layers
@@ -241,6 +242,7 @@ class Settings(Section):
     knn: KnnSettings
     components: ComponentsSettings
     filter: FilterSettings
+    copies: CopySettings
     agreement: AgreementSettings
     index: IndexSettings
     suggest: SuggestSettings

@@ -249,6 +249,19 @@ COMPONENT_STATS = Table(
     },
 )
 
+COPIES = Table(
+    "copies",
+    "filters/{name}/copies",
+    pa.schema(
+        [
+            _required("sample_id", pa.int64()),
+            _required("copy_of", pa.int64()),  # of a video with a smaller id; may be a copy too
+        ]
+    ),
+    key=("sample_id",),
+    checks={"of_an_earlier_video": "copy_of DIV 16777216 < sample_id DIV 16777216"},
+)
+
 SCORES = Table(
     "scores",
     "filters/{name}/scores",
@@ -360,6 +373,7 @@ ALL = (
     STEP_STATS,
     COMPONENTS,
     COMPONENT_STATS,
+    COPIES,
     SCORES,
     COLLECTION,
     EVALUATION,

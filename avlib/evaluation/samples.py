@@ -76,7 +76,7 @@ def read_run(warehouse: Warehouse) -> tuple[SampleSet, BoolArray]:
     collection = warehouse.open(tables.COLLECTION).version()
     wanted = (pc.field("stage") == "filter") & (pc.field("filter_name") == warehouse.name)
     runs = warehouse.open(tables.RUNS).to_pyarrow_dataset().to_table(filter=wanted).sort_by("started").to_pylist()
-    if not runs or dict(runs[-1]["outputs"]) != {tables.COLLECTION.name: collection}:
+    if not runs or dict(runs[-1]["outputs"]).get(tables.COLLECTION.name) != collection:
         raise WarehouseError(
             f"{warehouse.uri}: the collection {warehouse.name} is not as `avlib filter` left it, so what it was made "
             f"from is not known; run `avlib filter --name {warehouse.name}` again"

@@ -41,6 +41,7 @@ from avlib.agreement import (
     threshold_keeping,
 )
 from avlib.config import AgreementSettings, Settings
+from avlib.spark import copies
 from avlib.spark.companions import (
     companion_lists,
     companions_of,
@@ -49,7 +50,7 @@ from avlib.spark.companions import (
     with_scores,
 )
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import samples_described_with, sound_samples
+from avlib.spark.samples import samples_described_with, sound_samples, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 from avlib.spark.views import VIEWS, drawn, short_views, views_of
@@ -76,7 +77,8 @@ def run(store: TableStore, settings: Settings) -> int:
     """
     samples_described_with(store)
     wanted = settings.agreement
-    samples = sound_samples(store, *wanted.audio)
+    copies.run(store, settings)
+    samples = without_copies(store, sound_samples(store, *wanted.audio), settings)
     videos = samples.select("video_id").distinct().count()
     check_videos(videos)
     count = asked(wanted, videos=videos)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from avlib import tables
 from avlib.config import Settings
-from avlib.spark import agreement, collection, components, knn, mutual_edges
+from avlib.spark import agreement, collection, components, copies, knn, mutual_edges
 from avlib.spark.progress import say
 from avlib.spark.runs import Recorder, Work, is_done
 from avlib.spark.samples import audio_samples, samples_described_with
@@ -16,11 +16,13 @@ def run(store: TableStore, settings: Settings) -> None:
 
     A strategy that is scored begins with agreement.
     """
+    scored = settings.filter.scored
+    less_copies = settings.copies.dropped_by(scored=scored)
     work = Work(
         "filter",
         [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS],
-        [tables.COLLECTION, *([tables.SCORES] if settings.filter.scored else [])],
-        [settings.filter.chosen, settings.knn, *([settings.agreement] if settings.filter.scored else [])],
+        [tables.COLLECTION, *([tables.SCORES] if scored else []), *([tables.COPIES] if less_copies else [])],
+        [settings.filter.chosen, settings.knn, settings.copies, *([settings.agreement] if scored else [])],
         filter_name=store.name,
     )
     if is_done(store, work):
@@ -30,8 +32,9 @@ def run(store: TableStore, settings: Settings) -> None:
     recorder = Recorder(store, work)
     strategy = settings.filter.strategy
     say(f"filter {store.name}: strategy {strategy}")
-    if not settings.filter.scored:
+    if not scored:
         store.clear(tables.SCORES)
+        copies.run(store, settings)
         _steps(store, settings)
     elif agreement.run(store, settings) > 1:
         _steps(store, settings)
@@ -40,6 +43,8 @@ def run(store: TableStore, settings: Settings) -> None:
         store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
     kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
     summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
+    if less_copies and (left_out := store.read(tables.COPIES).count()):
+        summary += f", {left_out} are copies"
     recorder.finish(summary)
     say(f"filter {store.name}: {summary}")
 

@@ -39,7 +39,7 @@ from avlib.spark.knn_cells import CellPlan, lists_in_cells
 from avlib.spark.packing import SHARED, BlockFile, Packing
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, merge, partial
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import audio_samples, samples_described_with
+from avlib.spark.samples import audio_samples, samples_described_with, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.steps import agreeing
 from avlib.spark.store import TableStore
@@ -57,7 +57,9 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     samples_described_with(store)
     samples = audio_samples(store, settings.filter.audio)
     rule = settings.filter.steps[step]
-    if step == 0 and settings.filter.scored:
+    if step == 0 and not settings.filter.scored:
+        samples = without_copies(store, samples, settings)
+    elif step == 0:
         chosen = agreeing(store)
         samples, rule = samples.join(chosen, "sample_id", "left_semi"), capped(rule, chosen.count())
     scope = store.read(tables.COMPONENTS, step=step - 1) if step else None

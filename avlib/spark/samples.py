@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib import tables
+from avlib.config import Settings
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.models import read_sound_model
@@ -79,6 +80,16 @@ def missing_descriptor(warehouse: str, audio: str) -> WarehouseError:
         f"{warehouse}: no sample has the sound descriptor {audio}; run `avlib {command} --warehouse {warehouse}`, or "
         "set filter.audio = audio_mfcc65"
     )
+
+
+def without_copies(store: TableStore, samples: DataFrame, settings: Settings) -> DataFrame:
+    """The samples less those that are copies of other videos', where the strategy leaves these out.
+
+    Raises WarehouseError where they have not been looked for.
+    """
+    if not settings.copies.dropped_by(scored=settings.filter.scored):
+        return samples
+    return samples.join(store.read(tables.COPIES).select("sample_id"), "sample_id", "left_anti")
 
 
 def live_samples(store: TableStore) -> DataFrame:

@@ -35,7 +35,7 @@ def fill(store: TableStore, samples: Block, folder: Path) -> None:
         "rms": pa.array(np.ones(rows, np.float32)),
         "visual": descriptor_column(samples.visual),
         "audio_mfcc65": descriptor_column(samples.audio),
-        "audio_context": descriptor_column(samples.audio[:, :1]),
+        "audio_context": descriptor_column(samples.audio),
     }
     parquet.write_table(pa.table(columns), folder / "samples.parquet", use_dictionary=False)
     store.append(tables.SAMPLES, store.spark.read.parquet(str(folder / "samples.parquet")))
@@ -49,8 +49,9 @@ def fill(store: TableStore, samples: Block, folder: Path) -> None:
     named = named.withColumn("metadata", F.create_map().cast("map<string,string>"))
     store.append(tables.VIDEOS, _with_all_columns(named, tables.VIDEOS))
     audio = samples.audio.astype(np.float64)
-    stats = (1, "audio_mfcc65", rows, audio.mean(axis=0).tolist(), audio.std(axis=0).tolist())
-    store.append(tables.DESCRIPTOR_STATS, store.spark.createDataFrame([stats], spark_schema(tables.DESCRIPTOR_STATS)))
+    numbers = rows, audio.mean(axis=0).tolist(), audio.std(axis=0).tolist()
+    stats = [(1, descriptor, *numbers) for descriptor in ("audio_mfcc65", "audio_context")]
+    store.append(tables.DESCRIPTOR_STATS, store.spark.createDataFrame(stats, spark_schema(tables.DESCRIPTOR_STATS)))
 
 
 def _with_all_columns(rows: DataFrame, table: tables.Table) -> DataFrame:
