@@ -35,17 +35,25 @@ class Stretch:
     margin: int
 
 
-def frame_rate_hz(ids: Int64Array, times_s: Float64Array) -> float:
-    """Frames of the grid a second, by the latest of the samples. ids, times_s: shape (n,)."""
-    latest = int(np.argmax(times_s)) if len(ids) else 0
-    if not len(ids) or times_s[latest] <= 0:
-        return 1.0  # all samples are at the beginning of their videos: no stretch lasts
-    return float((ids[latest] & _FRAME) / times_s[latest])
+@dataclass(frozen=True)
+class Grid:
+    """The grid that samples lie on.  rate_hz: frames of it a second.  stride: samples lie on every so many of them."""
 
+    rate_hz: float
+    stride: int
 
-def thinning(rate_hz: float, *, samples_hz: float) -> int:
-    """Every how many frames of the grid a sample is compared."""
-    return max(1, round(rate_hz / samples_hz))
+    @classmethod
+    def of(cls, ids: Int64Array, times_s: Float64Array) -> Grid:
+        """By some samples. ids, times_s: shape (n,)."""
+        frames = ids & _FRAME
+        latest = int(np.argmax(times_s)) if len(ids) else 0
+        if not len(ids) or times_s[latest] <= 0:
+            return cls(1.0, 1)  # all samples are at the beginning of their videos: no stretch lasts
+        return cls(float(frames[latest] / times_s[latest]), max(1, int(np.gcd.reduce(frames))))
+
+    def every(self, *, samples_hz: float) -> int:
+        """Every how many frames there is a sample where no more than about so many a second are wanted."""
+        return self.stride * max(1, round(self.rate_hz / self.stride / samples_hz))
 
 
 def compared(

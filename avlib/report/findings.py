@@ -19,6 +19,7 @@ from avlib.errors import WarehouseError
 from avlib.evaluation import Cleanliness, Labels, RetrievalRates, SampleSet, Truth, read_kept, read_samples
 from avlib.inspection import read_status
 from avlib.models import read_model
+from avlib.report.reasons import Reasons, read_reasons
 from avlib.tables import Table
 from avlib.warehouse import Warehouse
 
@@ -80,6 +81,7 @@ class Findings:
     samples: all of them.  kept: which are in the collection, shape (n,).  component_ids: of the last step, -1
     for dropped samples, shape (n,).  truth: by labels, None without.  runs: the newest of each stage.
     seconds: that the runs took together.  visual_descriptor, sound_descriptor: name and what it is.
+    reasons: examples of kept and dropped samples; None where the strategy is not scored.
     """
 
     warehouse: str
@@ -95,6 +97,7 @@ class Findings:
     seconds: float
     visual_descriptor: str
     sound_descriptor: str
+    reasons: Reasons | None
 
     def cleanliness(self, rows: BoolArray | Int64Array) -> Cleanliness | None:
         """How clean these samples are; None without labels."""
@@ -116,7 +119,8 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
     samples = read_samples(warehouse)
     truth = None if labels is None else samples.truth(labels)
     runs = _read_runs(warehouse)
-    strategy, settings = _strategy(warehouse, runs)
+    strategy, settings, scored = _strategy(warehouse, runs)
+    kept = read_kept(warehouse, samples)
     left = samples.ids
     components: dict[int, int] = {}
     steps = []
@@ -140,7 +144,7 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         filter_name=warehouse.name,
         outcomes=read_status(warehouse.uri).outcomes,
         samples=samples,
-        kept=read_kept(warehouse, samples),
+        kept=kept,
         component_ids=np.array([components.get(sample, -1) for sample in samples.ids.tolist()], np.int64),
         truth=truth,
         strategy=strategy,
@@ -149,6 +153,7 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         seconds=_seconds(runs.values()),
         visual_descriptor=describe_descriptor(_model_name(warehouse)),
         sound_descriptor=_sound_descriptor(runs),
+        reasons=read_reasons(warehouse, samples, kept) if scored else None,
     )
 
 
@@ -198,14 +203,15 @@ def _seconds(runs: Iterable[Run]) -> float:
     return total
 
 
-def _strategy(warehouse: Warehouse, runs: Mapping[str, Run]) -> tuple[str, list[StepSettings]]:
-    """Name and steps of the newest filter run."""
+def _strategy(warehouse: Warehouse, runs: Mapping[str, Run]) -> tuple[str, list[StepSettings], bool]:
+    """Name and steps of the newest filter run, and whether it is scored."""
     if "filter" not in runs:
         again = f"run `avlib filter --name {warehouse.name} --warehouse {warehouse.uri}` first"
         raise WarehouseError(f"{warehouse.uri} has no filter run {warehouse.name}: {again}")
     chosen = json.loads(runs["filter"].settings)[0]
     strategy = chosen["strategy"]
-    return strategy, [StepSettings(**step) for step in chosen["strategies"][strategy]["steps"]]
+    found = chosen["strategies"][strategy]
+    return strategy, [StepSettings(**step) for step in found["steps"]], found["scored"]
 
 
 def _read(warehouse: Warehouse, table: Table, columns: list[str], rows: ds.Expression) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from avlib.evaluation import Truth, video_name
 from avlib.report import clips
 from avlib.report.findings import Findings, RateRow
 from avlib.report.picks import largest_components, spread_over_videos
+from avlib.report.reasons import Reason
 from avlib.retrieval.answers import Answer
 from avlib.sources import Sources
 
@@ -31,6 +32,7 @@ class Clip:
     """One picture with its sound.  picture: data URI or None.  sound: key in the page's sounds or None.
 
     clean: by labels, None without.  label: what is seen and heard by labels, empty without.
+    own: what a sheet is about.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Clip:
     sound: str | None
     clean: bool | None = None
     label: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def write_report(
         "findings": findings,
         "components": _components(findings, media),
         "dropped": _dropped(findings, media),
+        "reasons": _reasons(findings, media),
         "queries": _queries(findings, answers, media),
         "rates": rates,
         "sounds": media.sounds,
@@ -116,6 +120,23 @@ def _dropped(findings: Findings, media: _Media) -> list[Clip]:
     rows = np.flatnonzero(~findings.kept).astype(np.int64)
     videos = findings.samples.uris[rows]
     return list(_sample_clips(findings, spread_over_videos(rows, videos, count=DROPPED), media))
+
+
+def _reasons(findings: Findings, media: _Media) -> tuple[list[Sheet], list[Sheet]]:
+    """Examples of kept and of dropped samples, each with the samples of other videos that say why."""
+    found = findings.reasons
+    if found is None:
+        return [], []
+    return [_why(findings, one, media) for one in found.kept], [_why(findings, one, media) for one in found.dropped]
+
+
+def _why(findings: Findings, reason: Reason, media: _Media) -> Sheet:
+    rows = np.array([reason.row, *reason.beside], np.int64)
+    shown = dict(zip(np.unique(rows).tolist(), _sample_clips(findings, np.unique(rows), media), strict=True))
+    own, *beside = (shown[row] for row in rows.tolist())
+    bear_out = f"{reason.videos} other video{'' if reason.videos == 1 else 's'} bear{'s' if reason.videos == 1 else ''}"
+    note = f"score {reason.score:.2f}; {bear_out if reason.videos else 'no other video bears'} it out"
+    return Sheet(f"{own.title}, {own.note}", note, (replace(own, own=True), *beside))
 
 
 def _sample_clips(findings: Findings, rows: Int64Array, media: _Media) -> Iterable[Clip]:

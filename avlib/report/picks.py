@@ -34,12 +34,12 @@ def spread_over_videos(rows: Int64Array, videos: StrArray, *, count: int) -> Int
         for video in by_size:
             if shares.sum() < min(count, len(rows)) and shares[video] < sizes[video]:
                 shares[video] += 1
-    picked = [_evenly(rows[where == video], int(share)) for video, share in enumerate(shares) if share]
+    picked = [evenly(rows[where == video], int(share)) for video, share in enumerate(shares) if share]
     return np.sort(np.concatenate(picked)) if picked else np.empty(0, np.int64)
 
 
-def _evenly(rows: Int64Array, count: int) -> Int64Array:
-    """`count` of the rows: the middle one of each of as many equal parts."""
+def evenly(rows: Int64Array, count: int) -> Int64Array:
+    """`count` of the rows, no more than there are: the middle one of each of as many equal parts."""
     return rows[((np.arange(count) + 0.5) * len(rows) / count).astype(np.int64)]
 
 

@@ -23,14 +23,15 @@ from avlib.columns import descriptor_column, descriptor_rows
 from avlib.config import Settings, StepSettings
 from avlib.copies import (
     COMPARED,
+    LEAST_ALIKE,
+    LISTED_EVERY,
     MOST_ORIGINALS,
+    Grid,
     Sketch,
     compared,
-    frame_rate_hz,
     originals_of,
     random_pair_medians,
     search_weights,
-    thinning,
 )
 from avlib.copy_settings import CopySettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
@@ -71,20 +72,22 @@ def run(store: TableStore, settings: Settings) -> None:
 def _found(store: TableStore, samples: DataFrame, settings: Settings, folder: str) -> DataFrame:
     """Rows of COPIES."""
     wanted, nothing = settings.copies, store.spark.createDataFrame([], spark_schema(tables.COPIES))
-    latest = samples.agg(F.max(F.struct("time_s", "sample_id"))).first()
-    assert latest is not None
-    time_s, sample_id = latest[0] or (0.0, 0)
-    rate_hz = frame_rate_hz(np.array([sample_id]), np.array([time_s]))
+    known = drawn(samples.select("sample_id", "time_s"), COMPARED, seed=wanted.seed).toArrow()
+    grid = Grid.of(*(known[name].to_numpy() for name in ("sample_id", "time_s")))
     stats = latest_stats(store, _AUDIO)
-    sketches = _sketches(samples, stats, wanted, step=thinning(rate_hz, samples_hz=wanted.samples_hz))
+    step = grid.every(samples_hz=wanted.samples_hz)
+    sketches = _sketches(_every(samples, step), stats, wanted)
     sketches.write.parquet(f"{folder}/sketches")
     sketches = store.spark.read.schema(sketches.schema).parquet(f"{folder}/sketches")
     known = drawn(sketches, COMPARED, seed=wanted.seed).toArrow()
     visual, audio = (descriptor_rows(known[name]) for name in ("visual", "audio"))
     weights = search_weights(random_pair_medians(video_ids(known["sample_id"].to_numpy()), visual, audio))
-    if weights is None:
+    listed = _every(sketches, LISTED_EVERY * step)
+    k = min(wanted.neighbors, listed.count() - 1)
+    if weights is None or k < 1:
         return nothing
-    pairs = _pairs(sketches, weights, settings, folder)
+    search = StepSettings(w_V=weights[0], w_A=weights[1], k=k, min_size=1)
+    pairs = _pairs(listed, search, settings, folder)
     if pairs.isEmpty():
         return nothing
 
@@ -93,7 +96,7 @@ def _found(store: TableStore, samples: DataFrame, settings: Settings, folder: st
         first = pc.index(rows["video_id"], rows["video"][0]).as_py()  # an original's ids are smaller
         original_ids, original = _samples_of(rows[:first])
         ids, video = _samples_of(rows[first:])
-        stretches = compared(video, original, weights=weights, rate_hz=rate_hz, settings=wanted)
+        stretches = compared(video, original, weights=weights, rate_hz=grid.rate_hz, settings=wanted)
         found = [originals_of(ids, stretch, original_ids) for stretch in stretches]
         columns = zip(*found, strict=True) if found else ((), ())
         arrays = [np.concatenate([np.empty(0, np.int64), *column]) for column in columns]
@@ -105,8 +108,13 @@ def _found(store: TableStore, samples: DataFrame, settings: Settings, folder: st
     return copies.groupBy("sample_id").agg(F.min("copy_of").alias("copy_of"))
 
 
-def _sketches(samples: DataFrame, stats: DescriptorStats, settings: CopySettings, *, step: int) -> DataFrame:
-    """_SKETCHES of every so many frames' sample. samples: raw."""
+def _every(samples: DataFrame, frames: int) -> DataFrame:
+    """The samples of every so many frames."""
+    return samples.where(F.pmod(F.pmod("sample_id", F.lit(MAX_FRAMES)), F.lit(frames)) == 0)
+
+
+def _sketches(samples: DataFrame, stats: DescriptorStats, settings: CopySettings) -> DataFrame:
+    """_SKETCHES of raw samples."""
     sketch = Sketch(settings.seed)
 
     def shorten(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -118,11 +126,10 @@ def _sketches(samples: DataFrame, stats: DescriptorStats, settings: CopySettings
             columns = [batch["sample_id"], batch["time_s"], descriptor_column(visual), descriptor_column(audio)]
             yield pa.RecordBatch.from_arrays(columns, schema=_SKETCHES)
 
-    some = samples.where(F.pmod(F.pmod("sample_id", F.lit(MAX_FRAMES)), F.lit(step)) == 0)
-    return some.select(*_SKETCHES.names).mapInArrow(shorten, from_arrow_schema(_SKETCHES))
+    return samples.select(*_SKETCHES.names).mapInArrow(shorten, from_arrow_schema(_SKETCHES))
 
 
-def _pairs(sketches: DataFrame, weights: tuple[float, float], settings: Settings, folder: str) -> DataFrame:
+def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: str) -> DataFrame:
     """video, original: an earlier one; videos that have samples so much like each other that they are to be compared.
 
     As in avlib.copies.in_memory.
@@ -132,8 +139,7 @@ def _pairs(sketches: DataFrame, weights: tuple[float, float], settings: Settings
     first = sketches.select(F.size("audio")).first()
     dimension = 0 if first is None else first[0]
     as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)
-    k = max(1, min(wanted.neighbors, sketches.count() - 1))
-    search = BlockSearch(StepSettings(w_V=weights[0], w_A=weights[1], k=k, min_size=1), rule, as_they_are)
+    search = BlockSearch(step, rule, as_they_are)
     found = knn.find(with_video_id(sketches), search, scope=None, folder=f"{folder}/blocks")
     near = F.expr(f"slice(neighbor_ids, 1, size(filter(distances, d -> d <= float({wanted.nearness}))))")
     ends = [F.shiftright(column, VIDEO_ID_SHIFT) for column in ("sample_id", "other_id")]
@@ -144,11 +150,11 @@ def _pairs(sketches: DataFrame, weights: tuple[float, float], settings: Settings
     )
     of_video = Window.partitionBy("video")
     place = F.row_number().over(of_video.orderBy(F.desc("samples"), "original"))
-    many = (F.col("samples") >= wanted.samples) & (place <= MOST_ORIGINALS)
+    many = (F.col("samples") >= LEAST_ALIKE) & (place <= MOST_ORIGINALS)
     earliest = F.col("original") == F.min("original").over(of_video)
     alike = counts.select(
         *_PAIR, (many | earliest).alias("chosen"), F.sum("samples").over(of_video).alias("of_video")
-    ).where(f"chosen AND of_video >= {wanted.samples}")
+    ).where(f"chosen AND of_video >= {LEAST_ALIKE}")
     pairs = alike.select(*_PAIR)
     with_lost_blocks_remade(partial(pairs.write.mode("overwrite").parquet, f"{folder}/pairs"), found.remake)
     if found.note != knn.EXACT:

@@ -71,7 +71,7 @@ def test_what_is_found(spark: SparkSession, shared_data: Path, tmp_path: Path) -
     for kind, of_kind in made.items():
         shares = (copied[names == name] for name in of_kind)
         print(f"  {kind:<45} {', '.join(f'{one.mean():4.0%}' for one in shares if len(one))}")
-    originals = ~np.isin(names, sum(made.values(), []))
+    originals = ~np.isin(names, [name for of_kind in made.values() for name in of_kind])
     print(f"  false, of {originals.sum()} samples of {len(set(names[originals]))} videos: {copied[originals].sum()}")
     _print_votes(_samples(store, "audio_mfcc65", ids=samples.ids[originals]), settings)
 

@@ -12,15 +12,14 @@ from planted_copies import FRAMES, RATE_HZ, STRIDE, Planted, planted
 
 from avlib.config import load_settings
 from avlib.copies import (
+    Grid,
     Sketch,
     Stretch,
     copied_stretches,
     copies_in_memory,
-    frame_rate_hz,
     originals_of,
     random_pair_medians,
     search_weights,
-    thinning,
 )
 from avlib.copies.stretches import _best_run, _commonest
 from avlib.copy_settings import CopySettings
@@ -148,11 +147,13 @@ def test_any_two_samples_are_one_apart() -> None:
     assert search_weights(random_pair_medians(0 * videos, visual, audio)) is None
 
 
-def test_frame_rate_and_thinning() -> None:
-    ids = np.concatenate([sample_ids(0, np.arange(10) * 3), sample_ids(1, np.arange(20))])
-    assert frame_rate_hz(ids, (ids % 2**24) / 12.5) == pytest.approx(12.5)
-    assert frame_rate_hz(ids[:1], np.zeros(1)) == 1.0 and frame_rate_hz(ids[:0], np.zeros(0)) == 1.0
-    assert [thinning(rate, samples_hz=5) for rate in (25.0, 30.0, 5.0, 1.0)] == [5, 6, 1, 1]
+def test_grid_and_how_many_samples_are_compared() -> None:
+    ids = np.concatenate([sample_ids(0, np.arange(10) * 6), sample_ids(1, np.arange(20) * 4)])
+    grid = Grid.of(ids, (ids % 2**24) / 12.5)
+    assert grid.rate_hz == pytest.approx(12.5) and grid.stride == 2
+    assert Grid.of(ids[:1], np.zeros(1)) == Grid.of(ids[:0], np.zeros(0)) == Grid(1.0, 1)
+    grids = Grid(25.0, 1), Grid(25.0, 5), Grid(25.0, 3), Grid(30.0, 1), Grid(25.0, 25), Grid(1.0, 1)
+    assert [grid.every(samples_hz=5) for grid in grids] == [5, 5, 6, 6, 25, 1]
 
 
 @pytest.mark.parametrize("seed", range(3))
