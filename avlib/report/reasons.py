@@ -57,7 +57,7 @@ def read_reasons(warehouse: Warehouse, samples: SampleSet, kept: BoolArray) -> R
     dropped = np.flatnonzero(~agree)
     good = in_collection[examples(values[in_collection], video_ids(samples.ids[rows[in_collection]]))]
     bad = dropped[examples(-values[dropped], video_ids(samples.ids[rows[dropped]]))]
-    alike = look_alike(warehouse, samples.ids[rows[bad]])
+    alike = look_alike(warehouse, samples.ids[rows[bad]], among=samples.ids[rows])
 
     def reason(at: int, beside: Int64Array) -> Reason:
         found = beside[np.isin(beside, samples.ids)]
@@ -74,19 +74,19 @@ def read_reasons(warehouse: Warehouse, samples: SampleSet, kept: BoolArray) -> R
 
 
 def examples(scores: Float64Array, videos: Int64Array) -> Int64Array:
-    """The best sample of some videos: of the best of all, the worst, and some between. Ascending by score.
+    """The best sample of some videos: of the best of all, the worst, and some between. The best first.
 
     scores, videos: shape (n,). Returns at most EXAMPLES rows.
     """
     order = np.lexsort((np.arange(len(scores)), -scores))
     best = order[np.sort(np.unique(videos[order], return_index=True)[1])]
-    return evenly(best, min(EXAMPLES, len(best)))[::-1]
+    return evenly(best, min(EXAMPLES, len(best)))
 
 
-def look_alike(warehouse: Warehouse, ids: Int64Array) -> list[Int64Array]:
+def look_alike(warehouse: Warehouse, ids: Int64Array, *, among: Int64Array) -> list[Int64Array]:
     """For each of these samples the samples of three other videos whose pictures are most like its own, nearest first.
 
-    One pass over the pictures of all samples, a batch at a time.
+    among: ids of the samples that count. One pass over the pictures of all samples, a batch at a time.
     """
     dataset = warehouse.open(tables.SAMPLES).to_pyarrow_dataset()
     own = dataset.to_table(columns=["sample_id", "attempt", "visual"], filter=ds.field("sample_id").isin(ids.tolist()))
@@ -96,8 +96,9 @@ def look_alike(warehouse: Warehouse, ids: Int64Array) -> list[Int64Array]:
     wanted = normalise_visual(np.array([newest[one] for one in ids.tolist()], np.float32))
     nearest = [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in ids]
     for batch in dataset.to_batches(columns=["sample_id", "visual"]):
-        if batch.num_rows:
-            nearest = _merged(nearest, ids, wanted, batch)
+        counting = batch.filter(pa.array(np.isin(batch["sample_id"].to_numpy(), among)))
+        if counting.num_rows:
+            nearest = _merged(nearest, ids, wanted, counting)
     return [found for found, _ in nearest]
 
 

@@ -61,19 +61,19 @@ def test_reasons_are_of_both_and_the_same_every_time(warehouse: Warehouse) -> No
         assert IDS[one.beside].tolist() == [i for i in (IDS[one.row] + (1 << 24), IDS[one.row] + (2 << 24)) if i in IDS]
     for one in found.dropped:
         assert one.score == SCORES[one.row] <= 0
-        assert len(set(video_ids(IDS[one.beside]).tolist())) == 3
+        assert len(set(video_ids(IDS[one.beside]).tolist()) - {6}) == 3
     assert [one.row for one in found.kept] == [one.row for one in read_reasons(warehouse, samples, in_collection).kept]
 
 
 def test_what_looks_alike_is_the_nearest_of_each_other_video(warehouse: Warehouse) -> None:
-    rows = np.array([3, 20, 41])
+    rows, among = np.array([3, 20, 40]), IDS[IDS[41] != IDS]
     pictures = l2_normalise(VISUAL)
-    for row, found in zip(rows.tolist(), look_alike(warehouse, IDS[rows]), strict=True):
+    for row, found in zip(rows.tolist(), look_alike(warehouse, IDS[rows], among=among), strict=True):
         apart = np.linalg.norm(pictures - pictures[row], axis=1)
-        best = {video: min((apart[i], IDS[i]) for i in np.flatnonzero(video_ids(IDS) == video)) for video in range(7)}
+        best = {video: min((apart[i], IDS[i]) for i in np.flatnonzero(video_ids(among) == video)) for video in range(7)}
         best.pop(int(video_ids(IDS)[row]))
         assert found.tolist() == [sample for _, sample in sorted(best.values())[:3]]
-    assert look_alike(warehouse, IDS[:0]) == []
+    assert look_alike(warehouse, IDS[:0], among=among) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.floats(-3, 3)), max_size=40))
@@ -84,7 +84,7 @@ def test_examples_go_from_the_best_to_the_worst_video(given_rows: list[tuple[int
     assert len(rows) == min(EXAMPLES, len(set(videos.tolist())))
     assert all(scores[row] == scores[videos == videos[row]].max() for row in rows)
     assert len({int(videos[row]) for row in rows}) == len(rows)
-    assert scores[rows].tolist() == sorted(scores[rows])
+    assert scores[rows].tolist() == sorted(scores[rows], reverse=True)
 
 
 def findings(reasons: Reasons | None) -> Findings:
