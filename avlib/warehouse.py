@@ -22,7 +22,7 @@ _WRITTEN_BY = {
     "step_stats": "mutual_edges",
     "components": "components",
     "component_stats": "components",
-    "copies": "filter --strategy agreement",
+    "copies": "filter",
     "scores": "filter --strategy agreement",
     "collection": "filter",
     "evaluation": "evaluate corruption",

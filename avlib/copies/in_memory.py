@@ -36,14 +36,12 @@ class CopiesFound:
 
 
 def copies_in_memory(samples: Block, settings: CopySettings) -> CopiesFound:
-    """Which samples are copies of another video's.
-
-    samples: normalised, in ascending order of id.
-    """
+    """Which samples are copies of another video's. samples: normalised, in ascending order of id."""
     known = samples.take(drawn(samples.ids, COMPARED, seed=settings.seed))
     grid = Grid.of(known.ids, known.times_s)
     step = grid.every(samples_hz=settings.samples_hz)
-    sketch, some = Sketch(settings.seed), samples.take(_every(samples.ids, step))
+    sketch = Sketch(settings.seed)
+    some = samples.take(_every(samples.ids, step))
     some = Block(some.ids, sketch(some.visual), sketch(some.audio), some.times_s)
     known = some.take(drawn(some.ids, COMPARED, seed=settings.seed))
     weights = search_weights(random_pair_medians(video_ids(known.ids), known.visual, known.audio))

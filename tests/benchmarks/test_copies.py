@@ -78,7 +78,7 @@ def test_what_is_found(spark: SparkSession, shared_data: Path, tmp_path: Path) -
 
 def _print_votes(samples: Block, settings: Settings) -> None:
     """What scores make of a video with the sounds of another, the more often it is uploaded."""
-    print("mean agreement of 6 videos with the sounds of others, of all samples kept by it; copies counted, left out")
+    print("6 videos with the sounds of others, by uploads: mean agreement, share kept; copies counted; copies left out")
     for uploads in (1, 2, 5):
         counted, left_out = [], []
         for one in range(6):
