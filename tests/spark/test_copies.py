@@ -52,9 +52,15 @@ def test_copies_are_left_out(spark: SparkSession, tmp_path: Path, capsys: pytest
     said = capsys.readouterr().err
     assert f"1 videos are copies of others in whole, 1 in part: {len(expected.ids)} of 480 samples" in said
 
-    paper = "filter.strategy=joint"
-    knn.run(store, settings(paper, "copies.drop=always"), 0)
-    lists = store.read(tables.NEIGHBORS, step=0).select("sample_id").toArrow()
-    assert sorted(lists["sample_id"].to_pylist()) == others
+
+@pytest.mark.long
+def test_the_papers_strategies_keep_copies_unless_asked(spark: SparkSession, tmp_path: Path) -> None:
+    raw, store, paper = PlantedSamples(), TableStore(spark, str(tmp_path / "warehouse")), "filter.strategy=joint"
+    fill(store, raw)
+    always = settings(paper, "copies.drop=always")
+    copies.run(store, always)
+    knn.run(store, always, 0)
+    listed = store.read(tables.NEIGHBORS, step=0).select("sample_id").toArrow()["sample_id"].to_pylist()
+    assert sorted(listed) == np.setdiff1d(raw.ids, copies_in_memory(raw.normalised(), always.copies).ids).tolist()
     copies.run(store, settings(paper))
     assert store.read(tables.COPIES).isEmpty()
