@@ -17,6 +17,7 @@ from avlib.identity import VIDEO_ID_SHIFT
 from avlib.neighbors import Block, NeighborRule, nearest
 
 _JITTER_S = 0.3  # still pictures and steady sounds are much like themselves a moment later
+_ENDS_S = 1.0  # so near its ends a stretch is described by what comes before and after it too, and counts all the same
 _FRAME = (1 << VIDEO_ID_SHIFT) - 1
 
 
@@ -71,7 +72,8 @@ def compared(
 def copied_stretches(ids: Int64Array, like: Int64Array, *, rate_hz: float, settings: CopySettings) -> list[Stretch]:
     """The stretches of a video in which samples are in step with another video, the strongest first.
 
-    They last settings.stretch_s at least, and samples in step outnumber the others by settings.samples.
+    They last settings.stretch_s at least, and samples in step outnumber the others by settings.samples; a second is
+    added at either end.
     ids: shape (n,), of one video, ascending.  like: shape (n,), the sample of the other that is most like it, or -1.
     """
     rows = np.flatnonzero(like >= 0)
@@ -79,9 +81,10 @@ def copied_stretches(ids: Int64Array, like: Int64Array, *, rate_hz: float, setti
         return []
     frames, shifts = ids & _FRAME, (like[rows] & _FRAME) - (ids[rows] & _FRAME)
     margin = max(round(_JITTER_S * rate_hz), int(np.diff(frames).min()))
+    ends = round(_ENDS_S * rate_hz)
     pair = int(ids[0] >> VIDEO_ID_SHIFT), int(like[rows[0]] >> VIDEO_ID_SHIFT)
     return [
-        Stretch(*pair, first, last, shift, margin)
+        Stretch(*pair, max(0, first - ends), last + ends, shift, margin)
         for first, last, shift in _runs(frames, rows, shifts, margin=margin, least=settings.samples)
         if last - first >= settings.stretch_s * rate_hz
     ]

@@ -68,22 +68,22 @@ def test_a_stretch_is_found_where_it_is(start: int, length: int, shift: int) -> 
     found = copied_stretches(ids, like, rate_hz=RATE_HZ, settings=settings(stretch_s=2.0, samples=5))
     long_enough = stop - start >= 5 and (stop - 1 - start) * STRIDE >= 2 * RATE_HZ
     margin = 8  # 0.3 s
-    expected = [Stretch(7, 3, start * STRIDE, (stop - 1) * STRIDE, shift * STRIDE, margin)] if long_enough else []
-    assert found == expected
+    ends = max(0, start * STRIDE - RATE_HZ), (stop - 1) * STRIDE + RATE_HZ
+    assert found == ([Stretch(7, 3, *ends, shift * STRIDE, margin)] if long_enough else [])
 
 
 def test_two_stretches_of_one_video() -> None:
     ids, like = in_step(range(0, 20), shift=3)
     like[40:55] = sample_ids(3, np.arange(0, 15) * STRIDE)
     found = copied_stretches(ids, like, rate_hz=RATE_HZ, settings=settings())
-    assert [(one.first, one.last, one.shift) for one in found] == [(0, 95, 15), (200, 270, -200)]
+    assert [(one.first, one.last, one.shift) for one in found] == [(0, 120, 15), (175, 295, -200)]
 
 
 def test_samples_out_of_step_end_a_stretch() -> None:
     ids, like = in_step(range(0, 60), shift=0)
     like[:] = np.where(np.arange(60) < 30, like, sample_ids(3, np.random.default_rng(0).permutation(60) * STRIDE))
     (found,) = copied_stretches(ids, like, rate_hz=RATE_HZ, settings=settings())
-    assert found.first == 0 and 29 * STRIDE <= found.last <= 33 * STRIDE
+    assert found.first == 0 and 29 * STRIDE <= found.last - RATE_HZ <= 33 * STRIDE
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -160,12 +160,12 @@ def test_grid_and_how_many_samples_are_compared() -> None:
 def test_planted_copies_are_found_and_nothing_else(seed: int) -> None:
     made = planted(seed=seed)
     found = copies_in_memory(block(made), settings())
-    assert np.isin(found.ids, made.copies).all()
+    near = np.concatenate([made.copies + frames for frames in range(-RATE_HZ, RATE_HZ + 1, STRIDE)])
+    assert np.isin(found.ids, near).all()
     assert len(found.ids) >= 0.9 * len(made.copies)
     meant = dict(zip(made.copies.tolist(), made.originals.tolist(), strict=True))
-    apart = [
-        abs(meant[copy] - original) for copy, original in zip(found.ids.tolist(), found.originals.tolist(), strict=True)
-    ]
+    pairs = zip(found.ids.tolist(), found.originals.tolist(), strict=True)
+    apart = [abs(meant[copy] - original) for copy, original in pairs if copy in meant]
     assert max(apart) <= 0.3 * RATE_HZ + 1
 
 
