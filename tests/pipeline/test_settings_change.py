@@ -22,6 +22,7 @@ from avlib.spark.store import TableStore
 pytestmark = [pytest.mark.spark, pytest.mark.pipeline]
 
 QUICK = ["describe.visual_model=hog_color", "describe.frame_stride=10", "knn.k=5", "components.min_size=2"]
+QUICK += ["filter.strategy=V+A"]
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ QUICK = ["steps=3", "pairs=4", "checkpoint_steps=2", "channels=[4, 6, 8]", "trac
 
 def settings(*more: str) -> Settings:
     chosen = ["describe.visual_model=hog_color", "describe.frame_stride=5", "filter.audio=audio_learned", "knn.k=5"]
+    chosen += ["filter.strategy=V+A"]
     learned = [f"learn.{word}" for word in QUICK]
     return load_settings(assignments=[*chosen, *learned, "components.min_size=2", *more])
 

@@ -15,7 +15,17 @@ def test_defaults_are_the_papers() -> None:
     settings = load_settings()
     assert settings.describe.frame_rate_hz == 25
     assert settings.describe.audio.window_frames == (1, 3, 5, 7, 9)
-    assert [(step.w_V, step.w_A, step.k) for step in settings.filter.steps] == [(1, 0, 20), (0, 1, 20)]
+    weights = {
+        name: [(step.w_V, step.w_A, step.k) for step in strategy.steps]
+        for name, strategy in settings.filter.strategies.items()
+        if not strategy.scored
+    }
+    assert weights == {
+        "joint": [(0.5, 0.5, 20)],
+        "V+A": [(1, 0, 20), (0, 1, 20)],
+        "A+V": [(0, 1, 20), (1, 0, 20)],
+    }
+    assert settings.filter.strategy == "agreement"  # beyond the paper
     assert settings.knn.exclude == "none"
 
 

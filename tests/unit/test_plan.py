@@ -40,7 +40,7 @@ def calibration(**describe: object) -> Calibration:
 
 
 def given(*assignments: str, videos: int = 10_000, known: Calibration | None = None, **values: object) -> Given:
-    settings = load_settings(assignments=assignments)
+    settings = load_settings(assignments=["filter.strategy=V+A", *assignments])
     whole = Given(Collection(videos, 60), settings, CLUSTER, MODEL, known)
     return replace(whole, **values)  # type: ignore[arg-type]
 
@@ -75,8 +75,8 @@ def lists_of(values: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 def test_tables_are_as_large_as_real_ones(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    n, k = 5_000, 20
-    sizes = {size.table: size for size in table_sizes(n, Descriptors(576, 65, 65 + 80), load_settings())}
+    n, k, two_steps = 5_000, 20, load_settings(assignments=["filter.strategy=V+A"])
+    sizes = {size.table: size for size in table_sizes(n, Descriptors(576, 65, 65 + 80), two_steps)}
     visual, audio, context = (rng.random((n, d), np.float32) for d in (576, 65, 80))
     ids = np.sort(rng.integers(0, 2**40, n))
     samples = {

@@ -89,7 +89,7 @@ def test_settings_of_the_selection() -> None:
         assignments=[mine, "filter.strategy=mine", "components.min_videos=4", "components.min_share=0.25"]
     )
     assert [(step.min_videos, step.min_share) for step in found.filter.steps] == [(4, 0.25), (2, 0.5)]
-    assert [(step.min_videos, step.min_share) for step in load_settings().filter.steps] == [(1, 0.0)] * 2
+    assert [(step.min_videos, step.min_share) for step in load_settings().filter.steps] == [(1, 0.0)]
     for wrong in ("components.min_videos=0", "components.min_share=1.5", "components.min_share=-0.1"):
         with pytest.raises(ConfigError, match=r"components\.min_"):
             load_settings(assignments=[wrong])
