@@ -21,6 +21,7 @@ from avlib.evaluate_command import app as evaluate
 from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Strategy
 from avlib.options import chosen_settings as _settings
 from avlib.plan_command import plan
+from avlib.suggest_command import suggest
 
 if TYPE_CHECKING:
     from avlib.spark.store import TableStore
@@ -215,37 +216,6 @@ def index(
 
 
 @app.command()
-def suggest(
-    pictures: Annotated[list[Path], typer.Argument(help="Query pictures.")],
-    warehouse: Warehouse,
-    name: Name = "default",
-    top: Annotated[int | None, typer.Option("--top", "-m", min=1, help="Suggestions for a picture.")] = None,
-    duration: Annotated[float | None, typer.Option("--duration", "-s", help="Seconds of sound.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the WAV files.")] = Path("suggestions"),
-    as_json: AsJson = False,
-    config: Config = [],
-    assign: Assign = [],
-    debug: Debug = False,
-) -> None:
-    """Sounds for pictures: the nearest clean samples, and their sound as WAV files."""
-    given = {"suggest.top": top, "suggest.duration_s": duration}
-    chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings = _settings(config, [*assign, *chosen])
-    from avlib.retrieval.answers import answer_all, as_text
-    from avlib.retrieval.answers import as_json as answers_as_json
-    from avlib.retrieval.suggest import Suggester
-    from avlib.sources import Sources
-    from avlib.warehouse import Warehouse as WarehouseReader
-
-    suggester = Suggester(WarehouseReader(warehouse, name=name), settings.suggest)
-    with Sources(settings.fetch, settings.decode) as sources:
-        answers = answer_all(suggester, pictures, sources=sources, duration_s=settings.suggest.duration_s, out=out)
-    typer.echo(answers_as_json(answers) if as_json else as_text(answers))
-    if any(answer.error for answer in answers):
-        raise typer.Exit(2)
-
-
-@app.command()
 def status(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False) -> None:
     """What a warehouse holds: tables, outcomes, runs."""
     from avlib.inspection import read_status
@@ -278,6 +248,7 @@ def demo(
     show(out, settings)
 
 
+app.command()(suggest)
 app.command()(plan)
 app.add_typer(evaluate)
 

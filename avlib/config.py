@@ -22,6 +22,9 @@ from avlib.sound_settings import AudioSettings as AudioSettings
 from avlib.sound_settings import ContextSettings as ContextSettings
 from avlib.sound_settings import LearnSettings as LearnSettings
 from avlib.sound_settings import TrackSettings as TrackSettings
+from avlib.suggest_settings import IndexSettings as IndexSettings
+from avlib.suggest_settings import ServeSettings as ServeSettings
+from avlib.suggest_settings import SuggestSettings as SuggestSettings
 
 MAX_CHOICES = 6
 """Pairs of k and minimum size that an experiment chooses from: every one is tried at every point."""
@@ -181,20 +184,6 @@ class FetchSettings(Section):
     allow_private: bool
 
 
-class IndexSettings(Section):
-    """How the collection is cut into FAISS files."""
-
-    shard_rows: int = Field(ge=1)
-
-
-class SuggestSettings(Section):
-    """What a query gets."""
-
-    top: int = Field(ge=1)
-    duration_s: float = Field(gt=0)
-    max_pixels: int = Field(ge=1)
-
-
 class EvaluateSettings(Section):
     """The paper's experiments (see avlib.evaluation.protocol)."""
 
@@ -246,6 +235,7 @@ class Settings(Section):
     agreement: AgreementSettings
     index: IndexSettings
     suggest: SuggestSettings
+    serve: ServeSettings
     evaluate: EvaluateSettings
     spark: SparkSettings
 

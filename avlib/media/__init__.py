@@ -23,7 +23,7 @@ from avlib.media.pictures import PictureReader
 from avlib.media.probe import MediaInfo, probe
 from avlib.media.runs import JITTER_S, SoundPiece, place, spans_s
 from avlib.media.sound import SoundReader
-from avlib.media.stills import PICTURE_FORMATS, load_picture
+from avlib.media.stills import PICTURE_FORMATS, Region, load_picture, open_picture
 
 __all__ = [
     "ALLOWED_FORMATS",
@@ -35,12 +35,14 @@ __all__ = [
     "MediaInfo",
     "PictureNormaliser",
     "PictureReader",
+    "Region",
     "SoundPiece",
     "SoundReader",
     "check_is_file",
     "cut_sound",
     "load_picture",
     "normalise_picture",
+    "open_picture",
     "place",
     "probe",
     "sound_between",

@@ -2,37 +2,87 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from avlib.arrays import UInt8Array
-from avlib.errors import InputError
+from avlib.errors import InputError, ParameterError
 from avlib.media.normalising import normalise_picture
 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _WHITE = (255, 255, 255, 255)
 
 
-def load_picture(path: Path, *, size_px: int, max_pixels: int = 100_000_000) -> UInt8Array:
-    """Open a picture and normalise it as frames of videos are: shape (size_px, size_px, 3), uint8 RGB.
+@dataclass(frozen=True)
+class Region:
+    """A part of a picture, as shares of its width and height: left edge, upper edge, width, height.
+
+    Raises ParameterError unless it lies in the picture and is not empty.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        inside = 0 <= self.x < 1 and 0 <= self.y < 1 and self.width > 0 and self.height > 0
+        if not (inside and self.x + self.width <= 1.000001 and self.y + self.height <= 1.000001):
+            given = ",".join(f"{value:g}" for value in (self.x, self.y, self.width, self.height))
+            raise ParameterError("region", given, "x,y,width,height as shares of the picture, from 0 to 1, inside it")
+
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """From "x,y,width,height". Raises ParameterError where that is not what it says."""
+        try:
+            x, y, width, height = (float(part) for part in text.split(","))
+        except ValueError:
+            expected = "four numbers x,y,width,height, shares of the picture from 0 to 1, such as 0.5,0,0.5,1"
+            raise ParameterError("region", text, expected) from None
+        return cls(x, y, width, height)
+
+    def of(self, picture: UInt8Array) -> UInt8Array:
+        """That part of a picture, at least one pixel of it. Shape (height, width, 3) → the same, smaller."""
+        height, width = picture.shape[:2]
+        left, top = min(round(self.x * width), width - 1), min(round(self.y * height), height - 1)
+        right = max(round((self.x + self.width) * width), left + 1)
+        bottom = max(round((self.y + self.height) * height), top + 1)
+        return picture[top:bottom, left:right]
+
+
+def load_picture(
+    path: Path | BinaryIO, *, size_px: int, max_pixels: int = 100_000_000, region: Region | None = None
+) -> UInt8Array:
+    """Open a picture and normalise it, or a region of it, as frames of videos are: shape (size_px, size_px, 3), RGB.
+
+    Raises InputError as open_picture does.
+    """
+    picture = open_picture(path, max_pixels=max_pixels)
+    return normalise_picture(picture if region is None else region.of(picture), size_px=size_px)
+
+
+def open_picture(path: Path | BinaryIO, *, max_pixels: int) -> UInt8Array:
+    """A picture from a path or an open file: shape (height, width, 3), uint8 RGB.
 
     Turned as its EXIF data says; transparent parts become white; of an animation the first picture counts.
-    Raises InputError where it is not a picture, is damaged, or has more than max_pixels.
+    Raises InputError where it is not a picture, is damaged, or has more than max_pixels, without naming open files.
     """
+    name = str(path) if isinstance(path, Path) else "this"
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as picture:
             if picture.width * picture.height > max_pixels:
                 size = f"{picture.width} x {picture.height}"
-                raise InputError(f"{path} is too large a picture ({size}); give one of at most {max_pixels} pixels")
-            upright = ImageOps.exif_transpose(picture)
-            return normalise_picture(_rgb(upright), size_px=size_px)
+                raise InputError(f"{name} is too large a picture ({size}); give one of at most {max_pixels} pixels")
+            return _rgb(ImageOps.exif_transpose(picture))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file") from error
+        raise InputError(f"{name}: there is no such file") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         formats = ", ".join(PICTURE_FORMATS)
-        raise InputError(f"{path} is not a picture avlib can read; give one of {formats}") from error
+        raise InputError(f"{name} is not a picture avlib can read; give one of {formats}") from error
 
 
 def _rgb(picture: Image.Image) -> UInt8Array:

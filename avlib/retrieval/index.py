@@ -1,55 +1,96 @@
-"""The FAISS index of a collection: shards of flat indexes, memory-mapped, and a manifest that vouches for them.
+"""The manifest of a collection's index: what it was made from, which files it is made of, how they are searched.
 
-A shard holds L2-normalised descriptors; its ids are sample ids. The manifest is written last, so a reader finds the
-old index until the new one is whole.
+An index is a folder of shards. A shard is some samples of the collection in three files: their picture descriptors and
+their sound descriptors, L2-normalised (FAISS), and their rows (Arrow: sample_id, uri, time_s, component_id, audio),
+which are in the same order, so that a position found in one names the row in the other. The manifest is written last,
+so a reader finds the old index until the new one is whole.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-import faiss
-import numpy as np
-
-from avlib.arrays import Float32Array, Int64Array
+from avlib.config import AudioSettings, ContextSettings
 from avlib.errors import WarehouseError
 from avlib.models import StoredModel
-from avlib.storage import is_file, local_copy, read_whole, write_whole
+from avlib.storage import is_file, read_whole, write_whole
+
+MODALITIES = ("visual", "audio")
+ROWS = "rows"
+
+FORMAT = 2
+"""Raised when the files of an index change their meaning; an index of another format has to be made anew."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One index file.  modality: `visual` or `audio`.  file: relative to the manifest.  sha256: of its bytes."""
+    """One file.  modality: `visual`, `audio`, or `rows`.  number: of the shard.  file: relative to the manifest.
+
+    samples: in it.  sha256: of its bytes.
+    """
 
     modality: str
+    number: int
     file: str
     samples: int
     sha256: str
 
 
 @dataclass(frozen=True)
+class Cells:
+    """How the cells of one modality are searched.
+
+    cells: how many there are.  probes: of them, nearest to the query, are searched.  recall: share of the true 20
+    nearest of other videos that this found, for random samples.
+    """
+
+    cells: int
+    probes: int
+    recall: float
+
+
+@dataclass(frozen=True)
+class SoundDescription:
+    """How the sound of a query becomes a descriptor: what `avlib describe` did with the videos' sound."""
+
+    frame_rate_hz: float
+    audio: AudioSettings
+    context: ContextSettings
+
+
+@dataclass(frozen=True)
 class IndexManifest:
     """What an index was made from, and its files.
 
-    collection_version: Delta version of the collection.  model: what describes query pictures.  audio: the sound
-    descriptor that the audio shards hold.
-    stats_version, mean, deviation: the statistics the sound descriptors were standardised with.
+    collection_version: Delta version of the collection.  made_with: hash of [index].  model: what describes query
+    pictures.  audio: the sound descriptor that the audio shards hold.  stats_version, mean, deviation: the statistics
+    the sound descriptors were standardised with.  sound: how query sounds are described, None where the record of it is
+    lost.  cells: by modality; none of a flat index.  nearest: by modality, ascending, how far random samples are from
+    the nearest sample of any other video; empty where there is but one video.
     """
 
     collection_version: int
     stats_version: int
+    made_with: str
     audio: str
     model: StoredModel
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    sound: SoundDescription | None
+    cells: Mapping[str, Cells]
+    nearest: Mapping[str, tuple[float, ...]]
     shards: tuple[Shard, ...]
 
     def of_modality(self, modality: str) -> list[Shard]:
-        """The shards of one modality."""
-        return [shard for shard in self.shards if shard.modality == modality]
+        """The files of one modality, or the rows, by number."""
+        return sorted((one for one in self.shards if one.modality == modality), key=lambda one: one.number)
+
+    @property
+    def samples(self) -> int:
+        """Of the collection."""
+        return sum(shard.samples for shard in self.of_modality(ROWS))
 
 
 def index_folder(warehouse: str, name: str) -> str:
@@ -57,19 +98,15 @@ def index_folder(warehouse: str, name: str) -> str:
     return f"{warehouse}/index/{name}"
 
 
-def write_shard(folder: str, file: str, *, modality: str, ids: Int64Array, descriptors: Float32Array) -> Shard:
-    """Write one shard. ids: shape (n,).  descriptors: shape (n, d), L2-normalised."""
-    flat = faiss.IndexFlatL2(descriptors.shape[1])
-    index = faiss.IndexIDMap2(flat)
-    index.add_with_ids(np.ascontiguousarray(descriptors), ids)
-    content = faiss.serialize_index(index).tobytes()
-    write_whole(f"{folder}/{file}", content)
-    return Shard(modality, file, len(ids), hashlib.sha256(content).hexdigest())
-
-
 def write_manifest(folder: str, manifest: IndexManifest) -> None:
     """Make an index visible."""
-    write_whole(f"{folder}/manifest.json", json.dumps(asdict(manifest), indent=1).encode())
+    values = asdict(manifest) | {"format": FORMAT}
+    if manifest.sound is not None:
+        values["sound"] |= {
+            "audio": manifest.sound.audio.model_dump(mode="json"),
+            "context": manifest.sound.context.model_dump(mode="json"),
+        }
+    write_whole(f"{folder}/manifest.json", json.dumps(values, indent=1).encode())
 
 
 def read_manifest(folder: str) -> IndexManifest | None:
@@ -79,46 +116,27 @@ def read_manifest(folder: str) -> IndexManifest | None:
         return None
     try:
         values = json.loads(read_whole(place).to_pybytes())
+        if values.get("format") != FORMAT:
+            raise WarehouseError(f"{place}: an index of another version of avlib; run `avlib index` again")
         return IndexManifest(
             collection_version=values["collection_version"],
             stats_version=values["stats_version"],
+            made_with=values["made_with"],
             audio=values["audio"],
             model=StoredModel(**values["model"]),
             mean=tuple(values["mean"]),
             deviation=tuple(values["deviation"]),
+            sound=_sound(values["sound"]),
+            cells={modality: Cells(**cells) for modality, cells in values["cells"].items()},
+            nearest={modality: tuple(distances) for modality, distances in values["nearest"].items()},
             shards=tuple(Shard(**shard) for shard in values["shards"]),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise WarehouseError(f"{place}: not an index manifest ({error}); run `avlib index` again") from None
 
 
-class ShardedIndex:
-    """Searches all shards of one modality. Files are hash-checked, then memory-mapped.
-
-    Raises WarehouseError where a file is missing or is not what the manifest says.
-    """
-
-    def __init__(self, folder: str, shards: Sequence[Shard]) -> None:
-        self._indexes = [_open_shard(folder, shard) for shard in shards]
-
-    def search(self, query: Float32Array, count: int) -> tuple[Int64Array, Float32Array]:
-        """The nearest samples of one query.  query: shape (d,), L2-normalised.
-
-        Returns (ids, distances), at most `count` of each, ascending by (distance, id); distances are Euclidean.
-        """
-        found = [index.search(query[None], min(count, index.ntotal)) for index in self._indexes]
-        distances = np.concatenate([squares[0] for squares, _ in found] or [np.empty(0, np.float32)])
-        ids = np.concatenate([ids[0] for _, ids in found] or [np.empty(0, np.int64)])
-        order = np.lexsort((ids, distances))[:count]
-        return ids[order], np.sqrt(np.maximum(distances[order], 0))
-
-
-def _open_shard(folder: str, shard: Shard) -> faiss.Index:
-    place = f"{folder}/{shard.file}"
-    if not is_file(place):
-        raise WarehouseError(f"{place}: an index file is missing; run `avlib index` again")
-    file = local_copy(place)
-    with file.open("rb") as content:
-        if hashlib.file_digest(content, "sha256").hexdigest() != shard.sha256:
-            raise WarehouseError(f"{place}: not the file its manifest names; run `avlib index` again")
-    return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+def _sound(values: Mapping[str, object] | None) -> SoundDescription | None:
+    if values is None:
+        return None
+    audio, context = AudioSettings.model_validate(values["audio"]), ContextSettings.model_validate(values["context"])
+    return SoundDescription(float(str(values["frame_rate_hz"])), audio, context)

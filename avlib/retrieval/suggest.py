@@ -1,31 +1,62 @@
-"""Query picture → nearest clean samples → their sound, cut from its video (Solèr et al. 2016, §3.3). No Spark."""
+"""Query picture → nearest clean samples → their sound; and sound → pictures (Solèr et al. 2016, §3.3). No Spark."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
-import pyarrow.dataset as ds
-import soundfile
+import numpy as np
 
 from avlib import tables
 from avlib.arrays import Float32Array
 from avlib.config import SuggestSettings
 from avlib.descriptors import normalise_visual
-from avlib.errors import AvlibError, WarehouseError
-from avlib.media import load_picture
-from avlib.retrieval.index import ShardedIndex, index_folder, read_manifest
-from avlib.sources import Sources
+from avlib.errors import WarehouseError
+from avlib.media import IsolatedVideo, Region, load_picture
+from avlib.retrieval.calibration import confidence
+from avlib.retrieval.diversity import canonical
+from avlib.retrieval.hearing import Listener
+from avlib.retrieval.index import IndexManifest, index_folder, read_manifest
+from avlib.retrieval.search import Neighbor, SampleIndex
 from avlib.warehouse import Warehouse
+
+NOTHING_LIKE_IT = {
+    "visual": "nothing in the collection looks like this",
+    "audio": "nothing in the collection sounds like this",
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a query asks for.
+
+    top: suggestions, at most.  duration_s: of each sound; None: as long as the event at hand goes on.  diverse: sounds
+    that differ from one another, from among more samples.  region: the part of the picture that counts.
+    """
+
+    top: int
+    duration_s: float | None
+    diverse: bool = False
+    region: Region | None = None
+
+    @classmethod
+    def of(cls, settings: SuggestSettings, *, diverse: bool = False, region: Region | None = None) -> Wish:
+        """As the settings say."""
+        duration_s = None if settings.duration_s == "auto" else settings.duration_s
+        return cls(settings.top, duration_s, diverse, region)
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One suggested sound.
+    """One suggested moment of a video.
 
-    time_s: of the sample in its video.  distance: between the normalised picture descriptors, in [0, 2].
-    duration_s: of the sound that was cut; the time asked for, or all there is.  file: the WAV, None where none was
-    asked for or the source is gone; `unavailable` then says why.
+    time_s: of the sample in its video.  distance: between the normalised descriptors, in [0, 2].  component_id: of the
+    last step.  start_s, duration_s: of the sound that was cut; the time asked for, or all there is.  file: the WAV (the
+    picture, where the query is a sound), None where none was asked for or the source is gone; `unavailable` then says
+    why.  film: the MP4, where one was asked for.
     """
 
     rank: int
@@ -33,15 +64,40 @@ class Suggestion:
     time_s: float
     distance: float
     sample_id: int
+    component_id: int | None = None
+    start_s: float | None = None
     duration_s: float | None = None
     file: str | None = None
+    film: str | None = None
     unavailable: str | None = None
 
 
-class Suggester:
-    """Suggests sounds for pictures from one filter run's collection.
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The answer to a query, best first.
 
-    Raises WarehouseError where there is no index, it is older than the collection, or the collection is empty.
+    confidence: that the collection holds its like, in (0, 1], None where it cannot be told (see
+    avlib.retrieval.calibration).  note: a sentence, where that is doubtful.
+    """
+
+    neighbors: tuple[Neighbor, ...]
+    confidence: float | None
+    note: str | None = None
+
+    @property
+    def suggestions(self) -> list[Suggestion]:
+        """As suggestions without files."""
+        return [
+            Suggestion(rank, one.uri, one.time_s, one.distance, one.sample_id, one.component_id)
+            for rank, one in enumerate(self.neighbors, start=1)
+        ]
+
+
+class Suggester:
+    """Suggests sounds for pictures, and pictures for sounds, from one filter run's collection.
+
+    For any number of threads at a time. Raises WarehouseError where there is no index, it is not of the collection as
+    it is now, or the collection is empty.
     """
 
     def __init__(self, warehouse: Warehouse, settings: SuggestSettings) -> None:
@@ -50,48 +106,58 @@ class Suggester:
         if manifest is None:
             warehouse.open(tables.COLLECTION)
             raise WarehouseError(f"{folder}: no index; run `avlib index --warehouse {warehouse.uri}`")
-        self._collection = warehouse.open(tables.COLLECTION)
-        if self._collection.version() != manifest.collection_version:
-            raise WarehouseError(f"{folder}: the index is older than the collection; run `avlib index` again")
+        self.manifest: IndexManifest = manifest
+        self._warehouse, self._settings, self._folder = warehouse, settings, folder
+        self.check()
         if not manifest.shards:
             raise WarehouseError(
                 f"{warehouse.uri}: the collection {warehouse.name} is empty, so there is nothing to suggest; filter "
                 "with a lower components.min_size or a larger knn.k"
             )
+        self._index = SampleIndex(folder, manifest)
         self._model = manifest.model.load(warehouse.uri)
-        self._index = ShardedIndex(folder, manifest.of_modality("visual"))
-        self._size_px = manifest.model.picture_size_px
-        self._settings = settings
 
-    def describe(self, picture: Path) -> Float32Array:
+    def check(self) -> None:
+        """Raise WarehouseError where the collection is another than the one that was indexed."""
+        version = self._warehouse.open(tables.COLLECTION).version()
+        if version != self.manifest.collection_version:
+            age = "older" if self.manifest.collection_version < version else "newer"
+            raise WarehouseError(f"{self._folder}: the index is {age} than the collection; run `avlib index` again")
+
+    def describe(self, picture: Path | BinaryIO, region: Region | None = None) -> Float32Array:
         """The descriptor of a query picture, shape (d,), L2-normalised. Raises InputError if it is no picture."""
-        pixels = load_picture(picture, size_px=self._size_px, max_pixels=self._settings.max_pixels)
+        size_px, most = self.manifest.model.picture_size_px, self._settings.max_pixels
+        pixels = load_picture(picture, size_px=size_px, max_pixels=most, region=region)
         descriptor: Float32Array = normalise_visual(self._model.describe(pixels[None]))[0]
         return descriptor
 
-    def suggest(self, picture: Path) -> list[Suggestion]:
+    def suggest(self, picture: Path | BinaryIO, wish: Wish) -> Found:
         """The nearest samples to a picture, best first. Raises InputError if it is no picture."""
-        ids, distances = self._index.search(self.describe(picture), self._settings.top)
-        wanted = ds.field("sample_id").isin(ids.tolist())
-        columns = ["sample_id", "uri", "time_s"]
-        rows = self._collection.to_pyarrow_dataset().to_table(columns=columns, filter=wanted).to_pylist()
-        by_id = {row["sample_id"]: row for row in rows}
-        return [
-            Suggestion(rank, by_id[sample_id]["uri"], by_id[sample_id]["time_s"], float(distance), sample_id)
-            for rank, (sample_id, distance) in enumerate(zip(ids.tolist(), distances, strict=True), start=1)
-        ]
+        return self.nearest(self.describe(picture, wish.region), "visual", wish)
+
+    def suggest_pictures(self, sound: IsolatedVideo, wish: Wish) -> Found:
+        """The samples that sound most like a file, best first. Raises InputError if there is no sound in it."""
+        return self.nearest(self._listener.describe(sound), "audio", wish)
+
+    def nearest(self, descriptor: Float32Array, modality: str, wish: Wish) -> Found:
+        """The nearest samples to a descriptor, shape (d,), normalised.  modality: `visual` or `audio`."""
+        count = wish.top * self._settings.diverse_of if wish.diverse else wish.top
+        neighbors = self._index.search(descriptor, modality=modality, count=count)
+        sure = confidence(neighbors[0].distance, np.array(self.manifest.nearest.get(modality, ())))
+        if wish.diverse:
+            neighbors = _various(neighbors, wish.top)
+        doubtful = sure is not None and sure < self._settings.doubt
+        return Found(tuple(neighbors), sure, NOTHING_LIKE_IT[modality] if doubtful else None)
+
+    def sample(self, sample_id: int) -> Neighbor | None:
+        """A sample of the collection by its id, None where there is none."""
+        return self._index.sample(sample_id)
+
+    @cached_property
+    def _listener(self) -> Listener:
+        return Listener.of(self.manifest, self._warehouse.uri)
 
 
-def cut_wav(sources: Sources, suggestion: Suggestion, *, duration_s: float, to: Path) -> Suggestion:
-    """The suggestion with its sound written to a WAV file: duration_s centred on the sample, shifted at the ends.
-
-    A source that is gone or has no sound there leaves the suggestion without a file, and says why.
-    """
-    try:
-        with sources.open(suggestion.uri) as video:
-            start_s = max(suggestion.time_s - duration_s / 2, 0.0)
-            waveform, sample_rate_hz = video.cut_sound(video.probe(), start_s=start_s, duration_s=duration_s)
-    except AvlibError as error:
-        return replace(suggestion, unavailable=str(error))
-    soundfile.write(to, waveform, sample_rate_hz, subtype="PCM_16")
-    return replace(suggestion, file=str(to), duration_s=len(waveform) / sample_rate_hz)
+def _various(neighbors: Sequence[Neighbor], count: int) -> list[Neighbor]:
+    chosen = canonical(np.stack([one.audio for one in neighbors]), count=count)
+    return [neighbors[row] for row in chosen]

@@ -25,8 +25,8 @@ from avlib.evaluation import (
     video_name,
 )
 from avlib.report import Findings, RateRow, read_findings, write_report
-from avlib.retrieval.answers import Answer, answer_all
-from avlib.retrieval.suggest import Suggester
+from avlib.retrieval.answers import Answer, Workshop
+from avlib.retrieval.suggest import Suggester, Wish
 from avlib.sources import Sources
 from avlib.warehouse import Warehouse
 
@@ -56,8 +56,8 @@ def show(out: Path, settings: Settings) -> None:
     pictures = sorted((out / "queries").glob("*/*.png"))
     suggester = Suggester(warehouse, settings.suggest)
     with Sources(settings.fetch, settings.decode) as sources:
-        cuts = out / "suggestions"
-        answers = answer_all(suggester, pictures, sources=sources, duration_s=settings.suggest.duration_s, out=cuts)
+        workshop = Workshop(sources, settings.suggest, out / "suggestions")
+        answers = workshop.answer_all(suggester, pictures, Wish.of(settings.suggest))
     kept_rates = _answer_rates(answers, labels, top=settings.suggest.top)
     rates = (
         RateRow("the collection", kept_rates),
@@ -74,6 +74,7 @@ def show(out: Path, settings: Settings) -> None:
     sys.stdout.write(f"report      {report}: open it in a browser\n")
     command = sys.argv[0] if Path(sys.argv[0]).name == "avlib" else "avlib"
     sys.stdout.write(f"next        {command} suggest {pictures[0]} --warehouse {out / 'warehouse'}\n")
+    sys.stdout.write(f"            {command} serve --warehouse {out / 'warehouse'}\n")
 
 
 def _make_videos(out: Path) -> None:

@@ -1,78 +1,149 @@
-"""index: collection → FAISS shards, visual and audio, and a manifest."""
+"""index: collection → shards of descriptors, visual and audio, of rows, and a manifest."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
 
 import pyarrow as pa
+from pyarrow import fs
+from pydantic import ValidationError
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
-from avlib.columns import descriptor_rows
-from avlib.config import Settings
-from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
-from avlib.models import read_model
-from avlib.retrieval.index import (
-    IndexManifest,
-    Shard,
-    index_folder,
-    read_manifest,
-    write_manifest,
-    write_shard,
-)
+from avlib.config import DescribeSettings, Settings
+from avlib.errors import WarehouseError
+from avlib.models import StoredModel, described_with, read_model
+from avlib.retrieval.building import BUILT, IndexPlan, build_shard, cells_of, merge_findings, shards_of, train
+from avlib.retrieval.calibration import ASKING
+from avlib.retrieval.index import IndexManifest, SoundDescription, index_folder, read_manifest, write_manifest
+from avlib.retrieval.shards import samples_to_train
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
-from avlib.spark.samples import samples_described_with
+from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.stats import latest_stats, latest_stats_version
 from avlib.spark.store import TableStore
-from avlib.storage import remove_folder
+from avlib.storage import filesystem, remove_folder
 
-_SHARDS = pa.schema(
-    [("modality", pa.string()), ("file", pa.string()), ("samples", pa.int64()), ("sha256", pa.string())]
-)
+_READ = ("sample_id", "uri", "time_s", "component_id", "visual", "audio")
 
 
 def run(store: TableStore, settings: Settings) -> None:
-    """Index the collection as it is now. Skipped where the index is of this very version."""
+    """Index the collection as it is now. Skipped where the index is of this very version and these settings."""
     folder = index_folder(store.warehouse, store.name)
     collection = store.read(tables.COLLECTION)
     version, audio = store.version(tables.COLLECTION), _audio(store, settings)
     stats_version = latest_stats_version(store, audio)
     assert version is not None
-    present = read_manifest(folder)
-    if present is not None and (present.collection_version, present.stats_version) == (version, stats_version):
+    present, made_with = _present(folder), settings.index.fingerprint()
+    wanted = (version, stats_version, made_with)
+    if present is not None and (present.collection_version, present.stats_version, present.made_with) == wanted:
         say(f"index {store.name}: nothing has changed")
         return
     recorder = Recorder(
         store, Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
     )
-    stats = latest_stats(store, audio)
-    generation = f"v{version}-s{stats_version}"
-    shards = -(-collection.count() // settings.index.shard_rows)
-
-    def build(rows: pa.Table) -> pa.Table:  # Spark reads these types, which a partial would hide
-        return _build(rows, folder=folder, generation=generation, stats=stats)
-
+    samples, described = collection.count(), _described_with(store)
+    plan = IndexPlan(
+        folder=folder,
+        generation=f"v{version}-s{stats_version}-{made_with[:8]}",
+        stats=latest_stats(store, audio),
+        cells=cells_of(samples, settings.index),
+        recall=settings.index.recall,
+    )
+    shards = max(-(-samples // settings.index.shard_rows), 1)
     with watched(store.spark, "index"):
-        rows = collection.select("sample_id", "visual", "audio").withColumn(
-            "shard", F.pmod(F.xxhash64("sample_id"), F.lit(max(shards, 1)))
-        )
-        built = rows.groupBy("shard").applyInArrow(build, from_arrow_schema(_SHARDS)).collect()
+        rows = collection.withColumn("component_id", F.element_at("component_ids", -1)).select(*_READ)
+        built = BUILT.empty_table()
+        if samples:
+            asking = _asking(store, rows, audio=audio, described=described)
+            built = _built(rows, plan.with_asking(asking), samples=samples, shards=shards)
+    nearest, cells = merge_findings(built, plan)
+    model = read_model(store.warehouse, described)
     manifest = IndexManifest(
         collection_version=version,
         stats_version=stats_version,
+        made_with=made_with,
         audio=audio,
-        model=read_model(store.warehouse, _described_with(store)),
-        mean=tuple(stats.mean),
-        deviation=tuple(stats.deviation),
-        shards=tuple(sorted((Shard(**row.asDict()) for row in built), key=lambda shard: shard.file)),
+        model=model,
+        mean=tuple(plan.stats.mean),
+        deviation=tuple(plan.stats.deviation),
+        sound=_sound(store, settings, model, described),
+        cells=cells,
+        nearest=nearest,
+        shards=shards_of(built),
     )
     write_manifest(folder, manifest)
-    _remove_superseded(folder, present, manifest)
-    summary = f"{sum(shard.samples for shard in manifest.of_modality('visual'))} samples"
+    _remove_superseded(folder, manifest)
+    searched = "; ".join(
+        f"{modality}: {of.probes} of {of.cells} cells searched, recall {of.recall:.3f}"
+        for modality, of in manifest.cells.items()
+    )
+    summary = f"{manifest.samples} samples" + (f"; {searched}" if searched else "")
     recorder.finish(summary)
     say(f"index {store.name}: {summary}")
+
+
+def _built(rows: DataFrame, plan: IndexPlan, *, samples: int, shards: int) -> pa.Table:
+    """The files and findings of all shards, as BUILT says."""
+    if plan.cells:
+        share = samples_to_train(plan.cells) / samples
+        few = rows.where(F.pmod(F.xxhash64("sample_id", F.lit("training")), F.lit(1 << 20)) < share * (1 << 20))
+
+        def trained(training: pa.Table) -> pa.Table:  # Spark reads these types, which a partial would hide
+            return train(training, plan)
+
+        few.withColumn("shard", F.lit(0)).groupBy("shard").applyInArrow(trained, "modality string").collect()
+
+    def build(of_shard: pa.Table) -> pa.Table:
+        return build_shard(of_shard, plan)
+
+    numbered = rows.withColumn("shard", F.pmod(F.xxhash64("sample_id"), F.lit(shards)))
+    built: pa.Table = numbered.groupBy("shard").applyInArrow(build, from_arrow_schema(BUILT)).toArrow()
+    return built.cast(BUILT)
+
+
+def _asking(store: TableStore, rows: DataFrame, *, audio: str, described: str) -> pa.Table:
+    """Random samples of all; of the collection alone, where the others have been described anew since."""
+    try:
+        alike = samples_described_with(store) == described
+    except WarehouseError:
+        alike = False
+    samples = audio_samples(store, audio) if alike else rows
+    drawn = samples.orderBy(F.xxhash64("sample_id", F.lit("asking")), "sample_id").limit(ASKING)
+    return drawn.select("sample_id", "visual", "audio").toArrow()
+
+
+def _sound(store: TableStore, settings: Settings, model: StoredModel, described: str) -> SoundDescription | None:
+    """How the collection's sounds were described: as these settings say, or those of an earlier run that fit."""
+    for candidate in (settings.describe, *_recorded(store)):
+        if described_with(candidate, model) == described:
+            return SoundDescription(candidate.frame_rate_hz, candidate.audio, candidate.audio_context)
+    say("index: no record of how sounds were described: pictures can be asked about, sounds cannot")
+    return None
+
+
+def _recorded(store: TableStore) -> list[DescribeSettings]:
+    """[describe] of all earlier runs that this version of avlib understands, the newest first."""
+    if not store.exists(tables.RUNS):
+        return []
+    runs = store.read(tables.RUNS).where(F.col("stage") == "describe").orderBy(F.desc("started")).select("settings")
+    found = []
+    for row in runs.distinct().collect():
+        try:
+            found.append(DescribeSettings.model_validate(json.loads(row["settings"])[0]))
+        except (ValidationError, ValueError, IndexError):
+            continue
+    return found
+
+
+def _present(folder: str) -> IndexManifest | None:
+    """The manifest that is there; one that cannot be read any more is as good as none."""
+    try:
+        return read_manifest(folder)
+    except WarehouseError:
+        return None
 
 
 def _described_with(store: TableStore) -> str:
@@ -87,24 +158,10 @@ def _audio(store: TableStore, settings: Settings) -> str:
     return settings.filter.audio if row is None else str(row["audio_descriptor"])
 
 
-def _remove_superseded(folder: str, old: IndexManifest | None, new: IndexManifest) -> None:
-    """Remove the files of the index before, which the new manifest no longer names."""
-    folders = {shard.file.partition("/")[0] for shard in new.shards}
-    for gone in {shard.file.partition("/")[0] for shard in (old.shards if old else ())} - folders:
-        remove_folder(f"{folder}/{gone}")
-
-
-def _build(rows: pa.Table, *, folder: str, generation: str, stats: DescriptorStats) -> pa.Table:
-    rows = rows.sort_by("sample_id")
-    ids, number = rows["sample_id"].to_numpy(), rows["shard"][0].as_py()
-    described = {
-        "visual": normalise_visual(descriptor_rows(rows["visual"])),
-        "audio": normalise_audio(descriptor_rows(rows["audio"]), stats),
-    }
-    shards = [
-        write_shard(
-            folder, f"{generation}/{modality}-{number:05}.faiss", modality=modality, ids=ids, descriptors=values
-        )
-        for modality, values in described.items()
-    ]
-    return pa.Table.from_pylist([asdict(shard) for shard in shards], schema=_SHARDS)
+def _remove_superseded(folder: str, new: IndexManifest) -> None:
+    """Remove what earlier indexes left, which the new manifest does not name."""
+    named = {shard.file.partition("/")[0] for shard in new.shards}
+    system, path = filesystem(folder)
+    for found in system.get_file_info(fs.FileSelector(path)):
+        if found.type == fs.FileType.Directory and found.base_name not in named:
+            remove_folder(f"{folder}/{found.base_name}")

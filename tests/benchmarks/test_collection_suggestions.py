@@ -23,8 +23,8 @@ from avlib.columns import descriptor_rows
 from avlib.config import Settings, load_settings
 from avlib.descriptors import normalise_visual
 from avlib.evaluation import Cleanliness, Labels, StrArray, answer_rates, read_labels, retrieval_rates, video_name
-from avlib.retrieval.answers import Answer, answer_all
-from avlib.retrieval.suggest import Suggester, Suggestion
+from avlib.retrieval.answers import Answer, Workshop
+from avlib.retrieval.suggest import Suggester, Suggestion, Wish
 from avlib.sources import Sources
 from avlib.spark import filter, index, pipeline
 from avlib.spark.samples import live_samples
@@ -69,7 +69,8 @@ def test_suggestions_for_held_out_pictures(spark: SparkSession, shared_data: Pat
             index.run(of_run, settings)
         suggester = Suggester(Warehouse(warehouse, name=name), settings.suggest)
         with Sources(settings.fetch, settings.decode) as sources:
-            answers = answer_all(suggester, pictures, sources=sources, duration_s=DURATION_S, out=tmp_path / name)
+            workshop = Workshop(sources, settings.suggest, tmp_path / name)
+            answers = workshop.answer_all(suggester, pictures, Wish(settings.suggest.top, DURATION_S))
         _print_rates(strategy, of_run, labels, categories, answers)
         checked = [_check_wav(suggestion) for answer in answers for suggestion in answer.suggestions]
         print(f"{'':<12} {len(checked)} WAVs checked, at most {1000 * max(checked):.1f} ms off")

@@ -1,0 +1,60 @@
+"""Of many samples few that sound different from one another (Solèr et al. 2016, §3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from avlib.arrays import Float32Array, Float64Array, Int64Array
+from avlib.errors import ParameterError
+
+
+def canonical(sounds: Float32Array, *, count: int) -> list[int]:
+    """Rows of the sounds that stand for groups of like ones.  sounds: shape (n, d), best first, ready for distances.
+
+    Spectral clustering of their mutual distances makes `count` groups (Ng, Jordan and Weiss 2002; labels by pivoted QR,
+    which draws nothing at random). Of each, the sound with the least mean distance to the others of its group stands
+    for it; of equal ones the first. Returns the rows, ascending; all of them where there are no more than `count`
+    different sounds. Raises ParameterError for a count below 1.
+    """
+    if count < 1:
+        raise ParameterError("count", count, "at least 1")
+    _, first = np.unique(sounds, axis=0, return_index=True)
+    rows = np.sort(first)
+    if len(rows) <= count:
+        others = [row for row in range(len(sounds)) if row not in set(rows.tolist())]
+        return sorted([*rows.tolist(), *others[: count - len(rows)]])
+    apart = distances(sounds[rows])
+    groups = _groups(apart, count) if count > 1 else np.zeros(len(rows), np.int64)
+    chosen = [_centre(apart, np.flatnonzero(groups == group)) for group in np.unique(groups)]
+    return sorted(rows[chosen].tolist())
+
+
+def distances(sounds: Float32Array) -> Float64Array:
+    """Euclidean distances of all pairs.  sounds: shape (n, d). Returns shape (n, n)."""
+    wide = sounds.astype(np.float64)
+    apart: Float64Array = np.sqrt(np.square(wide[:, None] - wide[None]).sum(axis=2))
+    return apart
+
+
+def mean_distance(sounds: Sequence[Float32Array]) -> float:
+    """Mean distance of all pairs, 0 of fewer than two: how different some sounds are."""
+    if len(sounds) < 2:
+        return 0.0
+    apart = distances(np.stack(sounds))
+    return float(apart[np.triu_indices(len(sounds), 1)].mean())
+
+
+def _groups(apart: Float64Array, count: int) -> Int64Array:
+    from sklearn.cluster import SpectralClustering  # half a second, which only those pay who ask for it
+
+    scale = np.median(apart[np.triu_indices(len(apart), 1)])
+    alike = np.exp(-np.square(apart / scale) / 2)
+    clustering = SpectralClustering(count, affinity="precomputed", assign_labels="cluster_qr", random_state=0)
+    groups: Int64Array = clustering.fit_predict(alike).astype(np.int64)
+    return groups
+
+
+def _centre(apart: Float64Array, members: Int64Array) -> int:
+    return int(members[apart[np.ix_(members, members)].sum(axis=1).argmin()])

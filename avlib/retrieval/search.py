@@ -1,0 +1,101 @@
+"""Nearest samples among all shards of an index. Files are hash-checked, then memory-mapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from avlib.arrays import Float32Array, Int64Array
+from avlib.columns import descriptor_rows
+from avlib.retrieval.index import ROWS, IndexManifest, Shard
+from avlib.retrieval.shards import open_descriptors, open_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbor:
+    """A sample of the collection.  distance: of its normalised descriptor to the query's, in [0, 2]; 0 of a sample
+    that was asked for by id.
+
+    audio: shape (d,), its sound descriptor, normalised.
+    """
+
+    sample_id: int
+    uri: str
+    time_s: float
+    component_id: int
+    audio: Float32Array
+    distance: float = 0.0
+
+
+class SampleIndex:
+    """The index of a collection, to be searched by picture or by sound. For any number of threads at a time.
+
+    Raises WarehouseError where a file is missing or is not what the manifest says.
+    """
+
+    def __init__(self, folder: str, manifest: IndexManifest) -> None:
+        self._folder, self._manifest = folder, manifest
+        self._rows = [open_rows(folder, shard) for shard in manifest.of_modality(ROWS)]
+        self._opened: dict[str, list[faiss.Index]] = {}
+        self.open("visual")
+
+    def open(self, modality: str) -> list[faiss.Index]:
+        """The FAISS indexes of one modality, opened when first used: who asks by picture needs no sounds."""
+        if modality not in self._opened:
+            shards: list[Shard] = self._manifest.of_modality(modality)
+            self._opened[modality] = [open_descriptors(self._folder, shard) for shard in shards]
+        return self._opened[modality]
+
+    def search(self, query: Float32Array, *, modality: str, count: int) -> list[Neighbor]:
+        """The nearest samples, at most `count`, ascending by (distance, id).
+
+        modality: `visual` or `audio`.  query: shape (d,), normalised as the index is.
+        """
+        indexes = self.open(modality)
+        cells = self._manifest.cells.get(modality)
+        if cells is None:
+            found = [index.search(query[None], min(count, index.ntotal)) for index in indexes]
+        else:
+            found = _search_cells(indexes, query[None], count=count, probes=cells.probes)
+        squares = np.concatenate([part[0][0] for part in found])
+        positions = np.concatenate([part[1][0] for part in found])
+        numbers = np.repeat(np.arange(len(found)), [part[0].shape[1] for part in found])
+        there = np.flatnonzero(positions >= 0)  # -1: fewer were found than asked for
+        ids = [self._rows[numbers[one]]["sample_id"][int(positions[one])].as_py() for one in there]
+        order = np.lexsort((ids, squares[there]))[:count]
+        return [
+            self._neighbor(int(numbers[one]), int(positions[one]), float(np.sqrt(max(squares[one], 0.0))))
+            for one in there[order]
+        ]
+
+    def sample(self, sample_id: int) -> Neighbor | None:
+        """The sample of this id, None where the collection has none."""
+        for number, rows in enumerate(self._rows):
+            position = pc.index(rows["sample_id"], sample_id).as_py()
+            if position >= 0:
+                return self._neighbor(number, position, 0.0)
+        return None
+
+    def _neighbor(self, number: int, position: int, distance: float) -> Neighbor:
+        row: pa.Table = self._rows[number].slice(position, 1)
+        audio = descriptor_rows(row["audio"])[0]
+        (values,) = row.drop_columns(["audio"]).to_pylist()
+        return Neighbor(**values, audio=audio, distance=distance)
+
+
+def _search_cells(
+    indexes: list[faiss.Index], query: Float32Array, *, count: int, probes: int
+) -> list[tuple[Float32Array, Int64Array]]:
+    """All shards have the same cells, so they are looked for once."""
+    shards: list[Any] = indexes  # IndexIVFFlat, as the manifest says; FAISS's stubs do not know its Python methods
+    cell_squares, cells = shards[0].quantizer.search(query, probes)
+    found = []
+    for shard in shards:
+        shard.nprobe = probes
+        found.append(shard.search_preassigned(query, count, cells, cell_squares))
+    return found

@@ -1,0 +1,63 @@
+"""`avlib suggest`: sounds for pictures, pictures for sounds, as files. Starts no Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avlib.errors import ParameterError
+from avlib.options import AsJson, Assign, Config, Debug, chosen_settings
+
+
+def suggest(
+    queries: Annotated[list[Path], typer.Argument(help="Query pictures; or sounds or videos, to get pictures.")],
+    warehouse: Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")],
+    name: Annotated[str, typer.Option("--name", help="Which filter run.")] = "default",
+    top: Annotated[int | None, typer.Option("--top", "-m", min=1, help="Suggestions for a query.")] = None,
+    duration: Annotated[
+        str | None, typer.Option("--duration", "-s", help="Seconds of sound; auto: as long as the sound goes on.")
+    ] = None,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Sounds that differ from one another.")] = False,
+    region: Annotated[
+        str | None,
+        typer.Option("--region", metavar="X,Y,W,H", help="The part of the picture that counts, as shares of it."),
+    ] = None,
+    mux: Annotated[bool, typer.Option("--mux", help="Also an MP4 of the picture with each sound.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")] = Path("suggestions"),
+    as_json: AsJson = False,
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Sounds for pictures: the nearest clean samples, their sound as WAV files. For sounds: pictures."""
+    given = {"suggest.top": top, "suggest.duration_s": _toml(duration)}
+    chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
+    settings = chosen_settings(config, [*assign, *chosen])
+    from avlib.media import Region
+    from avlib.retrieval.answers import Workshop, as_text
+    from avlib.retrieval.answers import as_json as answers_as_json
+    from avlib.retrieval.suggest import Suggester, Wish
+    from avlib.sources import Sources
+    from avlib.warehouse import Warehouse
+
+    part = None if region is None else Region.parse(region)
+    suggester = Suggester(Warehouse(warehouse, name=name), settings.suggest)
+    wish = Wish.of(settings.suggest, diverse=diverse, region=part)
+    with Sources(settings.fetch, settings.decode) as sources:
+        workshop = Workshop(sources, settings.suggest, out, settings.ingest.extensions, films=mux)
+        answers = workshop.answer_all(suggester, queries, wish)
+    typer.echo(answers_as_json(answers) if as_json else as_text(answers))
+    if any(answer.error for answer in answers):
+        raise typer.Exit(2)
+
+
+def _toml(duration: str | None) -> str | None:
+    """The option as a setting's value."""
+    if duration is None or duration == "auto":
+        return duration and f'"{duration}"'
+    try:
+        return repr(float(duration))
+    except ValueError:
+        raise ParameterError("--duration", duration, "seconds, such as 2.5, or auto") from None
