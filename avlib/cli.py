@@ -21,6 +21,7 @@ from avlib.evaluate_command import app as evaluate
 from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Strategy
 from avlib.options import chosen_settings as _settings
 from avlib.plan_command import plan
+from avlib.serve_command import serve
 from avlib.suggest_command import suggest
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ def demo(
 
 
 app.command()(suggest)
+app.command()(serve)
 app.command()(plan)
 app.add_typer(evaluate)
 

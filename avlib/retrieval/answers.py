@@ -77,7 +77,7 @@ class Workshop:
             if not query.is_file():
                 raise InputError(f"{query}: there is no such file")
             with self.sources.open(str(query)) as video:
-                found = suggester.suggest_pictures(video, wish)
+                found = suggester.suggest_pictures(video, wish, name=str(query))
             made = [self._picture(one, prefix) for one in found.suggestions]
         else:
             found = suggester.suggest(query, wish)

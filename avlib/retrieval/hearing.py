@@ -46,7 +46,7 @@ class Listener:
             )
         return cls(manifest, manifest.sound, model, warehouse)
 
-    def describe(self, video: IsolatedVideo) -> Float32Array:
+    def describe(self, video: IsolatedVideo, *, name: str) -> Float32Array:
         """The sound of a file at its loudest moment, as it is for the samples. Shape (d,), normalised.
 
         Raises InputError for a file without sound that can be decoded, or one that is silent.
@@ -57,8 +57,8 @@ class Listener:
             end_s = min(info.duration_s or _MOST_S, _MOST_S)
             waveform = video.sound_between(info, sample_rate_hz=rate_hz, start_s=0.0, end_s=end_s)
         except MediaError as error:
-            raise InputError(f"{video.path.name} is not a sound avlib can read: {error.reason}") from None
-        at_s = self._loudest(waveform, rate_hz, video.path.name)
+            raise InputError(f"{name} is not a sound avlib can read: {error.reason}") from None
+        at_s = self._loudest(waveform, rate_hz, name)
         stats = DescriptorStats(np.array(self.manifest.mean), np.array(self.manifest.deviation), 0)
         normalised: Float32Array = normalise_audio(self._raw(waveform, at_s, rate_hz), stats)[0]
         return normalised

@@ -93,11 +93,19 @@ class Found:
         ]
 
 
+class NotReadyError(WarehouseError):
+    """There is nothing to ask in a warehouse yet, or not any more.  sentence: why, and what to do, without any path."""
+
+    def __init__(self, place: str, sentence: str) -> None:
+        super().__init__(f"{place}: {sentence}")
+        self.sentence = sentence
+
+
 class Suggester:
     """Suggests sounds for pictures, and pictures for sounds, from one filter run's collection.
 
-    For any number of threads at a time. Raises WarehouseError where there is no index, it is not of the collection as
-    it is now, or the collection is empty.
+    For any number of threads at a time. Raises NotReadyError where there is no index, it is not of the collection as it
+    is now, or the collection is empty; WarehouseError where there is no collection, or the index is damaged.
     """
 
     def __init__(self, warehouse: Warehouse, settings: SuggestSettings) -> None:
@@ -105,24 +113,25 @@ class Suggester:
         manifest = read_manifest(folder)
         if manifest is None:
             warehouse.open(tables.COLLECTION)
-            raise WarehouseError(f"{folder}: no index; run `avlib index --warehouse {warehouse.uri}`")
+            raise NotReadyError(folder, "no index; run `avlib index`")
         self.manifest: IndexManifest = manifest
         self._warehouse, self._settings, self._folder = warehouse, settings, folder
         self.check()
         if not manifest.shards:
-            raise WarehouseError(
-                f"{warehouse.uri}: the collection {warehouse.name} is empty, so there is nothing to suggest; filter "
-                "with a lower components.min_size or a larger knn.k"
+            sentence = (
+                f"the collection {warehouse.name} is empty, so there is nothing to suggest; filter with a lower "
+                "components.min_size or a larger knn.k"
             )
+            raise NotReadyError(warehouse.uri, sentence)
         self._index = SampleIndex(folder, manifest)
         self._model = manifest.model.load(warehouse.uri)
 
     def check(self) -> None:
-        """Raise WarehouseError where the collection is another than the one that was indexed."""
+        """Raise NotReadyError where the collection is another than the one that was indexed."""
         version = self._warehouse.open(tables.COLLECTION).version()
         if version != self.manifest.collection_version:
             age = "older" if self.manifest.collection_version < version else "newer"
-            raise WarehouseError(f"{self._folder}: the index is {age} than the collection; run `avlib index` again")
+            raise NotReadyError(self._folder, f"the index is {age} than the collection; run `avlib index` again")
 
     def describe(self, picture: Path | BinaryIO, region: Region | None = None) -> Float32Array:
         """The descriptor of a query picture, shape (d,), L2-normalised. Raises InputError if it is no picture."""
@@ -135,9 +144,12 @@ class Suggester:
         """The nearest samples to a picture, best first. Raises InputError if it is no picture."""
         return self.nearest(self.describe(picture, wish.region), "visual", wish)
 
-    def suggest_pictures(self, sound: IsolatedVideo, wish: Wish) -> Found:
-        """The samples that sound most like a file, best first. Raises InputError if there is no sound in it."""
-        return self.nearest(self._listener.describe(sound), "audio", wish)
+    def suggest_pictures(self, sound: IsolatedVideo, wish: Wish, *, name: str) -> Found:
+        """The samples that sound most like a file, best first.  name: of the file, for errors.
+
+        Raises InputError if there is no sound in it.
+        """
+        return self.nearest(self._listener.describe(sound, name=name), "audio", wish)
 
     def nearest(self, descriptor: Float32Array, modality: str, wish: Wish) -> Found:
         """The nearest samples to a descriptor, shape (d,), normalised.  modality: `visual` or `audio`."""

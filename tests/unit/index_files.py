@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,21 +17,34 @@ from avlib.retrieval.building import IndexPlan, build_shard, cells_of, merge_fin
 from avlib.retrieval.index import IndexManifest, write_manifest
 from avlib.retrieval.shards import samples_to_train
 
+_Samples: TypeAlias = tuple[Int64Array, Float32Array, Float32Array, pa.ChunkedArray]
+
 
 def build_index(
-    folder: Path, ids: Int64Array, visual: Float32Array, audio: Float32Array, settings: IndexSettings
+    folder: Path,
+    ids: Int64Array,
+    visual: Float32Array,
+    audio: Float32Array,
+    settings: IndexSettings,
+    *,
+    uris: pa.ChunkedArray | None = None,
 ) -> IndexManifest:
-    """Write an index; the samples themselves ask. Rows: uri VIDEO.mp4, time_s the frame / 5, component 7."""
+    """Write an index of raw descriptors; the samples themselves ask. Frames are 1/25 s apart, the component is 7.
+
+    uris: of each sample; default VIDEO.mp4.
+    """
+    uris = pa.chunked_array([[f"{video}.mp4" for video in (ids >> 24).tolist()]]) if uris is None else uris
+    samples = (ids, visual, audio, uris)
     stats = DescriptorStats(np.zeros(audio.shape[1]), np.ones(audio.shape[1]), len(ids))
     cells = cells_of(len(ids), settings)
     plan = IndexPlan(str(folder), "v0-s0-test", stats, cells, settings.recall)
     drawn = np.random.default_rng(0).permutation(len(ids))
-    plan = plan.with_asking(_rows(ids, visual, audio, drawn[:1000], 0))
+    plan = plan.with_asking(_rows(samples, drawn[:1000], 0))
     if cells:
-        train(_rows(ids, visual, audio, drawn[: samples_to_train(cells)], 0), plan)
+        train(_rows(samples, drawn[: samples_to_train(cells)], 0), plan)
     number = np.arange(len(ids)) % max(-(-len(ids) // settings.shard_rows), 1)
     built = pa.concat_tables(
-        build_shard(_rows(ids, visual, audio, np.flatnonzero(number == shard), shard), plan)
+        build_shard(_rows(samples, np.flatnonzero(number == shard), shard), plan)
         for shard in np.unique(number).tolist()
     )
     nearest, searched = merge_findings(built, plan)
@@ -51,12 +65,13 @@ def build_index(
     return manifest
 
 
-def _rows(ids: Int64Array, visual: Float32Array, audio: Float32Array, rows: Int64Array, shard: int) -> pa.Table:
+def _rows(samples: _Samples, rows: Int64Array, shard: int) -> pa.Table:
+    ids, visual, audio, uris = samples
     return pa.table(
         {
             "sample_id": ids[rows],
-            "uri": [f"{video}.mp4" for video in (ids[rows] >> 24).tolist()],
-            "time_s": (ids[rows] & 0xFFFFFF) / 5,
+            "uri": uris.take(rows),
+            "time_s": (ids[rows] & 0xFFFFFF) / 25,
             "component_id": np.full(len(rows), 7),
             "visual": descriptor_column(visual[rows]),
             "audio": descriptor_column(audio[rows]),

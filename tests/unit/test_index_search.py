@@ -54,7 +54,7 @@ def test_a_flat_index_is_exact(settings: IndexSettings, tmp_path: Path) -> None:
             np.testing.assert_allclose([one.distance for one in found], distances, atol=2e-3)
     (first,) = index.search(visual[33], modality="visual", count=1)
     assert (first.uri, first.component_id) == (f"{ids[33] >> 24}.mp4", 7)
-    assert first.time_s == (ids[33] & 0xFFFFFF) / 5
+    assert first.time_s == (ids[33] & 0xFFFFFF) / 25
     np.testing.assert_allclose(first.audio, audio[33], atol=1e-6)
 
 

@@ -39,14 +39,14 @@ def test_loudness_of_the_standards_tones(level_db: float, channels: int, lufs: f
 
 
 def test_quiet_stretches_do_not_count() -> None:
-    """Tech 3341, case 3: -36, -23, -36 dBFS for 10, 60, 10 s; here a tenth as long."""
-    parts = [tone(s, level_db=db, channels=2) for s, db in ((1, -36), (6, -23), (1, -36))]
-    assert loudness(np.concatenate(parts), sample_rate_hz=48_000)[0] == pytest.approx(-23, abs=0.2)
+    """Tech 3341, case 3: -36, -23, -36 dBFS for 10, 60, 10 s."""
+    parts = [tone(s, level_db=db, channels=2) for s, db in ((10, -36), (60, -23), (10, -36))]
+    assert loudness(np.concatenate(parts), sample_rate_hz=48_000)[0] == pytest.approx(-23, abs=0.1)
 
 
 def test_the_ffmpeg_program_agrees(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    waveform = (0.1 * random.normal(size=(100_000, 2)) * np.linspace(0.1, 1, 100_000)[:, None]).astype(np.float32)
+    waveform = (0.1 * random.normal(size=(100_000, 2))).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", waveform, 44_100, subtype="FLOAT")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(tmp_path / "a.wav")]
     said = subprocess.run(

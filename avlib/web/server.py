@@ -1,0 +1,210 @@
+"""The HTTP side: routes, limits, errors as plain sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib import resources
+from ipaddress import ip_address
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from avlib.errors import AvlibError, InputError, ParameterError, WarehouseError
+from avlib.retrieval.suggest import NotReadyError
+from avlib.web.engine import Engine, GoneError
+from avlib.web.forms import TooLargeError, read_form, read_stretch
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_LOG = logging.getLogger("avlib.web")
+
+_PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+}
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_STATUS: tuple[tuple[type[AvlibError], int], ...] = (
+    (TooLargeError, 413),
+    (InputError, 400),
+    (ParameterError, 400),
+    (GoneError, 404),
+    (NotReadyError, 409),
+)
+
+
+class BusyError(Exception):
+    """More requests wait than may."""
+
+
+class Workers:
+    """Threads that do the work, and a queue of limited length before them."""
+
+    def __init__(self, threads: int, *, waiting: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="avlib-web")
+        self._most, self._there = threads + waiting, 0
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """The result of some work. Raises BusyError where too many wait already."""
+        if self._there >= self._most:
+            raise BusyError
+        self._there += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
+        finally:
+            self._there -= 1
+
+    def close(self) -> None:
+        """Wait for what is being done, drop what waits."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def make_app(engine: Engine, *, host: str) -> web.Application:
+    """The application.  host: that it is bound to; on loopback only requests to loopback's names are answered."""
+    settings = engine.settings
+    workers = Workers(settings.serve.workers, waiting=settings.serve.waiting)
+    limit_bytes = settings.serve.upload_bytes
+
+    async def about(request: web.Request) -> web.StreamResponse:
+        limits = {"most": settings.serve.most, "longest_s": settings.suggest.longest_s}
+        defaults = {"top": settings.suggest.top, "duration": settings.suggest.duration_s}
+        return web.json_response(await workers.run(engine.about) | {"limits": limits, "defaults": defaults})
+
+    async def sounds(request: web.Request) -> web.StreamResponse:
+        form = await read_form(request, limit_bytes=limit_bytes)
+        picture, wish = form.file("picture"), form.wish(settings)
+        return web.json_response(await workers.run(engine.sounds_for, picture, wish))
+
+    async def pictures(request: web.Request) -> web.StreamResponse:
+        form = await read_form(request, limit_bytes=limit_bytes)
+        sound, wish = form.file("sound"), form.wish(settings)
+        return web.json_response(await workers.run(engine.pictures_for, sound, wish))
+
+    async def wav(request: web.Request) -> web.StreamResponse:
+        stretch = read_stretch(request.query, request.match_info["sample_id"], settings)
+        return _content(request, await workers.run(engine.wav, stretch), "audio/wav", "wav")
+
+    async def frame(request: web.Request) -> web.StreamResponse:
+        stretch = read_stretch({}, request.match_info["sample_id"], settings)
+        return _content(request, await workers.run(engine.frame, stretch.sample_id), "image/jpeg", "jpg")
+
+    async def film(request: web.Request) -> web.StreamResponse:
+        form = await read_form(request, limit_bytes=limit_bytes)
+        stretch = read_stretch(form.texts, form.texts.get("sample_id", ""), settings)
+        made = await workers.run(engine.film, form.file("picture"), stretch)
+        return web.Response(body=made, content_type="video/mp4")
+
+    async def end(app: web.Application) -> None:
+        await asyncio.to_thread(workers.close)
+        engine.close()
+
+    app = web.Application(middlewares=[_guard(host), _plain_errors], client_max_size=limit_bytes)
+    for path, (file, kind) in _PAGE.items():
+        app.router.add_get(path, _static(file, kind))
+    app.router.add_get("/api/collection", about)
+    app.router.add_post("/api/sounds", sounds)
+    app.router.add_post("/api/pictures", pictures)
+    app.router.add_post("/api/films", film)
+    app.router.add_get("/api/sounds/{sample_id}.wav", wav)
+    app.router.add_get("/api/frames/{sample_id}.jpg", frame)
+    app.on_cleanup.append(end)
+    return app
+
+
+def serve(engine: Engine, *, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve until interrupted.  say: is told once it listens. Raises OSError where the port cannot be had."""
+    app = make_app(engine, host=host)
+
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    web.run_app(app, host=host, port=port, print=lambda _: say(address), access_log=None)
+
+
+def _static(file: str, kind: str) -> Handler:
+    content = resources.files("avlib.web").joinpath(file).read_bytes()
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=content, content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"})
+
+    return page
+
+
+def _content(request: web.Request, content: bytes, kind: str, extension: str) -> web.StreamResponse:
+    """A whole file, or the range of it that is asked for: browsers seek in sounds so."""
+    name = f"avlib-{request.match_info['sample_id']}.{extension}"
+    headers = {"Accept-Ranges": "bytes", "Content-Disposition": f'inline; filename="{name}"'}
+    try:
+        asked = request.http_range
+    except ValueError:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
+    if asked.start is None and asked.stop is None:
+        return web.Response(body=content, content_type=kind, headers=headers)
+    first, end, _ = asked.indices(len(content))
+    headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
+    return web.Response(status=206, body=content[first:end], content_type=kind, headers=headers)
+
+
+def _guard(host: str) -> Middleware:
+    """Refuse what another site's page makes a visitor's browser send, and add headers that keep the page to itself."""
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        named = urlsplit(f"//{request.host}").hostname or ""
+        if (is_loopback(host) and not is_loopback(named)) or (origin and urlsplit(origin).netloc != request.host):
+            response: web.StreamResponse = _sentence(403, "this page answers only to its own address")
+        else:
+            response = await handler(request)
+        response.headers.update(_HEADERS)
+        return response
+
+    return guarded
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors as {"error": SENTENCE}; nothing of where or how they came about."""
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return _sentence(413, "that is too large")
+    except web.HTTPException as error:
+        return _sentence(error.status, f"there is nothing of the kind here ({error.reason.lower()})")
+    except BusyError:
+        return _sentence(503, "too many others are asking; try again in a moment")
+    except AvlibError as error:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
+        if status is not None:
+            return _sentence(status, error.sentence if isinstance(error, NotReadyError) else str(error))
+        _LOG.exception("a request failed")
+        at_fault = "the index cannot be read" if isinstance(error, WarehouseError) else "that could not be done"
+        return _sentence(409, f"{at_fault}; the log of this page's server says why")
+    except Exception:
+        _LOG.exception("a request failed")
+        return _sentence(500, "something went wrong; the log of this page's server says what")
+
+
+def _sentence(status: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=status)

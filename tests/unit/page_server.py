@@ -1,0 +1,87 @@
+"""The page's server in a thread of this process, and a client that says what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from avlib.config import Settings
+from avlib.warehouse import Warehouse
+from avlib.web import Engine, make_app
+
+
+@dataclass(frozen=True)
+class Reply:
+    """status, headers and body of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def values(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a server listens."""
+
+    address: str
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        return answer_to(urllib.request.Request(self.address + path, headers=dict(headers or {})))
+
+    def post(
+        self, path: str, files: Mapping[str, bytes], headers: Mapping[str, str] | None = None, **texts: Any
+    ) -> Reply:
+        boundary, lines = uuid.uuid4().hex, []
+        for name, content in {**files, **{key: str(value).encode() for key, value in texts.items()}}.items():
+            named = f'name="{name}"' + ('; filename="../../etc/passwd"' if name in files else "")
+            head = f"--{boundary}\r\nContent-Disposition: form-data; {named}\r\n\r\n"
+            lines.append(head.encode() + content + b"\r\n")
+        body = b"".join([*lines, f"--{boundary}--\r\n".encode()])
+        kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        return answer_to(urllib.request.Request(self.address + path, body, kind | dict(headers or {})))
+
+
+def answer_to(request: urllib.request.Request) -> Reply:
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return Reply(response.status, dict(response.headers), response.read())
+    except urllib.error.HTTPError as error:
+        return Reply(error.code, dict(error.headers), error.read())
+
+
+@contextmanager
+def served(warehouse: str, settings: Settings) -> Iterator[Page]:
+    """The page of a warehouse, at a free port of loopback."""
+    loop = asyncio.new_event_loop()
+    runner = web.AppRunner(make_app(Engine(Warehouse(warehouse), settings), host="127.0.0.1"))
+
+    async def start() -> int:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return int(runner.addresses[0][1])
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        port = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
+        yield Page(f"http://127.0.0.1:{port}")
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
