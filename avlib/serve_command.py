@@ -37,4 +37,4 @@ def serve(
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
-        raise ConfigError(f"{host}:{port} cannot be listened at ({error.strerror}); give another --port") from None
+        raise ConfigError(f"{host}:{port} cannot be listened at; give another --port") from None

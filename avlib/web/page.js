@@ -8,14 +8,22 @@ const query = { kind: "picture", file: null, region: null };
 let asked = 0; // only the newest question's answer is shown
 
 const KINDS = {
-  picture: { accept: "image/*", hint: "Choose a picture, drop or paste it here.", path: "/api/sounds" },
-  sound: { accept: "audio/*,video/*", hint: "Choose a sound or a video, or drop it here.", path: "/api/pictures" },
+  picture: {
+    title: "Sounds for a picture", accept: "image/*", path: "/api/sounds",
+    hint: "Choose a picture, drop or paste it here.",
+  },
+  sound: {
+    title: "Pictures for a sound", accept: "audio/*,video/*", path: "/api/pictures",
+    hint: "Choose a sound or a video, or drop it here.",
+  },
 };
 
 /* ---- what the visitor gives ---- */
 
 function turnTo(kind) {
   query.kind = kind;
+  document.body.classList.toggle("sound", kind === "sound");
+  document.title = document.querySelector("h1").textContent = KINDS[kind].title;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = tab.id === `tab-${kind}`;
     tab.setAttribute("aria-selected", chosen);

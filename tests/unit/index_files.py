@@ -28,14 +28,15 @@ def build_index(
     settings: IndexSettings,
     *,
     uris: pa.ChunkedArray | None = None,
+    stats: DescriptorStats | None = None,
 ) -> IndexManifest:
     """Write an index of raw descriptors; the samples themselves ask. Frames are 1/25 s apart, the component is 7.
 
-    uris: of each sample; default VIDEO.mp4.
+    uris: of each sample; default VIDEO.mp4.  stats: of the sounds; default: such as change nothing.
     """
     uris = pa.chunked_array([[f"{video}.mp4" for video in (ids >> 24).tolist()]]) if uris is None else uris
     samples = (ids, visual, audio, uris)
-    stats = DescriptorStats(np.zeros(audio.shape[1]), np.ones(audio.shape[1]), len(ids))
+    stats = stats or DescriptorStats(np.zeros(audio.shape[1]), np.ones(audio.shape[1]), len(ids))
     cells = cells_of(len(ids), settings)
     plan = IndexPlan(str(folder), "v0-s0-test", stats, cells, settings.recall)
     drawn = np.random.default_rng(0).permutation(len(ids))

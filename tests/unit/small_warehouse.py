@@ -19,7 +19,7 @@ from avlib.columns import descriptor_column
 from avlib.config import Settings, load_settings
 from avlib.demo.encode import write_video
 from avlib.demo.plan import Format
-from avlib.descriptors import HOG_COLOR, load_visual_descriptor, mfcc_windows
+from avlib.descriptors import HOG_COLOR, DescriptorStats, load_visual_descriptor, mfcc_windows
 from avlib.identity import sample_ids
 from avlib.media import normalise_picture
 from avlib.models import StoredModel
@@ -95,7 +95,10 @@ def make_warehouse(folder: Path) -> SmallWarehouse:
     made.write_collection(rows)
     ids = rows["sample_id"].to_numpy()
     place = Path(index_folder(made.uri, "default"))
-    manifest = build_index(place, ids, np.concatenate(visual), np.concatenate(audio), settings.index, uris=rows["uri"])
+    all_audio = np.concatenate(audio)
+    wide = all_audio.astype(np.float64)
+    stats = DescriptorStats(wide.mean(axis=0), wide.std(axis=0), len(ids))
+    manifest = build_index(place, ids, np.concatenate(visual), all_audio, settings.index, uris=rows["uri"], stats=stats)
     sound = SoundDescription(25.0, settings.describe.audio, settings.describe.audio_context)
     model = StoredModel(HOG_COLOR, None, hog.model_hash, 224)
     write_manifest(str(place), replace(manifest, model=model, sound=sound))

@@ -1,0 +1,99 @@
+"""Three lines in a notebook, and what the command line makes of the same queries."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from small_warehouse import RATE_HZ, SmallWarehouse, make_warehouse, sounds
+
+from avlib.cli import main
+from avlib.errors import InputError
+from avlib.notebook import open_warehouse
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SmallWarehouse:
+    return make_warehouse(tmp_path_factory.mktemp("small"))
+
+
+def told(arguments: list[str], capsys: pytest.CaptureFixture[str], *, code: int = 0) -> list[dict[str, object]]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert (exit_.value.code or 0) == code
+    answers: list[dict[str, object]] = json.loads(capsys.readouterr().out)
+    return answers
+
+
+def test_three_lines(made: SmallWarehouse, tmp_path: Path) -> None:
+    suggestions = open_warehouse(made.uri).suggest(made.queries["blue"], top=3, duration_s=1.2)
+    player = suggestions[0].play()._repr_html_()
+    waveform, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(player.partition("base64,")[2].partition('"')[0])))
+    assert len(waveform) / rate_hz == pytest.approx(1.2)
+    assert len(suggestions) == 3 and "blue.mp4 at" in repr(suggestions[0])
+    assert suggestions[0].save(tmp_path / "a.mp4").stat().st_size > 1000
+    assert soundfile.info(suggestions[0].save(tmp_path / "a.wav")).duration == pytest.approx(1.2)
+    with pytest.raises(InputError, match=r"ends in \.wav or \.mp4"):
+        suggestions[0].save(tmp_path / "a.txt")
+
+
+def test_a_sound_asks_for_pictures(made: SmallWarehouse, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "tone.wav", sounds()["red"][RATE_HZ : 3 * RATE_HZ], RATE_HZ)
+    with open_warehouse(made.uri) as collection:
+        first = collection.suggest(tmp_path / "tone.wav", top=1)[0]
+        assert first.sample.uri.endswith("red.mp4")
+        assert np.asarray(first.picture()).mean(axis=(0, 1)).argmax() == 0
+
+
+def test_the_command_gives_the_same_and_more(
+    made: SmallWarehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "tone.wav", sounds()["red"][RATE_HZ : 3 * RATE_HZ], RATE_HZ)
+    (tmp_path / "no.wav").write_text("no sound")
+    queries = [str(made.queries["green"]), str(tmp_path / "tone.wav"), str(tmp_path / "no.wav")]
+    options = ["-w", made.uri, "--out", str(tmp_path / "out"), "--json", "--top", "2"]
+    picture, sound, none = told(["suggest", *queries, *options, "--duration", "auto", "--mux"], capsys, code=2)
+    assert none["error"] == f"{tmp_path}/no.wav is not a sound avlib can read: it is not a media file of a known format"
+    for one in picture["suggestions"]:
+        assert soundfile.info(one["file"]).duration == pytest.approx(one["duration_s"])
+        assert one["duration_s"] == pytest.approx(6.0, abs=0.1)  # it goes on for the whole video
+        assert Path(one["film"]).suffix == ".mp4" and Path(one["film"]).is_file()
+    for one in sound["suggestions"]:
+        assert one["uri"].endswith("red.mp4")
+        assert Image.open(one["file"]).size == (448, 448)
+    wanted = open_warehouse(made.uri).suggest(queries[0], top=2)
+    assert [one["sample_id"] for one in picture["suggestions"]] == [one.sample.sample_id for one in wanted]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--duration", "soon"], "--duration = 'soon': expected seconds, such as 2.5, or auto"),
+        (["--duration", "-1"], "suggest.duration_s"),
+        (["--region", "0,0,1"], "region = '0,0,1': expected four numbers x,y,width,height"),
+        (["--region", "0.5,0,0.6,1"], "inside it"),
+    ],
+)
+def test_options_that_cannot_be(
+    options: list[str], said: str, made: SmallWarehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["suggest", str(made.queries["red"]), "-w", made.uri, *options])
+    assert exit_.value.code == 2
+    printed = capsys.readouterr().err.strip()
+    assert said in printed and len(printed.splitlines()) == 1
+
+
+def test_a_port_that_is_taken(made: SmallWarehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as exit_:
+        main(["serve", "-w", made.uri, "--port", str(taken.getsockname()[1])])
+    assert exit_.value.code == 2
+    assert "cannot be listened at; give another --port" in capsys.readouterr().err

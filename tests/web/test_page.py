@@ -1,0 +1,211 @@
+"""The page in a real browser: a picture is given, sounds appear, play, are taken home; a region changes the answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from page_server import Page, served
+from PIL import Image
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from small_warehouse import RATE_HZ, SmallWarehouse, looks, make_warehouse, sounds
+
+T = TypeVar("T")
+
+# Plays a sound from its beginning and says how far it came, and how long it is.
+PLAYS = """
+const [audio, done] = arguments;
+audio.onerror = () => done([audio.error.message, 0]);
+audio.ontimeupdate = () => { if (audio.currentTime > 0.2) done([audio.currentTime, audio.duration]); };
+audio.play().catch(error => done([String(error), 0]));
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SmallWarehouse:
+    return make_warehouse(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def page(made: SmallWarehouse) -> Iterator[Page]:
+    with served(made.uri, made.settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """A picture whose left half is like one video, its right half like another."""
+    path = tmp_path / "both.png"
+    Image.fromarray(np.concatenate([looks()["red"], looks()["blue"]], axis=1)).save(path)
+    return path
+
+
+def wait_for(found: Callable[[], T], *, within_s: float = 20.0) -> T:
+    until_s = time.monotonic() + within_s
+    while not (result := found()):
+        assert time.monotonic() < until_s, "it did not come"
+        time.sleep(0.05)
+    return result
+
+
+def cards(browser: Chrome) -> list[WebElement]:
+    return browser.find_elements(By.CSS_SELECTOR, "#found li")
+
+
+def videos(browser: Chrome) -> set[str]:
+    """Of the suggestions that are shown, once nothing is being asked."""
+    wait_for(lambda: "busy" not in (browser.find_element(By.TAG_NAME, "body").get_attribute("class") or ""))
+    return {card.find_element(By.TAG_NAME, "h2").text.split()[1].rstrip(",") for card in cards(browser)}
+
+
+def give(browser: Chrome, file: Path) -> None:
+    browser.find_element(By.ID, "file").send_keys(str(file))
+    wait_for(lambda: cards(browser))
+
+
+def fits(browser: Chrome) -> bool:
+    """Nothing to scroll sideways."""
+    script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    return bool(browser.execute_script(script) == 0)
+
+
+def shoot(browser: Chrome, name: str) -> None:
+    """Keep a picture of the page where somebody wants to look at it (AVLIB_SCREENSHOTS: a folder)."""
+    if folder := os.environ.get("AVLIB_SCREENSHOTS"):
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        browser.set_window_size(browser.get_window_size()["width"], height + 160)
+        time.sleep(0.3)
+        browser.save_screenshot(str(Path(folder, f"{name}.png")))
+
+
+def complaints(browser: Chrome) -> list[str]:
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.parametrize("width_px", [1280, 390])
+def test_a_visitor_takes_a_sound_home(
+    width_px: int, browser: Chrome, downloads: Path, page: Page, made: SmallWarehouse, both: Path
+) -> None:
+    complaints(browser)
+    browser.set_window_size(width_px, 900)
+    browser.get(page.address)
+    wait_for(lambda: "60 samples" in browser.find_element(By.ID, "about").text)
+    assert fits(browser)
+
+    give(browser, both)
+    first = cards(browser)[0]
+    reached_s, duration_s = browser.execute_async_script(PLAYS, first.find_element(By.TAG_NAME, "audio"))
+    assert reached_s > 0.2
+    assert duration_s == pytest.approx(2.0, abs=0.01)
+    shown = browser.execute_script("return [...document.querySelectorAll('.frame')].every(i => i.naturalWidth === 288)")
+    assert shown and fits(browser)
+    first.find_element(By.CSS_SELECTOR, ".wav").click()
+    wav = wait_for(lambda: next(downloads.glob("*.wav"), None))
+    assert soundfile.info(wav).duration == pytest.approx(2.0, abs=0.01)
+    first.find_element(By.CSS_SELECTOR, ".film").click()
+    film = wait_for(lambda: next(downloads.glob("*.mp4"), None))
+    with av.open(str(film)) as opened:
+        assert opened.duration / 1e6 == pytest.approx(2.0, abs=0.1)
+    for file in (wav, film):
+        file.unlink()
+
+    for left, right, name in ((0.05, 0.45, "red.mp4"), (0.55, 0.95, "blue.mp4")):
+        draw(browser, left, right)
+        wait_for(lambda name=name: videos(browser) == {name})
+    shoot(browser, f"page-{width_px}")
+    browser.find_element(By.ID, "whole").click()
+    assert not browser.find_element(By.ID, "region").is_displayed()
+    assert complaints(browser) == []
+
+
+def draw(browser: Chrome, left: float, right: float) -> None:
+    """A frame on the picture, over its whole height but a margin."""
+    stage = browser.find_element(By.ID, "shown")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", stage)
+    width, height = stage.size["width"], stage.size["height"]
+    mouse = ActionChains(browser, duration=50)
+    mouse.move_to_element_with_offset(stage, round((left - 0.5) * width), round(-0.45 * height)).click_and_hold()
+    mouse.move_to_element_with_offset(stage, round((right - 0.5) * width), round(0.45 * height)).release().perform()
+
+
+def test_number_length_and_variety(browser: Chrome, page: Page, made: SmallWarehouse) -> None:
+    browser.set_window_size(1280, 900)
+    browser.get(page.address)
+    give(browser, made.queries["green"])
+    for field, value in (("top", "3"), ("duration", "0.5")):
+        box = browser.find_element(By.ID, field)
+        box.clear()
+        box.send_keys(value)
+    browser.find_element(By.ID, "various").click()
+    browser.find_element(By.ID, "go").click()
+    wait_for(lambda: len(cards(browser)) == 3)
+    assert all("0.50 s of sound" in card.text for card in cards(browser))
+    browser.find_element(By.ID, "auto").click()
+    browser.find_element(By.ID, "go").click()
+    wait_for(lambda: length_s(browser) > 5.5)  # it goes on for the whole video
+
+
+def length_s(browser: Chrome) -> float:
+    """Of the first sound, as the page says it; 0 while there is none."""
+    said = browser.find_elements(By.CSS_SELECTOR, "#found .where")
+    return float(said[0].text.split()[0]) if said else 0.0
+
+
+def test_a_sound_asks_for_pictures(browser: Chrome, page: Page, tmp_path: Path) -> None:
+    browser.set_window_size(390, 900)
+    browser.get(page.address)
+    soundfile.write(tmp_path / "tone.wav", sounds()["red"][RATE_HZ : 3 * RATE_HZ], RATE_HZ)
+    wait_for(lambda: browser.find_element(By.ID, "about").text)
+    browser.find_element(By.ID, "tab-sound").click()
+    give(browser, tmp_path / "tone.wav")
+    assert videos(browser) == {"red.mp4"}
+    assert browser.find_element(By.ID, "heard").is_displayed() and fits(browser)
+    assert not browser.find_element(By.ID, "camera").is_displayed()
+    shoot(browser, "sound-390")
+
+
+def test_what_is_no_picture_is_said_in_a_sentence(browser: Chrome, page: Page, tmp_path: Path) -> None:
+    browser.set_window_size(390, 900)
+    browser.get(page.address)
+    fake = tmp_path / "fake.png"
+    fake.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    browser.find_element(By.ID, "file").send_keys(str(fake))
+    said = wait_for(lambda: browser.find_element(By.ID, "said").text)
+    assert said.startswith("This is not a picture avlib can read; give one of JPEG")
+    assert cards(browser) == []
+    shoot(browser, "refused-390")
+
+
+def test_a_video_that_is_gone(browser: Chrome, page: Page, made: SmallWarehouse) -> None:
+    browser.set_window_size(1280, 900)
+    browser.get(page.address)
+    video = made.videos["green"]
+    video.rename(video.with_suffix(".away"))
+    try:
+        give(browser, made.queries["green"])
+        text = cards(browser)[0].text
+        assert "green.mp4" in text and "no sound: the source video cannot be read any more" in text
+        assert not cards(browser)[0].find_elements(By.TAG_NAME, "audio")
+    finally:
+        shutil.move(video.with_suffix(".away"), video)
+
+
+def test_nothing_is_asked_of_other_servers(browser: Chrome, page: Page, made: SmallWarehouse) -> None:
+    browser.get_log("performance")
+    browser.get(page.address)
+    give(browser, made.queries["red"])
+    sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = {one["params"]["request"]["url"] for one in sent if one["method"] == "Network.requestWillBeSent"}
+    assert {url.partition("/api")[0] for url in urls if "/api" in url} == {page.address}
+    assert all(url.startswith((page.address, "blob:", "data:")) for url in urls), urls
