@@ -9,6 +9,7 @@ import time
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -227,6 +228,19 @@ def test_a_sound_that_is_none(page: Page, made: SmallWarehouse) -> None:
         reply = page.post("/api/pictures", {"sound": content})
         assert reply.status == 400, reply.body
         assert_plain(reply.values["error"])
+
+
+def test_many_at_a_time(page: Page, made: SmallWarehouse) -> None:
+    """The benchmark tests/benchmarks/test_serve.py does so for minutes."""
+    queries = [(name, {"picture": file.read_bytes()}) for name, file in made.queries.items()] * 8
+
+    def ask(query: tuple[str, dict[str, bytes]]) -> bool:
+        reply = page.post("/api/sounds", query[1], top=2, duration=0.6)
+        heard = [page.get(one["sound"]).status for one in reply.values["suggestions"]]
+        return videos_of(reply.values) == {f"{query[0]}.mp4"} and heard == [200, 200]
+
+    with ThreadPoolExecutor(24) as clients:
+        assert all(clients.map(ask, queries))
 
 
 def test_other_sites_are_refused(page: Page, made: SmallWarehouse) -> None:

@@ -151,7 +151,8 @@ def test_number_length_and_variety(browser: Chrome, page: Page, made: SmallWareh
     browser.find_element(By.ID, "go").click()
     wait_for(lambda: len(cards(browser)) == 3)
     assert all("0.50 s of sound" in card.text for card in cards(browser))
-    browser.find_element(By.ID, "auto").click()
+    for box in ("various", "auto"):
+        browser.find_element(By.ID, box).click()
     browser.find_element(By.ID, "go").click()
     wait_for(lambda: length_s(browser) > 5.5)  # it goes on for the whole video
 
