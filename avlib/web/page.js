@@ -175,7 +175,7 @@ function show(found, error) {
   line.className = found?.note ? "doubt" : "";
   line.textContent = "";
   if (found && found.confidence !== null) {
-    const sure = `confidence ${found.confidence.toFixed(2)}`;
+    const sure = `confidence ${found.confidence.toPrecision(2)}`;
     line.textContent = found.note ? `N${found.note.slice(1)} (${sure}). The nearest there is:` : `Found, ${sure}.`;
   }
   byId("found").replaceChildren(...(found?.suggestions ?? []).map(card));
