@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from avlib import tables
 from avlib.cli import main
 from avlib.demo import make_collection
+from avlib.retrieval.index import index_folder, read_manifest
 from avlib.spark import describe
 from avlib.spark.samples import live_samples
 from avlib.spark.store import TableStore
@@ -218,7 +219,12 @@ def test_an_index_older_than_its_collection_is_noticed(
     main_exits(0, ["filter", "-w", ran.warehouse, "--name", "stale", *QUICK])
     main_exits(2, ["suggest", query, "-w", ran.warehouse, "--name", "stale", "--out", str(tmp_path)])
     assert "run `avlib index" in capsys.readouterr().err
-    main_exits(0, ["index", "-w", ran.warehouse, "--name", "stale", *QUICK])
+    main_exits(0, ["index", "-w", ran.warehouse, "--name", "stale", *QUICK, "--set", "index.flat_rows=5"])
+    manifest = read_manifest(index_folder(ran.warehouse, "stale"))
+    assert manifest is not None and manifest.cells["visual"].recall >= 0.99  # of as many cells as the root of samples
+    assert len(manifest.nearest["audio"]) > 100 and manifest.sound is not None
+    main_exits(0, ["suggest", query, "-w", ran.warehouse, "--name", "stale", "--out", str(tmp_path), "--json"])
+    assert len(json.loads(capsys.readouterr().out)[0]["suggestions"]) == 5
     shard = next(Path(ran.warehouse, "index", "stale").rglob("visual-*.faiss"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     main_exits(2, ["suggest", query, "-w", ran.warehouse, "--name", "stale", "--out", str(tmp_path)])
