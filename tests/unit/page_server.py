@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -85,3 +86,11 @@ def served(warehouse: str, settings: Settings) -> Iterator[Page]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def assert_plain(sentence: str) -> None:
+    """One line without a path or a trace."""
+    assert 10 < len(sentence) < 500
+    assert "\n" not in sentence and "Traceback" not in sentence
+    assert not re.search(r"(?<![\w/])/(tmp|proc|etc|root|home|usr|var)\b", sentence), sentence
+    assert "secret" not in sentence
