@@ -174,6 +174,12 @@ class AgreementSettings(Section):
     keep: float = Field(ge=0, le=1)
     seed: int = Field(ge=0)
 
+    @model_validator(mode="after")
+    def _each_once(self) -> AgreementSettings:
+        if len(set(self.audio)) < len(self.audio):
+            raise ValueError("audio names a descriptor twice; each once")
+        return self
+
 
 class FetchSettings(Section):
     """What a video that lies on another machine may cost, and where it may come from."""

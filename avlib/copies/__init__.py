@@ -1,13 +1,12 @@
 """Videos that are uploaded again, encoded anew, or cut into others: found by what they show and sound like."""
 
-from avlib.copies.in_memory import LEAST_ALIKE, LISTED_EVERY, MOST_ORIGINALS, CopiesFound, copies_in_memory
+from avlib.copies.in_memory import LEAST_ALIKE, MOST_ORIGINALS, CopiesFound, copies_in_memory
 from avlib.copies.sketch import COMPARED, Sketch, random_pair_medians, search_weights
 from avlib.copies.stretches import Grid, Stretch, compared, copied_stretches, originals_of
 
 __all__ = [
     "COMPARED",
     "LEAST_ALIKE",
-    "LISTED_EVERY",
     "MOST_ORIGINALS",
     "CopiesFound",
     "Grid",

@@ -17,8 +17,8 @@ from avlib.copy_settings import CopySettings
 from avlib.identity import MAX_FRAMES, VIDEO_ID_SHIFT, video_ids
 from avlib.neighbors import Block, nearest
 
-LISTED_EVERY, LEAST_ALIKE = 4, 2
-"""One in so many of the samples compared names others; so many near ones, and a pair of videos is compared."""
+LEAST_ALIKE = 2
+"""So many near ones, and a pair of videos is compared."""
 
 MOST_ORIGINALS = 64
 """Videos that one video is compared with: those that it is most often like, and the earliest that it is like."""
@@ -48,7 +48,7 @@ def copies_in_memory(samples: Block, settings: CopySettings) -> CopiesFound:
     found: dict[int, int] = {}
     if weights is None:
         return CopiesFound(np.empty(0, np.int64), np.empty(0, np.int64))
-    listed = some.take(_every(some.ids, LISTED_EVERY * step))
+    listed = some.take(_every(some.ids, grid.listed(step=step)))
     for video, original in _pairs(listed, weights, settings):
         blocks = (some.take(_rows_of(one, some.ids)) for one in (video, original))
         for stretch in compared(*blocks, weights=weights, rate_hz=grid.rate_hz, settings=settings):
@@ -62,7 +62,7 @@ def copies_in_memory(samples: Block, settings: CopySettings) -> CopiesFound:
 def _pairs(samples: Block, weights: tuple[float, float], settings: CopySettings) -> Iterator[tuple[int, int]]:
     """(video, earlier video) that have samples so much like each other that they are to be compared."""
     k = min(settings.neighbors, len(samples) - 1)
-    if k < 1:
+    if len(np.unique(video_ids(samples.ids))) < 2:
         return
     lists = nearest(samples, [samples], weights=weights, k=k, rule=ACROSS_VIDEOS)
     rows, places = np.nonzero((lists.neighbor_ids >= 0) & (lists.distances <= settings.nearness))

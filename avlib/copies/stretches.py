@@ -18,6 +18,7 @@ from avlib.neighbors import Block, NeighborRule, nearest
 
 _JITTER_S = 0.3  # still pictures and steady sounds are much like themselves a moment later
 _ENDS_S = 1.0  # so near its ends a stretch is described by what comes before and after it too, and counts all the same
+_LISTED_S = 0.8  # so often a sample names others: a stretch of two seconds has two or three
 _FRAME = (1 << VIDEO_ID_SHIFT) - 1
 
 
@@ -55,6 +56,10 @@ class Grid:
     def every(self, *, samples_hz: float) -> int:
         """Every how many frames there is a sample where no more than about so many a second are wanted."""
         return self.stride * max(1, round(self.rate_hz / self.stride / samples_hz))
+
+    def listed(self, *, step: int) -> int:
+        """Every how many frames a sample names others, where one in `step` frames is compared."""
+        return step * max(1, round(_LISTED_S * self.rate_hz / step))
 
 
 def compared(
@@ -122,6 +127,8 @@ def _runs(
         worth = np.full(len(frames), -1)
         worth[rows[in_step]] = 1
         start, stop, total = _best_run(worth)
+        if in_step.sum() < least:
+            return  # of all that are left, these are the most that are in step
         if total < least:
             left &= ~in_step
             continue

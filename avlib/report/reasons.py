@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from avlib import tables
@@ -51,6 +52,7 @@ def read_reasons(warehouse: Warehouse, samples: SampleSet, kept: BoolArray) -> R
     kept: which samples are in the collection. Raises WarehouseError where there are no scores.
     """
     scores = warehouse.open(tables.SCORES).to_pyarrow_table().sort_by("sample_id")
+    scores = scores.filter(pc.is_in(scores["sample_id"], pa.array(samples.ids)))  # others were described anew since
     rows = np.searchsorted(samples.ids, scores["sample_id"].to_numpy())
     values, agree = scores["score"].to_numpy(), scores["kept"].to_numpy(zero_copy_only=False)
     in_collection = np.flatnonzero(agree & kept[rows])

@@ -67,6 +67,7 @@ _FIRST = pa.schema(
         ("heard", _WORTH),
     ]
 )
+_FEW_VIDEOS = 24
 _SCORES = pa.schema([field for field in tables.SCORES.schema if field.name != "kept"])
 
 
@@ -98,7 +99,12 @@ def run(store: TableStore, settings: Settings) -> int:
         store.overwrite(tables.SCORES, second.withColumn("kept", kept))
         totals = second.agg(F.count("*"), F.count_if(kept)).first()
     assert totals is not None
-    say(f"  agreement: {totals[1]} of {totals[0]} samples score {threshold:.3f} or more and are kept")
+    if threshold == float("inf"):
+        say(f"  agreement: none of {totals[0]} samples is more likely right than agreement.doubt asks for")
+    else:
+        say(f"  agreement: {totals[1]} of {totals[0]} samples score {threshold:.3f} or more and are kept")
+    if videos < _FEW_VIDEOS:
+        say(f"  agreement: of {videos} videos, few can say what goes together: part of this is chance; or take V+A")
     return int(totals[1])
 
 

@@ -24,7 +24,6 @@ from avlib.config import Settings, StepSettings
 from avlib.copies import (
     COMPARED,
     LEAST_ALIKE,
-    LISTED_EVERY,
     MOST_ORIGINALS,
     Grid,
     Sketch,
@@ -82,11 +81,12 @@ def _found(store: TableStore, samples: DataFrame, settings: Settings, folder: st
     known = drawn(sketches, COMPARED, seed=wanted.seed).toArrow()
     visual, audio = (descriptor_rows(known[name]) for name in ("visual", "audio"))
     weights = search_weights(random_pair_medians(video_ids(known["sample_id"].to_numpy()), visual, audio))
-    listed = _every(sketches, LISTED_EVERY * step)
-    k = min(wanted.neighbors, listed.count() - 1)
-    if weights is None or k < 1:
+    listed = _every(sketches, grid.listed(step=step))
+    counts = with_video_id(listed).agg(F.count("*"), F.count_distinct("video_id")).first()
+    assert counts is not None
+    if weights is None or counts[1] < 2:
         return nothing
-    search = StepSettings(w_V=weights[0], w_A=weights[1], k=k, min_size=1)
+    search = StepSettings(w_V=weights[0], w_A=weights[1], k=min(wanted.neighbors, counts[0] - 1), min_size=1)
     pairs = _pairs(listed, search, settings, folder)
     if pairs.isEmpty():
         return nothing

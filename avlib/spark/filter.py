@@ -22,7 +22,12 @@ def run(store: TableStore, settings: Settings) -> None:
         "filter",
         [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS],
         [tables.COLLECTION, *([tables.SCORES] if scored else []), *([tables.COPIES] if less_copies else [])],
-        [settings.filter.chosen, settings.knn, settings.copies, *([settings.agreement] if scored else [])],
+        [
+            settings.filter.chosen,
+            settings.knn,
+            *([settings.copies] if less_copies else []),
+            *([settings.agreement] if scored else []),
+        ],
         filter_name=store.name,
     )
     if is_done(store, work):

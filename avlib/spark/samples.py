@@ -78,7 +78,7 @@ def missing_descriptor(warehouse: str, audio: str) -> WarehouseError:
     command = "learn" if audio == tables.AUDIO_LEARNED.name else "describe"
     return WarehouseError(
         f"{warehouse}: no sample has the sound descriptor {audio}; run `avlib {command} --warehouse {warehouse}`, or "
-        "set filter.audio = audio_mfcc65"
+        "leave it out of filter.audio and agreement.audio"
     )
 
 

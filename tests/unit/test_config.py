@@ -60,6 +60,7 @@ def test_every_file_in_conf_loads() -> None:
         ("filter.strategies.joint=[]", "joint.steps"),
         ("filter.strategies.x=[{w_V = 0, w_A = 0}]", "both 0"),
         ("filter.strategies.x=[{w_V = 1}]", "w_A"),
+        ('agreement.audio=["audio_context", "audio_context"]', "names a descriptor twice"),
         ("describe.audio.fmax=9000", "at most at sr / 2 = 8000 Hz"),
         ("describe.frame_stride=0", "frame_stride"),
     ],
