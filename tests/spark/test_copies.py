@@ -29,6 +29,7 @@ class PlantedSamples(RawSamples):
         self.ids, self.times_s, self.visual, self.audio = made.ids, made.times_s, made.visual, made.audio
         audio = made.audio.astype(np.float64)
         self.stats = DescriptorStats(audio.mean(axis=0), audio.std(axis=0), len(audio))
+        self.context, self.context_stats = self.audio, self.stats
 
 
 def settings(*more: str) -> Settings:
