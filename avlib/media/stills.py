@@ -7,14 +7,28 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from avlib.arrays import UInt8Array
 from avlib.errors import InputError, ParameterError
 from avlib.media.normalising import normalise_picture
 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+MOST_SIDE_PX = 65_535
+"""Longest side of a picture, as of JPEG; FFmpeg, which scales it, takes no frame of a million pixels in a row."""
+
 _WHITE = (255, 255, 255, 255)
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation (EXIF 2.32, tag 0x0112); 1 is upright."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +83,35 @@ def open_picture(path: Path | BinaryIO, *, max_pixels: int) -> UInt8Array:
     """A picture from a path or an open file: shape (height, width, 3), uint8 RGB.
 
     Turned as its EXIF data says; transparent parts become white; of an animation the first picture counts.
-    Raises InputError where it is not a picture, is damaged, or has more than max_pixels, without naming open files.
+    Raises InputError where it is not a picture, is damaged, or has more than max_pixels or a side of more than
+    MOST_SIDE_PX, without naming open files.
     """
     name = str(path) if isinstance(path, Path) else "this"
+    most = f"give one of at most {max_pixels} pixels, no side longer than {MOST_SIDE_PX}"
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as picture:
-            if picture.width * picture.height > max_pixels:
-                size = f"{picture.width} x {picture.height}"
-                raise InputError(f"{name} is too large a picture ({size}); give one of at most {max_pixels} pixels")
-            return _rgb(ImageOps.exif_transpose(picture))
+            if picture.width * picture.height > max_pixels or max(picture.size) > MOST_SIDE_PX:
+                raise InputError(f"{name} is too large a picture ({picture.width} x {picture.height}); {most}")
+            picture.load()
+            return _rgb(_upright(picture))
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{name}: there is no such file") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} is too large a picture; {most}") from error
+    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
         formats = ", ".join(PICTURE_FORMATS)
         raise InputError(f"{name} is not a picture avlib can read; give one of {formats}") from error
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF data says; data that cannot be read says nothing."""
+    try:
+        method = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # the pixels may be whole all the same
+        method = None
+    return picture if method is None else picture.transpose(method)
 
 
 def _rgb(picture: Image.Image) -> UInt8Array:

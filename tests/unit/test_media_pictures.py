@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from avlib.errors import InputError, ParameterError
-from avlib.media import PictureReader, load_picture, normalise_picture, probe
+from avlib.media import PictureReader, load_picture, normalise_picture, open_picture, probe
+from avlib.media.stills import MOST_SIDE_PX
 
 SHADES = (40, 90, 140, 190, 240)
 
@@ -164,6 +168,85 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     Image.fromarray(picture).save(tmp_path / "turned.png", exif=exif)
     loaded = load_picture(tmp_path / "turned.png", size_px=16)
     assert loaded[:6].max() < 30 and loaded[10:].min() > 225
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_orientations_are_pillows(orientation: int, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(orientation).integers(0, 256, (3, 5, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(open_picture(tmp_path / "turned.png", max_pixels=100), expected)
+
+
+def exif_with(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF data, little-endian, of one directory.  entries: tag, type, count, value or offset (4 bytes)."""
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries))
+    return head + b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries) + bytes(4)
+
+
+TURNED = (0x0112, 3, 1, struct.pack("<HH", 6, 0))  # by 90 degrees, clockwise
+DAMAGED_EXIF = {
+    "a word for a number": exif_with(TURNED, (0x0100, 2, 4, b"abc\0")),
+    "text for a directory": exif_with(TURNED, (0x8769, 2, 4, b"abc\0")),
+    "a fraction cut short": exif_with(TURNED, (0x011A, 5, 1, struct.pack("<I", 9999))),
+    "a number too large": exif_with(TURNED, (0xA002, 9, 1, struct.pack("<i", -5))),
+    "cut in the middle": exif_with(TURNED)[:19],
+    "no directory": b"Exif\0\0II*\0\xff\xff\xff\xff",
+    "another order": b"Exif\0\0XX*\0\x08\0\0\0",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED_EXIF)
+def test_damaged_exif_costs_no_picture(name: str, tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "a.jpg", exif=DAMAGED_EXIF[name])
+    loaded = open_picture(tmp_path / "a.jpg", max_pixels=10_000)
+    assert sorted(loaded.shape) == [3, 40, 60]
+    assert np.allclose(loaded, (200, 100, 50), atol=4)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@given(st.binary(max_size=60))
+def test_any_exif_costs_no_picture(content: bytes) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (6, 4), (200, 100, 50)).save(file, "JPEG", exif=exif_with(TURNED, TURNED))
+    plain = file.getvalue()
+    place = plain.index(b"Exif\0\0") + 10
+    file = io.BytesIO(plain[:place] + content + plain[place + len(content) :])
+    with suppress(InputError):  # the bytes may reach further than the EXIF data
+        assert sorted(open_picture(file, max_pixels=100).shape) == [3, 4, 6]
+
+
+class _UndocumentedError(Exception):
+    """Of no class that Pillow names."""
+
+
+def test_whatever_a_decoder_raises_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+
+    def fail(*_: object) -> None:
+        raise _UndocumentedError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+    with pytest.raises(InputError, match="is not a picture avlib can read"):
+        open_picture(tmp_path / "a.png", max_pixels=10_000)
+
+
+def test_pictures_too_large_are_said_so(tmp_path: Path) -> None:
+    Image.new("1", (3_000_000, 1)).save(tmp_path / "long.png")
+    with pytest.raises(InputError, match=r"too large a picture \(3000000 x 1\); .* no side longer than 65535"):
+        load_picture(tmp_path / "long.png", size_px=8)
+    (tmp_path / "bomb.pgm").write_bytes(b"P5 60000 60000 255\n")
+    with pytest.raises(InputError, match=r"too large a picture; give one of at most 100000000 pixels"):
+        load_picture(tmp_path / "bomb.pgm", size_px=8)
+
+
+@pytest.mark.parametrize("shape", [(1, MOST_SIDE_PX), (MOST_SIDE_PX, 1), (200, MOST_SIDE_PX)])
+def test_the_longest_side_can_be_scaled(shape: tuple[int, int], tmp_path: Path) -> None:
+    Image.new("L", shape[::-1], 90).save(tmp_path / "long.png")
+    assert np.allclose(load_picture(tmp_path / "long.png", size_px=8), 90, atol=3)
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path, shared_data: Path) -> None:
