@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from avlib.config import Settings
 from avlib.errors import InputError, ParameterError
@@ -67,7 +68,7 @@ async def read_form(request: web.Request, *, limit_bytes: int) -> Form:
                 files[part.name], left = content, left - len(content)
             else:
                 texts[part.name] = content.decode("utf-8").strip()
-    except (ValueError, UnicodeDecodeError, AssertionError):  # aiohttp's words for a form that is none
+    except (ValueError, AssertionError, HttpProcessingError, web.RequestPayloadError):  # aiohttp's for one that is none
         raise InputError("the form cannot be read; send multipart/form-data") from None
     return Form(files, texts)
 

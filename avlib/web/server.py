@@ -163,9 +163,7 @@ def _guard(host: str) -> Middleware:
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        named = urlsplit(f"//{request.host}").hostname or ""
-        if (is_loopback(host) and not is_loopback(named)) or (origin and urlsplit(origin).netloc != request.host):
+        if not _is_own(request, host):
             response: web.StreamResponse = _sentence(403, "this page answers only to its own address")
         else:
             response = await handler(request)
@@ -173,6 +171,17 @@ def _guard(host: str) -> Middleware:
         return response
 
     return guarded
+
+
+def _is_own(request: web.Request, host: str) -> bool:
+    """Whether a request names this server, and comes from no other site's page.  host: that the server is bound to."""
+    try:
+        named = urlsplit(f"//{request.host}").hostname or ""
+        origin = request.headers.get("Origin")
+        foreign = bool(origin) and urlsplit(origin).netloc != request.host
+    except ValueError:  # no address at all
+        return False
+    return not foreign and (is_loopback(named) or not is_loopback(host))
 
 
 def is_loopback(host: str) -> bool:
