@@ -122,8 +122,8 @@ def _sound_between(request: Message, limits: DecodeSettings) -> Iterator[Message
 
 def _cut(request: Message, limits: DecodeSettings) -> Iterator[Message]:
     given = {name: request.values[name] for name in ("start_s", "duration_s")}
-    waveform, rate_hz = cut_sound(*_video(request), **given)
-    yield Message("end", {"sample_rate_hz": rate_hz}, {"waveform": waveform})
+    waveform, rate_hz, start_s = cut_sound(*_video(request), **given)
+    yield Message("end", {"sample_rate_hz": rate_hz, "start_s": start_s}, {"waveform": waveform})
 
 
 def _pictures(request: Message, limits: DecodeSettings) -> Iterator[Message]:

@@ -27,13 +27,13 @@ _EXACT_SEEK = ("mov,", "matroska", "avi", "mpeg", "flv", "wav")
 """Formats whose stamps are exact after a seek; others (raw MP3, AAC …) are read from the beginning."""
 
 
-def cut_sound(path: Path, info: MediaInfo, *, start_s: float, duration_s: float) -> tuple[Float32Array, int]:
-    """The sound from start_s on, for duration_s. Returns (waveform, rate): float32 (n, channels), Hz.
+def cut_sound(path: Path, info: MediaInfo, *, start_s: float, duration_s: float) -> tuple[Float32Array, int, float]:
+    """The sound from start_s on, for duration_s. Returns (waveform, rate, start): float32 (n, channels), Hz, s.
 
     In [-1, 1], at the native rate, mono or stereo (more are mixed down); n = round(duration_s · rate).
-    A stretch that reaches beyond the first or last sound is shifted to fit between them; where all there is
-    is shorter, all of it comes. Gaps inside are zeros. Raises MediaError when there is no sound or none can
-    be decoded, ParameterError for a duration that is not positive or a start that is negative.
+    A stretch that reaches beyond the first or last sound is shifted to fit between them, and start says where it begins
+    then; where all there is is shorter, all of it comes. Gaps inside are zeros. Raises MediaError when there is no
+    sound or none can be decoded, ParameterError for a duration that is not positive or a start that is negative.
     """
     if not 0 <= start_s < float("inf"):
         raise ParameterError("start_s", start_s, "0 or more seconds")
@@ -53,9 +53,9 @@ def cut_sound(path: Path, info: MediaInfo, *, start_s: float, duration_s: float)
     available_s = last_s - start_s
     if not stretch.at_end or available_s > duration_s - _STAMP_ROUNDING_S:
         available_s = duration_s
-    samples = round(available_s * rate_hz)
-    waveform = place(stretch.pieces, channels=target.channels, first=round(start_s * rate_hz), samples=samples)
-    return np.ascontiguousarray(waveform.T), rate_hz
+    first, samples = round(start_s * rate_hz), round(available_s * rate_hz)
+    waveform = place(stretch.pieces, channels=target.channels, first=first, samples=samples)
+    return np.ascontiguousarray(waveform.T), rate_hz, first / rate_hz
 
 
 def sound_between(path: Path, info: MediaInfo, *, sample_rate_hz: int, start_s: float, end_s: float) -> Float32Array:

@@ -154,11 +154,11 @@ class IsolatedVideo:
         waveform: Float32Array = self._only("sound_between", given).arrays["waveform"]
         return waveform
 
-    def cut_sound(self, info: MediaInfo, *, start_s: float, duration_s: float) -> tuple[Float32Array, int]:
-        """The sound of a stretch as it is in the file. Returns shape (n, channels), and its rate in Hz."""
+    def cut_sound(self, info: MediaInfo, *, start_s: float, duration_s: float) -> tuple[Float32Array, int, float]:
+        """The sound of a stretch as it is in the file: shape (n, channels), its rate in Hz, where it begins, in s."""
         given = {"info": asdict(info), "start_s": start_s, "duration_s": duration_s}
         end = self._only("cut", given)
-        return end.arrays["waveform"], end.values["sample_rate_hz"]
+        return end.arrays["waveform"], end.values["sample_rate_hz"], end.values["start_s"]
 
     def pictures(self, info: MediaInfo, *, times_s: Float64Array, size_px: int, batch: int = 32) -> IsolatedPictures:
         """The pictures on display at wanted times, as PictureReader."""

@@ -55,7 +55,7 @@ def sound(sources: Sources, uri: str, time_s: float) -> str | None:
     try:
         with sources.open(uri) as video:
             start_s = max(0.0, time_s - SOUND_S / 2)
-            waveform, rate_hz = video.cut_sound(video.probe(), start_s=start_s, duration_s=SOUND_S)
+            waveform, rate_hz, _ = video.cut_sound(video.probe(), start_s=start_s, duration_s=SOUND_S)
     except AvlibError:
         return None
     return _data_uri("audio/mpeg", encode_mp3(waveform, sample_rate_hz=rate_hz))

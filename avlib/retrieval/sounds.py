@@ -64,7 +64,7 @@ def cut(
         start_s, duration_s = event_in(video, time_s, settings)
     elif start_s is None:
         start_s = max(time_s - duration_s / 2, 0.0)
-    waveform, sample_rate_hz = video.cut_sound(info, start_s=start_s, duration_s=duration_s)
+    waveform, sample_rate_hz, start_s = video.cut_sound(info, start_s=start_s, duration_s=duration_s)
     levelled = at_loudness(waveform, sample_rate_hz=sample_rate_hz, loudness_lufs=settings.loudness_lufs)
     return Sound(faded(levelled, round(settings.fade_s * sample_rate_hz)), sample_rate_hz, start_s)
 

@@ -106,7 +106,7 @@ def test_what_probe_says(bad: Path, shared_data: Path) -> None:
 def test_surround_sound_is_mixed_within_bounds(bad: Path) -> None:
     path = bad / "eight_channels.mp4"
     info = probe(path)
-    waveform, rate_hz = cut_sound(path, info, start_s=1.0, duration_s=2.0)
+    waveform, rate_hz, _ = cut_sound(path, info, start_s=1.0, duration_s=2.0)
     assert waveform.shape == (2 * rate_hz, 2) and 0.01 < np.abs(waveform).max() <= 1
     assert read_sound(path, info, sample_rate_hz=16000).waveform.std() > 0.001
 
@@ -115,7 +115,7 @@ def test_sound_agrees_with_another_decoder(bad: Path) -> None:
     path = bad / "audio_only.mp3"
     info = probe(path)
     reference, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    waveform, cut_rate_hz = cut_sound(path, info, start_s=4.0, duration_s=1.5)
+    waveform, cut_rate_hz, _ = cut_sound(path, info, start_s=4.0, duration_s=1.5)
     assert cut_rate_hz == rate_hz
     begin = 4 * rate_hz + np.arange(-60, 61)  # libsndfile and FFmpeg may differ in what of the priming they drop
     errors = [np.abs(reference[b : b + len(waveform)] - waveform).mean() for b in begin]

@@ -84,7 +84,8 @@ def test_a_cut_is_the_same_stretch_as_in_the_whole(video: Path) -> None:
     info = probe(video)
     whole = read_sound(video, info, sample_rate_hz=info.audio_rate_hz).waveform
     for start_s in (0.9, 3.77, 7.3, 10.4):
-        waveform, rate_hz = cut_sound(video, info, start_s=start_s, duration_s=0.7)
+        waveform, rate_hz, from_s = cut_sound(video, info, start_s=start_s, duration_s=0.7)
+        assert from_s == pytest.approx(start_s, abs=1 / rate_hz)
         assert waveform.shape == (round(0.7 * rate_hz), min(info.channels, 2))
         begin = round(start_s * rate_hz)
         expected = click_s(whole[begin : begin + len(waveform)], rate_hz)
@@ -123,14 +124,28 @@ def test_late_sound_is_late(late: Path) -> None:
 
 def test_a_cut_before_the_first_and_after_the_last_sound_is_shifted(late: Path) -> None:
     info = probe(late)
-    first, rate_hz = cut_sound(late, info, start_s=0.0, duration_s=2.0)
+    first, rate_hz, _ = cut_sound(late, info, start_s=0.0, duration_s=2.0)
     assert len(first) == 2 * rate_hz
     assert click_s(first.mean(axis=1), rate_hz) == pytest.approx(4.22 - info.sound_start_s, abs=0.002)
-    last, _ = cut_sound(late, info, start_s=50.0, duration_s=2.0)
+    last, _, _ = cut_sound(late, info, start_s=50.0, duration_s=2.0)
     assert len(last) == 2 * rate_hz
     assert click_s(last.mean(axis=1), rate_hz) == pytest.approx(1.02, abs=0.03)
-    everything, _ = cut_sound(late, info, start_s=5.0, duration_s=60.0)
+    everything, _, _ = cut_sound(late, info, start_s=5.0, duration_s=60.0)
     assert len(everything) / rate_hz == pytest.approx(9.0, abs=0.06)
+
+
+@pytest.mark.parametrize("start_s", [0.0, 2.9, 10.4, 11.7, 50.0])
+def test_a_cut_says_where_it_begins(start_s: float, late: Path) -> None:
+    info = probe(late)
+    rate_hz = info.audio_rate_hz
+    whole = read_sound(late, info, sample_rate_hz=rate_hz)
+    waveform, _, from_s = cut_sound(late, info, start_s=start_s, duration_s=2.0)
+    begin = round(from_s * rate_hz)
+    assert info.sound_start_s - 1 / rate_hz <= from_s
+    assert from_s + len(waveform) / rate_hz <= whole.spans_s[-1, 1] + 2 / rate_hz
+    expected = whole.waveform[begin : begin + len(waveform)]
+    np.testing.assert_allclose(waveform.mean(axis=1)[: len(expected)], expected, atol=1e-3)
+    assert np.abs(expected).max() > 0.1
 
 
 def test_parameters_are_checked(late: Path) -> None:

@@ -106,6 +106,18 @@ def test_a_cut_has_the_length_asked_for_and_quiet_ends(video: Path, sources: Sou
     assert len(outline) == 60 and int(np.argmax(outline)) == pytest.approx(30, abs=1)
 
 
+@pytest.mark.parametrize(("time_s", "duration_s"), [(0.1, 2.0), (5.9, 2.0), (5.5, 4.0), (3.0, 50.0)])
+def test_a_sound_says_where_it_begins(time_s: float, duration_s: float, video: Path, sources: Sources) -> None:
+    with sources.open(str(video)) as opened:
+        end_s = opened.probe().duration_s
+        sound = cut(opened, time_s, duration_s=duration_s, settings=SUGGEST, start_s=None)
+    assert 0 <= sound.start_s <= max(time_s - duration_s / 2, 0)
+    assert sound.start_s + sound.duration_s <= end_s + 0.05
+    if sound.start_s < 3.02 < sound.start_s + sound.duration_s:  # the click is where it says
+        loudest = np.abs(sound.waveform).max(axis=1).argmax()
+        assert sound.start_s + loudest / sound.sample_rate_hz == pytest.approx(3.02, abs=0.01)
+
+
 def test_auto_cuts_the_click_alone(video: Path, sources: Sources) -> None:
     with sources.open(str(video)) as opened:
         sound = cut(opened, 3.02, duration_s=None, settings=SUGGEST, start_s=None)
