@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avlib.section import Section
 
@@ -26,12 +26,18 @@ class SuggestSettings(Section):
     top: int = Field(ge=1, le=1000)
     duration_s: Duration
     shortest_s: float = Field(gt=0)
-    longest_s: float = Field(gt=0, le=60)
+    longest_s: float = Field(ge=0.05, le=60)
     fade_s: float = Field(ge=0, le=1)
     loudness_lufs: float = Field(ge=-70, le=-5)
     diverse_of: int = Field(ge=2, le=100)
     doubt: float = Field(ge=0, lt=1)
     max_pixels: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SuggestSettings:
+        if self.shortest_s > self.longest_s:
+            raise ValueError(f"shortest_s lies at most at longest_s = {self.longest_s:g}")
+        return self
 
 
 class ServeSettings(Section):

@@ -133,7 +133,7 @@ class Engine:
             sound = self._cut(one, Stretch(one.sample_id, None, wish.duration_s))
         except GoneError as error:
             return values | {"unavailable": str(error)}
-        stretch = Stretch(one.sample_id, round(sound.start_s, 3), round(sound.duration_s, 3))
+        stretch = Stretch(one.sample_id, round(sound.start_s, 3), max(round(sound.duration_s, 3), 0.001))
         self._cache.put(("wav", stretch), sound.wav())
         query = f"start={stretch.start_s}&duration={stretch.duration_s}"
         return values | {

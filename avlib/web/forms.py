@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -16,6 +16,8 @@ from avlib.retrieval.suggest import Wish
 from avlib.web.engine import Stretch
 
 _TEXT_BYTES = 200
+_LEAST_S = 0.05  # of a sound that is asked for; a video may have less
+_USUAL_S = 2.0
 _FILES = ("picture", "sound")
 _FIELDS = ("top", "duration", "various", "region", "sample_id", "start")
 
@@ -39,15 +41,22 @@ class Form:
 
     def wish(self, settings: Settings) -> Wish:
         """What is asked for. Raises ParameterError for a value that is out of range."""
-        longest_s, text = settings.suggest.longest_s, self.texts.get("duration", "")
-        duration_s = Wish.of(settings.suggest).duration_s if not text else None
+        usual, text = usual_wish(settings), self.texts.get("duration", "")
+        duration_s = usual.duration_s if not text else None
         if text not in ("", "auto"):
-            duration_s = _number("duration", text, longest_s, least=0.05, or_else=", or auto")
-        top = _number("top", self.texts.get("top", str(settings.suggest.top)), settings.serve.most, least=1)
+            duration_s = _number("duration", text, settings.suggest.longest_s, least=_LEAST_S, or_else=", or auto")
+        top = _number("top", self.texts.get("top", str(usual.top)), settings.serve.most, least=1)
         if top != int(top):
             raise ParameterError("top", top, "a whole number")
         region = Region.parse(self.texts["region"]) if self.texts.get("region") else None
         return Wish(int(top), duration_s, self.texts.get("various", "") in ("1", "true", "on"), region)
+
+
+def usual_wish(settings: Settings) -> Wish:
+    """What a visitor gets who says nothing: as the settings of suggestions say, within the page's limits."""
+    wish, longest_s = Wish.of(settings.suggest), settings.suggest.longest_s
+    duration_s = None if wish.duration_s is None else min(max(wish.duration_s, _LEAST_S), longest_s)
+    return replace(wish, top=min(wish.top, settings.serve.most), duration_s=duration_s)
 
 
 async def read_form(request: web.Request, *, limit_bytes: int) -> Form:
@@ -77,7 +86,8 @@ def read_stretch(values: Mapping[str, str], sample_id: str, settings: Settings) 
     """Which stretch of which sample is asked for. Raises ParameterError for anything out of range."""
     if not (sample_id.isascii() and sample_id.isdigit() and len(sample_id) <= 19 and int(sample_id) < 1 << 63):
         raise InputError("sample_id: expected the id of a sample, as a suggestion names it")
-    duration_s = _number("duration", values.get("duration", "2"), settings.suggest.longest_s, least=0.05)
+    longest_s = settings.suggest.longest_s
+    duration_s = _number("duration", values.get("duration", str(min(_USUAL_S, longest_s))), longest_s, least=0.001)
     start_s = _number("start", values["start"], settings.decode.max_duration_s, least=0) if "start" in values else None
     return Stretch(int(sample_id), start_s, duration_s)
 

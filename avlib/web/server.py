@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler, Middleware
 from avlib.errors import AvlibError, InputError, ParameterError, WarehouseError
 from avlib.retrieval.suggest import NotReadyError
 from avlib.web.engine import Engine, GoneError
-from avlib.web.forms import TooLargeError, read_form, read_stretch
+from avlib.web.forms import TooLargeError, read_form, read_stretch, usual_wish
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -82,7 +82,8 @@ def make_app(engine: Engine, *, host: str) -> web.Application:
 
     async def about(request: web.Request) -> web.StreamResponse:
         limits = {"most": settings.serve.most, "longest_s": settings.suggest.longest_s}
-        defaults = {"top": settings.suggest.top, "duration": settings.suggest.duration_s}
+        usual = usual_wish(settings)
+        defaults = {"top": usual.top, "duration": "auto" if usual.duration_s is None else usual.duration_s}
         return web.json_response(await workers.run(engine.about) | {"limits": limits, "defaults": defaults})
 
     async def sounds(request: web.Request) -> web.StreamResponse:
@@ -154,6 +155,8 @@ def _content(request: web.Request, content: bytes, kind: str, extension: str) ->
     if asked.start is None and asked.stop is None:
         return web.Response(body=content, content_type=kind, headers=headers)
     first, end, _ = asked.indices(len(content))
+    if first >= end:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
     headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
     return web.Response(status=206, body=content[first:end], content_type=kind, headers=headers)
 
