@@ -17,6 +17,7 @@ PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MOST_SIDE_PX = 65_535
 """Longest side of a picture, as of JPEG; FFmpeg, which scales it, takes no frame of a million pixels in a row."""
 
+_ROUNDING = 1e-4  # shares that are written with some digits may add up to more than 1; what lies outside is left out
 _WHITE = (255, 255, 255, 255)
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -45,7 +46,7 @@ class Region:
 
     def __post_init__(self) -> None:
         inside = 0 <= self.x < 1 and 0 <= self.y < 1 and self.width > 0 and self.height > 0
-        if not (inside and self.x + self.width <= 1.000001 and self.y + self.height <= 1.000001):
+        if not (inside and max(self.x + self.width, self.y + self.height) <= 1 + _ROUNDING):
             given = ",".join(f"{value:g}" for value in (self.x, self.y, self.width, self.height))
             raise ParameterError("region", given, "x,y,width,height as shares of the picture, from 0 to 1, inside it")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from avlib.errors import InputError, ParameterError
-from avlib.media import PictureReader, load_picture, normalise_picture, open_picture, probe
+from avlib.media import PictureReader, Region, load_picture, normalise_picture, open_picture, probe
 from avlib.media.stills import MOST_SIDE_PX
 
 SHADES = (40, 90, 140, 190, 240)
@@ -247,6 +247,22 @@ def test_pictures_too_large_are_said_so(tmp_path: Path) -> None:
 def test_the_longest_side_can_be_scaled(shape: tuple[int, int], tmp_path: Path) -> None:
     Image.new("L", shape[::-1], 90).save(tmp_path / "long.png")
     assert np.allclose(load_picture(tmp_path / "long.png", size_px=8), 90, atol=3)
+
+
+@given(*(st.floats(0, 1) for _ in range(4)))
+def test_a_region_as_the_page_rounds_it_is_one(x: float, y: float, right: float, bottom: float) -> None:
+    x, right = sorted((x, right))
+    y, bottom = sorted((y, bottom))
+    assume(right - x > 0.03 and bottom - y > 0.03)
+    region = Region.parse(",".join(f"{share:.5f}" for share in (x, y, right - x, bottom - y)))
+    part = region.of(np.zeros((1000, 1000, 3), np.uint8))
+    assert part.shape[:2] == pytest.approx((1000 * (bottom - y), 1000 * (right - x)), abs=1.1)
+
+
+def test_a_region_beyond_rounding_is_none() -> None:
+    assert Region(0.66667, 0.0, 0.33334, 1.0).of(np.zeros((3, 3, 3), np.uint8)).shape == (3, 1, 3)
+    with pytest.raises(ParameterError, match="inside it"):
+        Region(0.5, 0.0, 0.501, 1.0)
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path, shared_data: Path) -> None:
