@@ -38,6 +38,8 @@ function turnTo(kind) {
 
 function take(file) {
   query.file = file;
+  asked++; // an answer to what was given before is no longer wanted
+  document.body.classList.remove("busy");
   for (const shown of [byId("shown"), byId("heard")]) {
     if (shown.src.startsWith("blob:")) URL.revokeObjectURL(shown.src);
     shown.removeAttribute("src");

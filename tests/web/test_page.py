@@ -176,6 +176,31 @@ def test_a_sound_asks_for_pictures(browser: Chrome, page: Page, tmp_path: Path) 
     shoot(browser, "sound-390")
 
 
+# Keeps answers back until they are let go.
+HOLDS = """
+const real = window.fetch;
+window.held = [];
+window.fetch = async (...asked) => {
+  const response = await real(...asked);
+  await new Promise(done => window.held.push(done));
+  return response;
+};
+"""
+
+
+def test_a_late_answer_does_not_show_under_another_tab(browser: Chrome, page: Page, made: SmallWarehouse) -> None:
+    browser.set_window_size(1280, 900)
+    browser.get(page.address)
+    wait_for(lambda: "60 samples" in browser.find_element(By.ID, "about").text)
+    browser.execute_script(HOLDS)
+    browser.find_element(By.ID, "file").send_keys(str(made.queries["red"]))
+    wait_for(lambda: browser.execute_script("return window.held.length"))
+    browser.find_element(By.ID, "tab-sound").click()
+    browser.execute_async_script("window.held.forEach(done => done()); setTimeout(arguments[0], 500);")
+    assert videos(browser) == set()
+    assert browser.find_element(By.ID, "confidence").text == ""
+
+
 def test_what_is_no_picture_is_said_in_a_sentence(browser: Chrome, page: Page, tmp_path: Path) -> None:
     browser.set_window_size(390, 900)
     browser.get(page.address)
