@@ -109,25 +109,46 @@ class Suggester:
     """
 
     def __init__(self, warehouse: Warehouse, settings: SuggestSettings) -> None:
-        folder = index_folder(warehouse.uri, warehouse.name)
-        manifest = read_manifest(folder)
+        self._warehouse, self._settings = warehouse, settings
+        self._folder = index_folder(warehouse.uri, warehouse.name)
+        self.manifest = self._present()
+        try:
+            self._index = self._opened()
+        except (WarehouseError, OSError):
+            present = self._present()
+            if present == self.manifest:
+                raise
+            self.manifest = present  # made anew in between, and the files before it removed
+            self._index = self._opened()
+        self._model = self.manifest.model.load(warehouse.uri)
+
+    def check(self) -> None:
+        """Raise NotReadyError where the collection is another than the one that was indexed, or indexed anew since."""
+        self._check_version()
+        if self._present() != self.manifest:
+            raise NotReadyError(self._folder, "the index was made anew; open it again")
+
+    def _present(self) -> IndexManifest:
+        """The manifest that is there now."""
+        manifest = read_manifest(self._folder)
         if manifest is None:
-            warehouse.open(tables.COLLECTION)
-            raise NotReadyError(folder, "no index; run `avlib index`")
-        self.manifest: IndexManifest = manifest
-        self._warehouse, self._settings, self._folder = warehouse, settings, folder
-        self.check()
-        if not manifest.shards:
+            self._warehouse.open(tables.COLLECTION)
+            raise NotReadyError(self._folder, "no index; run `avlib index`")
+        return manifest
+
+    def _opened(self) -> SampleIndex:
+        """The index that the manifest names."""
+        self._check_version()
+        if not self.manifest.shards:
+            warehouse = self._warehouse
             sentence = (
                 f"the collection {warehouse.name} is empty, so there is nothing to suggest; filter with a lower "
                 "components.min_size or a larger knn.k"
             )
             raise NotReadyError(warehouse.uri, sentence)
-        self._index = SampleIndex(folder, manifest)
-        self._model = manifest.model.load(warehouse.uri)
+        return SampleIndex(self._folder, self.manifest)
 
-    def check(self) -> None:
-        """Raise NotReadyError where the collection is another than the one that was indexed."""
+    def _check_version(self) -> None:
         version = self._warehouse.open(tables.COLLECTION).version()
         if version != self.manifest.collection_version:
             age = "older" if self.manifest.collection_version < version else "newer"

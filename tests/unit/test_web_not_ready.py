@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
+import soundfile
 from page_server import assert_plain, served
-from small_warehouse import SmallWarehouse, make_warehouse
+from small_warehouse import RATE_HZ, SmallWarehouse, make_warehouse, sounds
 
 from avlib import tables
 from avlib.config import load_settings
+from avlib.errors import WarehouseError
+from avlib.retrieval.index import index_folder, read_manifest
+from avlib.retrieval.suggest import Suggester, Wish
 from avlib.warehouse import Warehouse
 
 SETTINGS = load_settings()
@@ -38,6 +45,40 @@ def test_an_index_that_does_not_fit_is_said_and_forgotten_once_it_does(tmp_path:
         reply = page.post("/api/sounds", query, top=1)
         assert reply.status == 409
         assert_plain(reply.values["error"])
+
+
+def make_anew(made: SmallWarehouse) -> None:
+    """Another index of the same collection: its files have other names, those before are gone."""
+    folder = Path(made.uri, "index", "default")
+    (folder / "v0-s0-test").rename(folder / "v0-s0-anew")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("v0-s0-test", "v0-s0-anew"))
+
+
+def test_an_index_that_was_made_anew_is_opened(tmp_path: Path) -> None:
+    made = make_warehouse(tmp_path)
+    file = io.BytesIO()
+    soundfile.write(file, sounds()["red"][RATE_HZ : 3 * RATE_HZ], RATE_HZ, format="WAV")
+    with served(made.uri, SETTINGS) as page:
+        query = {"picture": made.queries["red"].read_bytes()}
+        assert page.post("/api/sounds", query, top=1).status == 200  # the files of sounds are not open yet
+        make_anew(made)
+        wait_until(lambda: page.post("/api/pictures", {"sound": file.getvalue()}, top=1).status == 200)
+        assert page.post("/api/sounds", query, top=1).status == 200
+
+
+def test_an_index_that_is_made_anew_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_warehouse(tmp_path)
+    before = read_manifest(index_folder(made.uri, "default"))
+    make_anew(made)
+    read = iter([before])
+    monkeypatch.setattr("avlib.retrieval.suggest.read_manifest", lambda folder: next(read, read_manifest(folder)))
+    suggester = Suggester(Warehouse(made.uri), SETTINGS.suggest)
+    assert suggester.suggest(made.queries["red"], Wish(1, 1.0)).neighbors[0].uri.endswith("red.mp4")
+    suggester.check()
+    shutil.rmtree(Path(made.uri, "index", "default", "v0-s0-anew"))
+    with pytest.raises(WarehouseError, match="an index file is missing"):
+        Suggester(Warehouse(made.uri), SETTINGS.suggest)
 
 
 def test_an_empty_collection_is_said(tmp_path: Path) -> None:
