@@ -8,11 +8,12 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pyarrow as pa
+from pyarrow import fs
 
 from avlib.arrays import Float32Array
 from avlib.errors import WarehouseError
 from avlib.retrieval.index import ROWS, Shard
-from avlib.storage import is_file, local_copy, read_whole, write_whole
+from avlib.storage import filesystem, is_file, local_copy, read_whole, write_whole
 
 ROW_SCHEMA = pa.schema(
     [
@@ -24,6 +25,7 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 
+_READ_BYTES = 1 << 22
 _TRAINED_ON = 64  # samples of a cell: FAISS asks for 39 and takes no more than 256
 
 
@@ -89,6 +91,18 @@ def open_descriptors(folder: str, shard: Shard) -> faiss.Index:
 def open_rows(folder: str, shard: Shard) -> pa.Table:
     """The rows in a file, memory-mapped. Raises WarehouseError where it is missing or another."""
     return pa.ipc.open_file(pa.memory_map(str(_checked(folder, shard)))).read_all()
+
+
+def is_whole(folder: str, shard: Shard) -> bool:
+    """Whether a file is there, and is what the manifest says. Reads all of it."""
+    system, path = filesystem(f"{folder}/{shard.file}")
+    if system.get_file_info(path).type != fs.FileType.File:
+        return False
+    digest = hashlib.sha256()
+    with system.open_input_stream(path) as content:
+        while part := content.read(_READ_BYTES):
+            digest.update(part)
+    return digest.hexdigest() == shard.sha256
 
 
 def _write(folder: str, shard: Shard, content: bytes) -> Shard:

@@ -18,7 +18,7 @@ from avlib.models import StoredModel, described_with, read_model
 from avlib.retrieval.building import BUILT, IndexPlan, build_shard, cells_of, merge_findings, shards_of, train
 from avlib.retrieval.calibration import ASKING
 from avlib.retrieval.index import IndexManifest, SoundDescription, index_folder, read_manifest, write_manifest
-from avlib.retrieval.shards import samples_to_train
+from avlib.retrieval.shards import is_whole, samples_to_train
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Recorder, Work
 from avlib.spark.samples import audio_samples, samples_described_with
@@ -30,7 +30,7 @@ _READ = ("sample_id", "uri", "time_s", "component_id", "visual", "audio")
 
 
 def run(store: TableStore, settings: Settings) -> None:
-    """Index the collection as it is now. Skipped where the index is of this very version and these settings."""
+    """Index the collection as it is now. Skipped where a whole index is of this very version and these settings."""
     folder = index_folder(store.warehouse, store.name)
     collection = store.read(tables.COLLECTION)
     version, audio = store.version(tables.COLLECTION), _audio(store, settings)
@@ -39,8 +39,10 @@ def run(store: TableStore, settings: Settings) -> None:
     present, made_with = _present(folder), settings.index.fingerprint()
     wanted = (version, stats_version, made_with)
     if present is not None and (present.collection_version, present.stats_version, present.made_with) == wanted:
-        say(f"index {store.name}: nothing has changed")
-        return
+        if all(is_whole(folder, shard) for shard in present.shards):
+            say(f"index {store.name}: nothing has changed")
+            return
+        say(f"index {store.name}: files are missing or damaged; it is made again")
     recorder = Recorder(
         store, Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
     )

@@ -18,6 +18,7 @@ from avlib.errors import WarehouseError
 from avlib.retrieval.calibration import confidence
 from avlib.retrieval.index import SoundDescription, read_manifest, write_manifest
 from avlib.retrieval.search import SampleIndex
+from avlib.retrieval.shards import is_whole
 
 FLAT = IndexSettings(shard_rows=300, flat_rows=10_000, recall=0.99)
 IN_CELLS = IndexSettings(shard_rows=300, flat_rows=0, recall=0.95)
@@ -148,9 +149,12 @@ def test_a_file_that_is_another_is_not_opened(modality: str, tmp_path: Path) -> 
     manifest = build_index(tmp_path, ids, visual, audio, FLAT)
     file = tmp_path / manifest.of_modality(modality)[0].file
     content = file.read_bytes()
+    assert all(is_whole(str(tmp_path), shard) for shard in manifest.shards)
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(WarehouseError, match="not the file its manifest names"):
         SampleIndex(str(tmp_path), manifest)
+    assert sum(not is_whole(str(tmp_path), shard) for shard in manifest.shards) == 1
     file.unlink()
+    assert sum(not is_whole(str(tmp_path), shard) for shard in manifest.shards) == 1
     with pytest.raises(WarehouseError, match="an index file is missing"):
         SampleIndex(str(tmp_path), manifest)
