@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pyarrow as pa
 from pyarrow import fs
 from pydantic import ValidationError
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -43,6 +44,8 @@ def run(store: TableStore, settings: Settings) -> None:
             say(f"index {store.name}: nothing has changed")
             return
         say(f"index {store.name}: files are missing or damaged; it is made again")
+    if audio == tables.AUDIO_LEARNED.name:
+        _check_network(store)
     recorder = Recorder(
         store, Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
     )
@@ -158,6 +161,24 @@ def _audio(store: TableStore, settings: Settings) -> str:
     """The sound descriptor of the collection; of an empty one, what the settings name."""
     row = store.read(tables.COLLECTION).select("audio_descriptor").first()
     return settings.filter.audio if row is None else str(row["audio_descriptor"])
+
+
+def _check_network(store: TableStore) -> None:
+    """Raise WarehouseError where the collection's sounds were described by another network than there is now."""
+    learned, filtered = _newest_run(store, "learn", ""), _newest_run(store, "filter", store.name)
+    if learned is None or filtered is None:
+        return
+    if learned["started"] + timedelta(seconds=learned["seconds"]) > filtered["started"]:
+        command = f"avlib filter --name {store.name}"
+        raise WarehouseError(f"the sound descriptor was learned anew since; run `{command}` again")
+
+
+def _newest_run(store: TableStore, stage: str, filter_name: str) -> Row | None:
+    """The newest record of a stage in `runs`."""
+    if not store.exists(tables.RUNS):
+        return None
+    of_stage = (F.col("stage") == stage) & (F.col("filter_name") == filter_name)
+    return store.read(tables.RUNS).where(of_stage).orderBy(F.desc("started")).first()
 
 
 def _remove_superseded(folder: str, new: IndexManifest) -> None:

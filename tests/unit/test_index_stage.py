@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from small_warehouse import SmallWarehouse, make_warehouse
 
+from avlib.errors import WarehouseError
 from avlib.spark import index
 
 
@@ -42,6 +44,32 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWarehouse:
 
 def run(made: SmallWarehouse) -> None:
     index.run(StandIn(made.uri), made.settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("audio", "learned_s", "refused"),
+    [
+        ("audio_learned", 0.0, False),
+        ("audio_learned", 20.0, True),
+        ("audio_learned", 5.0, True),
+        ("audio_learned", None, False),
+        ("audio_mfcc65", 20.0, False),
+    ],
+)
+def test_sounds_of_another_network_are_not_mixed(
+    audio: str, learned_s: float | None, refused: bool, made: SmallWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The filter began at 10 s; learning takes 6 s."""
+    begin = datetime(2026, 1, 1)
+    runs = {("filter", "default"): {"started": begin + timedelta(seconds=10), "seconds": 30.0}}
+    if learned_s is not None:
+        runs["learn", ""] = {"started": begin + timedelta(seconds=learned_s), "seconds": 6.0}
+    monkeypatch.setattr(index, "_newest_run", lambda store, stage, name: runs.get((stage, name)))
+    monkeypatch.setattr(index, "_audio", lambda *_: audio)
+    monkeypatch.setattr(index, "latest_stats_version", lambda *_: 1)
+    said = "learned anew since; run `avlib filter --name default` again" if refused else ""
+    with pytest.raises(WarehouseError if refused else _AnewError, match=said or None):
+        run(made)
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
