@@ -18,7 +18,8 @@ from aiohttp.typedefs import Handler, Middleware
 from avlib.errors import AvlibError, InputError, ParameterError, WarehouseError
 from avlib.retrieval.suggest import NotReadyError
 from avlib.web.engine import Engine, GoneError
-from avlib.web.forms import TooLargeError, read_form, read_stretch, usual_wish
+from avlib.web.forms import TooLargeError, read_stretch, usual_wish
+from avlib.web.uploads import BusyError, SlowError, Uploads
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -41,15 +42,12 @@ _HEADERS = {
 
 _STATUS: tuple[tuple[type[AvlibError], int], ...] = (
     (TooLargeError, 413),
+    (SlowError, 408),
     (InputError, 400),
     (ParameterError, 400),
     (GoneError, 404),
     (NotReadyError, 409),
 )
-
-
-class BusyError(Exception):
-    """More requests wait than may."""
 
 
 class Workers:
@@ -78,7 +76,7 @@ def make_app(engine: Engine, *, host: str) -> web.Application:
     """The application.  host: that it is bound to; on loopback only requests to loopback's names are answered."""
     settings = engine.settings
     workers = Workers(settings.serve.workers, waiting=settings.serve.waiting)
-    limit_bytes = settings.serve.upload_bytes
+    uploads = Uploads(settings.serve.upload_bytes)
 
     async def about(request: web.Request) -> web.StreamResponse:
         limits = {"most": settings.serve.most, "longest_s": settings.suggest.longest_s}
@@ -87,14 +85,14 @@ def make_app(engine: Engine, *, host: str) -> web.Application:
         return web.json_response(await workers.run(engine.about) | {"limits": limits, "defaults": defaults})
 
     async def sounds(request: web.Request) -> web.StreamResponse:
-        form = await read_form(request, limit_bytes=limit_bytes)
-        picture, wish = form.file("picture"), form.wish(settings)
-        return web.json_response(await workers.run(engine.sounds_for, picture, wish))
+        async with uploads.form(request) as form:
+            picture, wish = form.file("picture"), form.wish(settings)
+            return web.json_response(await workers.run(engine.sounds_for, picture, wish))
 
     async def pictures(request: web.Request) -> web.StreamResponse:
-        form = await read_form(request, limit_bytes=limit_bytes)
-        sound, wish = form.file("sound"), form.wish(settings)
-        return web.json_response(await workers.run(engine.pictures_for, sound, wish))
+        async with uploads.form(request) as form:
+            sound, wish = form.file("sound"), form.wish(settings)
+            return web.json_response(await workers.run(engine.pictures_for, sound, wish))
 
     async def wav(request: web.Request) -> web.StreamResponse:
         stretch = read_stretch(request.query, request.match_info["sample_id"], settings)
@@ -105,16 +103,16 @@ def make_app(engine: Engine, *, host: str) -> web.Application:
         return _content(request, await workers.run(engine.frame, stretch.sample_id), "image/jpeg", "jpg")
 
     async def film(request: web.Request) -> web.StreamResponse:
-        form = await read_form(request, limit_bytes=limit_bytes)
-        stretch = read_stretch(form.texts, form.texts.get("sample_id", ""), settings)
-        made = await workers.run(engine.film, form.file("picture"), stretch)
+        async with uploads.form(request) as form:
+            stretch = read_stretch(form.texts, form.texts.get("sample_id", ""), settings)
+            made = await workers.run(engine.film, form.file("picture"), stretch)
         return web.Response(body=made, content_type="video/mp4")
 
     async def end(app: web.Application) -> None:
         await asyncio.to_thread(workers.close)
         engine.close()
 
-    app = web.Application(middlewares=[_guard(host), _plain_errors], client_max_size=limit_bytes)
+    app = web.Application(middlewares=[_guard(host), _plain_errors], client_max_size=settings.serve.upload_bytes)
     for path, (file, kind) in _PAGE.items():
         app.router.add_get(path, _static(file, kind))
     app.router.add_get("/api/collection", about)

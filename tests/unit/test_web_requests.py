@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -52,3 +54,35 @@ def test_malformed_forms_get_a_sentence(name: str, encoding: str, page: Page) ->
     assert reply.status == 400, reply.body
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
     assert_plain(reply.values["error"])
+
+
+def slow_upload(page: Page, said_bytes: int) -> socket.socket:
+    """A request whose form does not arrive."""
+    host, _, port = page.address.removeprefix("http://").partition(":")
+    client = socket.create_connection((host, int(port)), timeout=20)
+    head = f"POST /api/sounds HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {said_bytes}\r\n"
+    client.sendall(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n".encode())
+    return client
+
+
+def test_an_upload_that_does_not_arrive_is_given_up(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avlib.web.uploads.WITHIN_S", 0.3)
+    with slow_upload(page, 1000) as client:
+        answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408 ") and b"took longer than 0.3 s" in answer
+
+
+def test_uploads_beyond_the_memory_for_them_are_refused_unread(
+    page: Page, made: SmallWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avlib.web.uploads.HELD_BYTES", 1_000_000)
+    with slow_upload(page, 990_000):
+        time.sleep(0.3)
+        with slow_upload(page, 900_000) as other:
+            assert other.recv(4096).startswith(b"HTTP/1.1 503 ")
+        query = {"picture": made.queries["red"].read_bytes()}
+        assert page.post("/api/sounds", query, top=1).status == 200  # a small one has room
+    until_s = time.monotonic() + 10
+    while page.post("/api/sounds", query | {"sound": bytes(900_000)}, top=1).status == 503:
+        assert time.monotonic() < until_s, "what a visitor who left had taken is not given back"
+        time.sleep(0.1)
