@@ -108,8 +108,9 @@ def test_a_visitor_takes_a_sound_home(
     reached_s, duration_s = browser.execute_async_script(PLAYS, first.find_element(By.TAG_NAME, "audio"))
     assert reached_s > 0.2
     assert duration_s == pytest.approx(2.0, abs=0.01)
-    shown = browser.execute_script("return [...document.querySelectorAll('.frame')].every(i => i.naturalWidth === 288)")
-    assert shown and fits(browser)
+    shown = "return [...document.querySelectorAll('.frame')].every(i => i.naturalWidth === 288)"
+    wait_for(lambda: browser.execute_script(shown))  # frames come after the answer
+    assert fits(browser)
     first.find_element(By.CSS_SELECTOR, ".wav").click()
     wav = wait_for(lambda: next(downloads.glob("*.wav"), None))
     assert soundfile.info(wav).duration == pytest.approx(2.0, abs=0.01)
