@@ -42,18 +42,10 @@ from avlib.spark.progress import say, watched
 from avlib.spark.samples import audio_samples, with_video_id
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore, spark_schema
-from avlib.spark.views import drawn
+from avlib.spark.views import VIEWS, drawn
 
 _AUDIO = "audio_context"  # of a second or two: of a moment, it would change with where frames happen to lie
 _WHOLE = 0.9  # of a video's samples that are copies; what is loud differs a little
-_SKETCHES = pa.schema(
-    [
-        ("sample_id", pa.int64()),
-        ("time_s", pa.float64()),
-        ("visual", tables.DESCRIPTOR),
-        ("audio", tables.DESCRIPTOR),
-    ]
-)
 _PAIR = ("video", "original")
 
 
@@ -114,7 +106,7 @@ def _every(samples: DataFrame, frames: int) -> DataFrame:
 
 
 def _sketches(samples: DataFrame, stats: DescriptorStats, settings: CopySettings) -> DataFrame:
-    """_SKETCHES of raw samples."""
+    """VIEWS of raw samples, sketched."""
     sketch = Sketch(settings.seed)
 
     def shorten(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -124,9 +116,9 @@ def _sketches(samples: DataFrame, stats: DescriptorStats, settings: CopySettings
             visual = sketch(normalise_visual(descriptor_rows(batch["visual"])))
             audio = sketch(normalise_audio(descriptor_rows(batch["audio"]), stats))
             columns = [batch["sample_id"], batch["time_s"], descriptor_column(visual), descriptor_column(audio)]
-            yield pa.RecordBatch.from_arrays(columns, schema=_SKETCHES)
+            yield pa.RecordBatch.from_arrays(columns, schema=VIEWS)
 
-    return samples.select(*_SKETCHES.names).mapInArrow(shorten, from_arrow_schema(_SKETCHES))
+    return samples.select(*VIEWS.names).mapInArrow(shorten, from_arrow_schema(VIEWS))
 
 
 def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: str) -> DataFrame:

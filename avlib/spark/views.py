@@ -22,7 +22,7 @@ VIEWS = pa.schema(
         ("audio", tables.DESCRIPTOR),
     ]
 )
-"""Rows of avlib.agreement.Views."""
+"""Rows of avlib.agreement.Views; those of sketches too."""
 
 
 def short_views(samples: DataFrame, stats: Sequence[DescriptorStats], settings: AgreementSettings) -> DataFrame:
