@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from avlib.config import Settings, load_settings
+from pydantic import ValidationError
+
+from avlib.config import Settings, SuggestSettings, load_settings
 from avlib.errors import InputError
 from avlib.media import Region, open_picture
 from avlib.retrieval.answers import PICTURE_PX, picture_at
@@ -111,11 +113,16 @@ class Collection:
     ) -> list[Moment]:
         """Moments whose sound goes with a picture; or, for a sound or a video, whose picture goes with it; best first.
 
-        What is not given is as the settings say. Raises InputError for a query that cannot be read.
+        What is not given is as the settings say. Raises InputError for a query that cannot be read and for a value out
+        of range.
         """
         chosen = {"top": top, "duration_s": duration_s}
         given = {name: value for name, value in chosen.items() if value is not None}
-        settings = type(self.settings.suggest).model_validate(self.settings.suggest.model_dump() | given)
+        try:
+            settings = SuggestSettings.model_validate(self.settings.suggest.model_dump() | given)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            raise InputError(f"suggest: {wrong['loc'][0]} = {wrong['input']!r}: {wrong['msg'].lower()}") from None
         wish, path = Wish.of(settings, diverse=diverse, region=region), Path(query)
         if path.suffix.lower().lstrip(".") in self.settings.ingest.extensions:
             with self._sources.open(str(path)) as video:

@@ -97,3 +97,8 @@ def test_a_port_that_is_taken(made: SmallWarehouse, capsys: pytest.CaptureFixtur
         main(["serve", "-w", made.uri, "--port", str(taken.getsockname()[1])])
     assert exit_.value.code == 2
     assert "cannot be listened at; give another --port" in capsys.readouterr().err
+
+
+def test_values_out_of_range(made: SmallWarehouse) -> None:
+    with open_warehouse(made.uri) as collection, pytest.raises(InputError, match="top = 0"):
+        collection.suggest(made.queries["red"], top=0)
