@@ -121,7 +121,8 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
     runs = _read_runs(warehouse)
     strategy, settings, scored = _strategy(warehouse, runs)
     kept = read_kept(warehouse, samples)
-    left = samples.ids
+    reasons = read_reasons(warehouse, samples, kept) if scored else None
+    left = len(samples) if reasons is None else reasons.agree
     components: dict[int, int] = {}
     steps = []
     for step, step_settings in enumerate(settings):
@@ -131,14 +132,14 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         found = StepFinding(
             number=step + 1,
             settings=step_settings,
-            samples_in=len(left),
+            samples_in=left,
             edges=warehouse.open(tables.MUTUAL_EDGES).to_pyarrow_dataset().count_rows(filter=of_step),
             components=len(set(components.values())),
             samples_out=len(components),
             clean=None if truth is None else Cleanliness.of(truth.take(np.isin(samples.ids, list(components)))),
         )
         steps.append(found)
-        left = rows["sample_id"].to_numpy()
+        left = rows.num_rows
     return Findings(
         warehouse=warehouse.uri,
         filter_name=warehouse.name,
@@ -153,7 +154,7 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         seconds=_seconds(runs.values()),
         visual_descriptor=describe_descriptor(_model_name(warehouse)),
         sound_descriptor=_sound_descriptor(runs),
-        reasons=read_reasons(warehouse, samples, kept) if scored else None,
+        reasons=reasons,
     )
 
 

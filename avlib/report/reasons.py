@@ -38,11 +38,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class Reasons:
-    """Examples of both.  threshold: the score of the last sample that agrees.  copies: samples that were left out."""
+    """Examples of both.
+
+    threshold: the score of the last sample that agrees.  agree: samples that do.  copies: samples that were left out.
+    """
 
     threshold: float
     kept: tuple[Reason, ...]
     dropped: tuple[Reason, ...]
+    agree: int
     copies: int
 
 
@@ -71,6 +75,7 @@ def read_reasons(warehouse: Warehouse, samples: SampleSet, kept: BoolArray) -> R
         threshold=float(values[agree].min(initial=np.inf)),
         kept=tuple(reason(at, np.array(scores["supporters"][at].as_py(), np.int64)[:BESIDE]) for at in good.tolist()),
         dropped=tuple(reason(at, beside) for at, beside in zip(bad.tolist(), alike, strict=True)),
+        agree=int(agree.sum()),
         copies=_count(warehouse),
     )
 
