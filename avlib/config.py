@@ -44,6 +44,7 @@ class DecodeSettings(Section):
     memory_mb: int = Field(ge=512)
     max_pixels: int = Field(ge=1)
     max_duration_s: float = Field(gt=0, le=86_400)
+    still_s: float = Field(gt=0)
     renew_after: int = Field(ge=1)
 
 
@@ -284,6 +285,12 @@ def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()
 
     An overlay named without a folder that is not here is looked up in avlib's conf folder (`demo.toml`).
     Raises ConfigError naming the file (or --set) and the key.
+
+    >>> load_settings(assignments=["filter.strategy=V+A", "knn.k=50"]).filter.steps[0].k
+    50
+    >>> load_settings(assignments=["knn.kk=50"])
+    Traceback (most recent call last):
+    avlib.errors.ConfigError: --set knn.kk=50: knn.kk: no such key; conf/default.toml lists them all
     """
     merged, origins = read_layers(overlays, assignments)
     try:

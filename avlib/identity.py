@@ -25,5 +25,9 @@ def sample_ids(video_id: int, frame_indexes: Int64Array) -> Int64Array:
 
 
 def video_ids(sample_ids: Int64Array) -> Int64Array:
-    """The video of each sample. Shape (n,) → (n,)."""
+    """The video of each sample. Shape (n,) → (n,).
+
+    >>> video_ids(sample_ids(3, np.array([0, 25]))).tolist()
+    [3, 3]
+    """
     return sample_ids >> VIDEO_ID_SHIFT

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import fs
+
+_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 def filesystem(uri: str) -> tuple[fs.FileSystem, str]:
@@ -71,8 +76,27 @@ def remove_folder(uri: str) -> None:
         system.delete_dir(path)
 
 
+def remove_others(uri: str, *, prefix: str, keep: str) -> None:
+    """Remove the folders in a folder whose names begin with a prefix, but for one name."""
+    system, path = filesystem(uri)
+    for found in system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+        if found.base_name.startswith(prefix) and found.base_name != keep:
+            remove_folder(f"{uri}/{found.base_name}")
+
+
 def remove_if_empty(uri: str) -> None:
     """Remove a folder that holds nothing; one that holds something stays."""
     system, path = filesystem(uri)
-    if not system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+    if isinstance(system, fs.LocalFileSystem):
+        with suppress(OSError):  # the system's own check: another run may put something there at any moment
+            Path(path).rmdir()
+    elif not system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
         remove_folder(uri)
+
+
+def full_disk(error: BaseException, places: Sequence[str]) -> str | None:
+    """Which place is on the disk that an error says is full; None for another error.  places: paths and URIs."""
+    if not any(said in str(error) for said in _FULL):
+        return None
+    there = [path for path in places if "://" not in path and Path(path).exists()]
+    return min(there, key=lambda path: shutil.disk_usage(path).free, default=places[0])

@@ -41,7 +41,7 @@ class SuggestSettings(Section):
 
 
 class ServeSettings(Section):
-    """What the page takes from its visitors, and what it may cost."""
+    """What the page takes from its visitors, what it may cost, and what it is called."""
 
     upload_bytes: int = Field(ge=1)
     max_pixels: int = Field(ge=1)
@@ -49,3 +49,4 @@ class ServeSettings(Section):
     workers: int = Field(ge=1, le=64)
     waiting: int = Field(ge=1)
     cache_bytes: int = Field(ge=0)
+    names: list[str]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised whenever a declared schema changes its meaning; a warehouse of another version is refused."""
 
 SCHEMA_VERSION_PROPERTY = "avlib.schema_version"
@@ -349,17 +349,23 @@ RUNS = Table(
         [
             _required("stage", pa.string()),
             _required("filter_name", pa.string()),  # empty for stages that belong to no filter run
+            pa.field("step", pa.int32()),  # of the strategy; null: the stage is no part of a step
             _required("fingerprint", pa.string()),  # of the settings and the input tables' versions
             _required("inputs", pa.map_(pa.string(), pa.int64())),
             _required("outputs", pa.map_(pa.string(), pa.int64())),
             _required("settings", pa.string()),  # JSON
             _required("code_version", pa.string()),
+            _required("host", pa.string()),  # of the driver
+            _required("summary", pa.string()),
             _required("started", UTC),
             _required("seconds", pa.float64()),
-            _required("summary", pa.string()),
+            _required("rows", pa.int64()),  # written into the outputs
+            _required("bytes", pa.int64()),  # of the files they were written to
+            pa.field("driver_memory_bytes", pa.int64()),  # peak of Python and the JVM; null: not known
+            pa.field("worker_memory_bytes", pa.int64()),  # peak of one Python worker beside the driver
         ]
     ),
-    key=("stage", "filter_name", "started"),
+    key=("stage", "filter_name", "step", "started"),
 )
 
 ALL = (

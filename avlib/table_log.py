@@ -1,0 +1,98 @@
+"""What the log of a Delta table says of its newest commits: what changed the rows, and what that was made from.
+
+A stage notes with each commit what its rows were made from, a hash of its inputs and settings. So rows and the note
+that they are done come in one commit: after a kill there are both or neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from avlib.storage import read_whole
+
+_NO_CHANGE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
+
+
+@dataclass(frozen=True)
+class Note:
+    """What avlib keeps with a commit, as its userMetadata.
+
+    made_from: hash of what the rows were made from; empty where nobody asks.  step, and_later: the commit changed the
+    rows of this step, or of it and all later ones, alone; None: of all.  said: for a reader of the history.
+    """
+
+    made_from: str = ""
+    step: int | None = None
+    and_later: bool = False
+    said: str = ""
+
+    def to_json(self) -> str:
+        """As it is stored."""
+        values = {"made_from": self.made_from, "step": self.step, "and_later": self.and_later, "said": self.said}
+        return json.dumps({name: value for name, value in values.items() if value or (value == 0 and name == "step")})
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Note:
+        """The inverse; of what avlib has not written, an empty note."""
+        try:
+            values = json.loads(text or "{}")
+            return cls(**values)
+        except (ValueError, TypeError):
+            return cls()
+
+    def concerns(self, step: int | None) -> bool:
+        """Whether rows of this step may have changed. None: of any."""
+        if step is None or self.step is None:
+            return True
+        return self.step <= step if self.and_later else self.step == step
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit.  changes: rows may be others after it.  rows, size_bytes: written."""
+
+    version: int
+    note: Note
+    changes: bool
+    rows: int
+    size_bytes: int
+
+
+def last_change(place: str, newest: int, *, step: int | None = None) -> Commit | None:
+    """The newest commit that changed the rows of a table, or of one step of it.
+
+    place: of the table.  newest: its version. What only lays rows out anew does not count. Where the log does not
+    reach so far back, its oldest commit; None where there is none.
+    """
+    oldest = None
+    for commit in commits(place, newest):
+        if commit.changes and commit.note.concerns(step):
+            return commit
+        oldest = commit
+    return oldest
+
+
+def commits(place: str, newest: int, *, after: int = -1) -> Iterator[Commit]:
+    """The commits of a table, from the newest back to the one after `after`, as far as the log goes."""
+    for version in range(newest, after, -1):
+        try:
+            content = read_whole(f"{place}/_delta_log/{version:020}.json").to_pybytes()
+        except FileNotFoundError:
+            return
+        yield _commit(version, [json.loads(line) for line in content.splitlines() if line.strip()])
+
+
+def _commit(version: int, actions: list[dict[str, Any]]) -> Commit:
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    added = [action["add"] for action in actions if "add" in action and action["add"].get("dataChange", True)]
+    metrics = info.get("operationMetrics") or {}
+    return Commit(
+        version=version,
+        note=Note.from_json(info.get("userMetadata")),
+        changes=info.get("operation") not in _NO_CHANGE,
+        rows=int(metrics.get("numOutputRows", metrics.get("num_added_rows", 0)) or 0),
+        size_bytes=sum(file["size"] for file in added),
+    )
