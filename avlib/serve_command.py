@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import Annotated
 
 import typer
@@ -27,7 +28,7 @@ def serve(
     from avlib.warehouse import Warehouse
     from avlib.web import Engine
     from avlib.web import serve as serve_page
-    from avlib.web.server import is_loopback
+    from avlib.web.guard import is_loopback
 
     if not is_loopback(host):
         typer.echo(f"avlib serve: everybody who reaches {host} may use the page; it asks for no password", err=True)
@@ -35,6 +36,8 @@ def serve(
     try:
         serve_page(engine, host=host, port=port, say=lambda address: typer.echo(f"{address}  (Ctrl-C ends it)"))
     except OSError as error:
+        if isinstance(error, socket.gaierror):
+            raise ConfigError(f"--host {host} is no address of this machine; give one, or 0.0.0.0 for all") from None
         if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
         raise ConfigError(f"{host}:{port} cannot be listened at; give another --port") from None

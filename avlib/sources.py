@@ -1,10 +1,12 @@
-"""Videos wherever they lie: fetched within limits, read in a process of its own."""
+"""Videos wherever they lie, and query pictures: fetched within limits, read in a process of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from avlib.arrays import UInt8Array
 from avlib.config import DecodeSettings, FetchSettings
 from avlib.fetching import fetched
 from avlib.media import Decoder, IsolatedVideo
@@ -22,6 +24,13 @@ class Sources:
 
     def __exit__(self, *_: object) -> None:
         self._decoder.close()
+
+    def picture(self, path: Path, *, max_pixels: int, name: str = "") -> UInt8Array:
+        """A picture file of this machine: shape (height, width, 3), uint8 RGB.  name: for errors, else the path.
+
+        Raises InputError where it is none, is too large, or takes too long.
+        """
+        return self._decoder.still(path, max_pixels=max_pixels, name=name or str(path))
 
     @contextmanager
     def open(self, uri: str) -> Iterator[IsolatedVideo]:

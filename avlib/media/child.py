@@ -20,12 +20,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from avlib.config import DecodeSettings
-from avlib.errors import AvlibError, MediaError
+from avlib.errors import AvlibError, InputError, MediaError
 from avlib.media import progress
 from avlib.media.cutting import cut_sound, sound_between
 from avlib.media.pictures import PictureReader
 from avlib.media.probe import MediaInfo, probe
 from avlib.media.sound import SoundReader
+from avlib.media.stills import open_picture
 from avlib.media.wire import Message, receive, send
 
 _PR_SET_PDEATHSIG = 1
@@ -35,6 +36,7 @@ _ALIVE_EVERY_S = 0.5
 
 def main(arguments: list[str]) -> None:
     """Serve requests on an inherited socket."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupted notebook ends it, without a word
     handle, parent, limits = int(arguments[0]), int(arguments[1]), DecodeSettings.model_validate_json(arguments[2])
     _die_with(parent)
     _restrict(limits)
@@ -88,6 +90,8 @@ def _answer(to_parent: socket.socket, request: Message, limits: DecodeSettings) 
     except MemoryError:
         reason = f"it needs more than the {limits.memory_mb} MB of memory that decode.memory_mb gives one video"
         say(_error(reason, "memory_limit"))
+    except InputError as error:
+        say(_error(str(error), "no_picture"))
     except AvlibError as error:
         say(_error(str(error), "internal"))
     except OSError as error:
@@ -139,6 +143,11 @@ def _pictures(request: Message, limits: DecodeSettings) -> Iterator[Message]:
     yield Message("end", {"damage": reader.damage, "covered_s": reader.covered_s})
 
 
+def _still(request: Message, limits: DecodeSettings) -> Iterator[Message]:
+    path, name, most = (request.values[key] for key in ("path", "name", "max_pixels"))
+    yield Message("end", arrays={"picture": open_picture(Path(path), max_pixels=most, name=name)})
+
+
 def _video(request: Message) -> tuple[Path, MediaInfo]:
     return Path(request.values["path"]), MediaInfo(**request.values["info"])
 
@@ -149,6 +158,7 @@ _REQUESTS: dict[str, Callable[[Message, DecodeSettings], Iterator[Message]]] = {
     "sound_between": _sound_between,
     "cut": _cut,
     "pictures": _pictures,
+    "still": _still,
 }
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 from avlib.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 from avlib.config import DecodeSettings
-from avlib.errors import MediaError
+from avlib.errors import InputError, MediaError
 from avlib.media.probe import MediaInfo
 from avlib.media.runs import SoundPiece
 from avlib.media.wire import Message, WireError, receive, send
@@ -56,6 +56,29 @@ class Decoder:
             self._videos = 0
         self._videos += 1
         return IsolatedVideo(self, path, self._settings)
+
+    def still(self, path: Path, *, max_pixels: int, name: str) -> UInt8Array:
+        """A picture file, as open_picture gives it.  name: for errors.
+
+        Raises InputError as it does, and where that takes more than decode.still_s or decode.memory_mb.
+        """
+        limits = self._settings
+        within_s = {"stall_s": limits.still_s, "video_s": limits.still_s}
+        try:
+            return IsolatedVideo(self, path, limits.model_copy(update=within_s)).still(max_pixels=max_pixels, name=name)
+        except MediaError as error:
+            match error.error_class:
+                case "no_decoder":
+                    raise
+                case "no_picture":
+                    said = error.reason
+                case "stalled" | "timeout":
+                    said = f"{name} cannot be decoded within {limits.still_s:g} s (decode.still_s); give another"
+                case "memory_limit":
+                    said = f"{name} cannot be decoded within {limits.memory_mb} MB (decode.memory_mb); give another"
+                case _:
+                    said = f"{name} is not a picture avlib can read ({error.error_class}); give another"
+            raise InputError(said) from None
 
     def close(self) -> None:
         """End the process, if there is one; the next video starts another."""
@@ -99,7 +122,8 @@ class Decoder:
         # Python's search path as it is here, so that the child finds avlib wherever this process did.
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment |= _MEMORY | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            # Spark puts JARs on it, and Python may keep a file open for each: more than the child may open.
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path and not path.endswith(".jar")),
             "OPENBLAS_NUM_THREADS": "1",
         }
         command = [sys.executable, "-P", "-m", "avlib.media.child", str(theirs.fileno()), str(os.getpid())]
@@ -164,6 +188,11 @@ class IsolatedVideo:
         """The pictures on display at wanted times, as PictureReader."""
         given = {"info": asdict(info), "size_px": size_px, "batch": batch}
         return IsolatedPictures(self._all("pictures", given, {"times_s": times_s}))
+
+    def still(self, *, max_pixels: int, name: str) -> UInt8Array:
+        """The picture that the file is, where it is no video; see Decoder.still."""
+        picture: UInt8Array = self._only("still", {"max_pixels": max_pixels, "name": name}).arrays["picture"]
+        return picture
 
     def _only(self, kind: str, values: dict[str, Any] | None = None) -> Message:
         *_, end = self._all(kind, values or {})

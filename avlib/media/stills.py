@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,13 @@ PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MOST_SIDE_PX = 65_535
 """Longest side of a picture, as of JPEG; FFmpeg, which scales it, takes no frame of a million pixels in a row."""
 
+MOST_PIXELS = 100_000_000
+"""Of a picture, where nobody asks for fewer."""
+
+_HELD_PIXELS = 16_000_000
+"""A larger picture is made smaller strip by strip, before anything else copies it."""
+
+_STRIP_ROWS = 256
 _ROUNDING = 1e-4  # shares that are written with some digits may add up to more than 1; what lies outside is left out
 _WHITE = (255, 255, 255, 255)
 _ORIENTATION = 0x0112
@@ -69,33 +77,35 @@ class Region:
         return picture[top:bottom, left:right]
 
 
-def load_picture(
-    path: Path | BinaryIO, *, size_px: int, max_pixels: int = 100_000_000, region: Region | None = None
-) -> UInt8Array:
-    """Open a picture and normalise it, or a region of it, as frames of videos are: shape (size_px, size_px, 3), RGB.
+def load_picture(path: Path | BinaryIO, *, size_px: int, max_pixels: int = MOST_PIXELS) -> UInt8Array:
+    """Open a picture and normalise it as frames of videos are: shape (size_px, size_px, 3), RGB.
 
     Raises InputError as open_picture does.
     """
-    picture = open_picture(path, max_pixels=max_pixels)
-    return normalise_picture(picture if region is None else region.of(picture), size_px=size_px)
+    return normalise_picture(open_picture(path, max_pixels=max_pixels), size_px=size_px)
 
 
-def open_picture(path: Path | BinaryIO, *, max_pixels: int) -> UInt8Array:
-    """A picture from a path or an open file: shape (height, width, 3), uint8 RGB.
+def open_picture(path: Path | BinaryIO, *, max_pixels: int = MOST_PIXELS, name: str = "") -> UInt8Array:
+    """A picture from a path or an open file: shape (height, width, 3), uint8 RGB.  name: for errors.
 
-    Turned as its EXIF data says; transparent parts become white; of an animation the first picture counts.
+    Decodes in this process; pictures of strangers are left to Sources.picture. Turned as its EXIF
+    data says; transparent parts become white; of an animation the first picture counts. One of more than 16 megapixels
+    is given at a half, a third … of its size, so that it takes hardly more memory than its decoder does.
+
     Raises InputError where it is not a picture, is damaged, or has more than max_pixels or a side of more than
-    MOST_SIDE_PX, without naming open files.
+    MOST_SIDE_PX, without naming open files; MemoryError where decoding takes too much.
     """
-    name = str(path) if isinstance(path, Path) else "this"
+    name = name or (str(path) if isinstance(path, Path) else "this")
     most = f"give one of at most {max_pixels} pixels, no side longer than {MOST_SIDE_PX}"
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as picture:
             if picture.width * picture.height > max_pixels or max(picture.size) > MOST_SIDE_PX:
                 raise InputError(f"{name} is too large a picture ({picture.width} x {picture.height}); {most}")
+            by = _shrinkage(picture)
+            picture.draft(None, (picture.width // by, picture.height // by))  # JPEG can be decoded smaller
             picture.load()
-            return _rgb(_upright(picture))
-    except InputError:
+            return np.asarray(_upright(_smaller(picture), _orientation(picture)))
+    except (InputError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise InputError(f"{name}: there is no such file") from error
@@ -106,20 +116,41 @@ def open_picture(path: Path | BinaryIO, *, max_pixels: int) -> UInt8Array:
         raise InputError(f"{name} is not a picture avlib can read; give one of {formats}") from error
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turned as its EXIF data says; data that cannot be read says nothing."""
+def _shrinkage(picture: Image.Image) -> int:
+    """By how much both sides are to be divided."""
+    return max(math.ceil(math.sqrt(picture.width * picture.height / _HELD_PIXELS)), 1)
+
+
+def _smaller(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, no larger than is held."""
+    by = _shrinkage(picture)
+    if by == 1:
+        return _rgb(picture)
+    smaller = Image.new("RGB", (-(-picture.width // by), -(-picture.height // by)))
+    for top in range(0, picture.height, by * _STRIP_ROWS):
+        strip = picture.crop((0, top, picture.width, min(top + by * _STRIP_ROWS, picture.height)))
+        smaller.paste(_rgb(strip).reduce(by), (0, top // by))
+    return smaller
+
+
+def _orientation(picture: Image.Image) -> int:
+    """As EXIF data says; data that cannot be read says nothing: the pixels may be whole all the same."""
     try:
-        method = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # the pixels may be whole all the same
-        method = None
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
+    method = _UPRIGHT.get(orientation)
     return picture if method is None else picture.transpose(method)
 
 
-def _rgb(picture: Image.Image) -> UInt8Array:
+def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # 16 bits of grey: PIL would clip instead of scaling
         grey = np.clip(np.asarray(picture, np.float64) / 257, 0, 255).round().astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return Image.fromarray(grey).convert("RGB")
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer)
-    return np.asarray(picture.convert("RGB"))
+    return picture.convert("RGB")

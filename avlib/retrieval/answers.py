@@ -13,7 +13,7 @@ from PIL import Image
 from avlib.arrays import UInt8Array
 from avlib.config import SuggestSettings
 from avlib.errors import AvlibError, InputError, MediaError
-from avlib.media import IsolatedVideo, open_picture
+from avlib.media import IsolatedVideo
 from avlib.retrieval.films import film
 from avlib.retrieval.sounds import cut
 from avlib.retrieval.suggest import Found, Suggester, Suggestion, Wish
@@ -63,7 +63,10 @@ class Workshop:
 
     def answer_all(self, suggester: Suggester, queries: Sequence[Path], wish: Wish) -> list[Answer]:
         """Suggest for every query; files in `out` are QUERY-RANK.wav, .mp4 or .jpg, both counted from 1."""
-        self.out.mkdir(parents=True, exist_ok=True)
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise InputError(f"{self.out} is a file; give --out a folder") from None
         answers = []
         for number, query in enumerate(queries, start=1):
             try:
@@ -80,8 +83,9 @@ class Workshop:
                 found = suggester.suggest_pictures(video, wish, name=str(query))
             made = [self._picture(one, prefix) for one in found.suggestions]
         else:
-            found = suggester.suggest(query, wish)
-            shown = open_picture(query, max_pixels=self.settings.max_pixels) if self.films else None
+            picture = self.sources.picture(query, max_pixels=self.settings.max_pixels)
+            found = suggester.suggest(picture, wish)
+            shown = picture if self.films else None
             made = [self._sound(one, wish, shown, prefix) for one in found.suggestions]
         return _answer_of(query, found, made)
 

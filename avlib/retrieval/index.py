@@ -20,7 +20,7 @@ from avlib.storage import is_file, read_whole, write_whole
 MODALITIES = ("visual", "audio")
 ROWS = "rows"
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the files of an index change their meaning; an index of another format has to be made anew."""
 
 
@@ -64,13 +64,14 @@ class SoundDescription:
 class IndexManifest:
     """What an index was made from, and its files.
 
-    collection_version: Delta version of the collection.  made_with: hash of [index].  model: what describes query
-    pictures.  audio: the sound descriptor that the audio shards hold.  stats_version, mean, deviation: the statistics
-    the sound descriptors were standardised with.  sound: how query sounds are described, None where the record of it is
-    lost.  cells: by modality; none of a flat index.  nearest: by modality, ascending, how far random samples are from
-    the nearest sample of any other video; empty where there is but one video.
+    collection_id, collection_version: of the collection, as Delta names it.  made_with: hash of [index].  model: what
+    describes query pictures.  audio: the sound descriptor that the audio shards hold.  stats_version, mean, deviation:
+    the statistics the sound descriptors were standardised with.  sound: how query sounds are described, None where the
+    record of it is lost.  cells: by modality; none of a flat index.  nearest: by modality, ascending, how far random
+    samples are from the nearest sample of any other video; empty where there is but one video.
     """
 
+    collection_id: str
     collection_version: int
     stats_version: int
     made_with: str
@@ -119,6 +120,7 @@ def read_manifest(folder: str) -> IndexManifest | None:
         if values.get("format") != FORMAT:
             raise WarehouseError(f"{place}: an index of another version of avlib; run `avlib index` again")
         return IndexManifest(
+            collection_id=values["collection_id"],
             collection_version=values["collection_version"],
             stats_version=values["stats_version"],
             made_with=values["made_with"],

@@ -91,11 +91,15 @@ class SampleIndex:
 def _search_cells(
     indexes: list[faiss.Index], query: Float32Array, *, count: int, probes: int
 ) -> list[tuple[Float32Array, Int64Array]]:
-    """All shards have the same cells, so they are looked for once."""
+    """All shards have the same cells, looked for once. Where these hold too few samples all are searched."""
     shards: list[Any] = indexes  # IndexIVFFlat, as the manifest says; FAISS's stubs do not know its Python methods
     cell_squares, cells = shards[0].quantizer.search(query, probes)
     found = []
     for shard in shards:
-        shard.nprobe = probes
+        shard.nprobe = probes  # the same for whichever thread
         found.append(shard.search_preassigned(query, count, cells, cell_squares))
-    return found
+    wanted = min(count, sum(shard.ntotal for shard in shards))
+    if sum(int((part[1] >= 0).sum()) for part in found) >= wanted:
+        return found
+    everywhere = faiss.SearchParametersIVF(nprobe=shards[0].nlist)  # type: ignore[call-arg]
+    return [shard.search(query, count, params=everywhere) for shard in shards]

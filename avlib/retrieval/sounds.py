@@ -14,7 +14,7 @@ from av.filter.graph import Graph
 
 from avlib.arrays import Float32Array
 from avlib.config import SuggestSettings
-from avlib.media import IsolatedVideo
+from avlib.media import IsolatedVideo, MediaInfo
 from avlib.retrieval import events
 
 PEAK_DBTP = -1.0
@@ -61,7 +61,7 @@ def cut(
     """
     info = video.probe()
     if duration_s is None:
-        start_s, duration_s = event_in(video, time_s, settings)
+        start_s, duration_s = event_in(video, info, time_s, settings)
     elif start_s is None:
         start_s = max(time_s - duration_s / 2, 0.0)
     waveform, sample_rate_hz, start_s = video.cut_sound(info, start_s=start_s, duration_s=duration_s)
@@ -69,11 +69,10 @@ def cut(
     return Sound(faded(levelled, round(settings.fade_s * sample_rate_hz)), sample_rate_hz, start_s)
 
 
-def event_in(video: IsolatedVideo, time_s: float, settings: SuggestSettings) -> tuple[float, float]:
+def event_in(video: IsolatedVideo, info: MediaInfo, time_s: float, settings: SuggestSettings) -> tuple[float, float]:
     """Start and duration of the sound event around a time of a video (see avlib.retrieval.events)."""
     reach_s = settings.longest_s + events.REACH_S
     from_s = max(time_s - reach_s, 0.0)
-    info = video.probe()
     until_s = min(time_s + reach_s, max(info.duration_s or np.inf, time_s + events.REACH_S))
     heard = video.sound_between(info, sample_rate_hz=events.RATE_HZ, start_s=from_s, end_s=until_s)
     begin_s, end_s = events.event_around(heard, time_s=time_s - from_s)

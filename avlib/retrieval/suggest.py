@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from avlib import tables
-from avlib.arrays import Float32Array
+from avlib.arrays import Float32Array, UInt8Array
 from avlib.config import SuggestSettings
 from avlib.descriptors import normalise_visual
 from avlib.errors import WarehouseError
-from avlib.media import IsolatedVideo, Region, load_picture
+from avlib.media import IsolatedVideo, Region, normalise_picture
 from avlib.retrieval.calibration import confidence
 from avlib.retrieval.diversity import canonical
 from avlib.retrieval.hearing import Listener
-from avlib.retrieval.index import IndexManifest, index_folder, read_manifest
+from avlib.retrieval.index import MODALITIES, IndexManifest, index_folder, read_manifest
 from avlib.retrieval.search import Neighbor, SampleIndex
 from avlib.warehouse import Warehouse
 
@@ -27,6 +26,10 @@ NOTHING_LIKE_IT = {
     "visual": "nothing in the collection looks like this",
     "audio": "nothing in the collection sounds like this",
 }
+
+
+_OF_ONE_VIDEO = 10
+"""A shot gives many samples that look alike: so many times as many are looked at, to find those of other videos."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ class Suggester:
             self._index = self._opened()
         self._model = self.manifest.model.load(warehouse.uri)
 
+    def open_all(self) -> None:
+        """Open what is otherwise opened when it is first asked for."""
+        for modality in MODALITIES:
+            self._index.open(modality)
+
     def check(self) -> None:
         """Raise NotReadyError where the collection is another than the one that was indexed, or indexed anew since."""
         self._check_version()
@@ -149,20 +157,23 @@ class Suggester:
         return SampleIndex(self._folder, self.manifest)
 
     def _check_version(self) -> None:
-        version = self._warehouse.open(tables.COLLECTION).version()
+        table = self._warehouse.open(tables.COLLECTION)
+        version = table.version()
+        if str(table.metadata().id) != self.manifest.collection_id:
+            raise NotReadyError(self._folder, "the index is of another collection; run `avlib index` again")
         if version != self.manifest.collection_version:
             age = "older" if self.manifest.collection_version < version else "newer"
             raise NotReadyError(self._folder, f"the index is {age} than the collection; run `avlib index` again")
 
-    def describe(self, picture: Path | BinaryIO, region: Region | None = None) -> Float32Array:
-        """The descriptor of a query picture, shape (d,), L2-normalised. Raises InputError if it is no picture."""
-        size_px, most = self.manifest.model.picture_size_px, self._settings.max_pixels
-        pixels = load_picture(picture, size_px=size_px, max_pixels=most, region=region)
+    def describe(self, picture: UInt8Array, region: Region | None = None) -> Float32Array:
+        """The descriptor of a query picture, shape (d,), L2-normalised.  picture: shape (height, width, 3), RGB."""
+        seen = picture if region is None else region.of(picture)
+        pixels = normalise_picture(seen, size_px=self.manifest.model.picture_size_px)
         descriptor: Float32Array = normalise_visual(self._model.describe(pixels[None]))[0]
         return descriptor
 
-    def suggest(self, picture: Path | BinaryIO, wish: Wish) -> Found:
-        """The nearest samples to a picture, best first. Raises InputError if it is no picture."""
+    def suggest(self, picture: UInt8Array, wish: Wish) -> Found:
+        """The nearest samples to a picture, shape (height, width, 3), RGB, best first."""
         return self.nearest(self.describe(picture, wish.region), "visual", wish)
 
     def suggest_pictures(self, sound: IsolatedVideo, wish: Wish, *, name: str) -> Found:
@@ -174,12 +185,13 @@ class Suggester:
 
     def nearest(self, descriptor: Float32Array, modality: str, wish: Wish) -> Found:
         """The nearest samples to a descriptor, shape (d,), normalised.  modality: `visual` or `audio`."""
-        count = wish.top * self._settings.diverse_of if wish.diverse else wish.top
+        settings = self._settings
+        count = wish.top * settings.diverse_of * _OF_ONE_VIDEO if wish.diverse else wish.top
         neighbors = self._index.search(descriptor, modality=modality, count=count)
         sure = confidence(neighbors[0].distance, np.array(self.manifest.nearest.get(modality, ())))
         if wish.diverse:
-            neighbors = _various(neighbors, wish.top)
-        doubtful = sure is not None and sure < self._settings.doubt
+            neighbors = _various(neighbors, wish.top, among=wish.top * settings.diverse_of)
+        doubtful = sure is not None and sure < settings.doubt
         return Found(tuple(neighbors), sure, NOTHING_LIKE_IT[modality] if doubtful else None)
 
     def sample(self, sample_id: int) -> Neighbor | None:
@@ -191,6 +203,12 @@ class Suggester:
         return Listener.of(self.manifest, self._warehouse.uri)
 
 
-def _various(neighbors: Sequence[Neighbor], count: int) -> list[Neighbor]:
-    chosen = canonical(np.stack([one.audio for one in neighbors]), count=count)
-    return [neighbors[row] for row in chosen]
+def _various(neighbors: Sequence[Neighbor], count: int, *, among: int) -> list[Neighbor]:
+    """Some that sound different, of the nearest so many: of one video no more than are wanted in all."""
+    of_video: Counter[str] = Counter()
+    near: list[Neighbor] = []
+    for one in neighbors:
+        of_video[one.uri] += 1
+        if of_video[one.uri] <= count and len(near) < among:
+            near.append(one)
+    return [near[row] for row in canonical(np.stack([one.audio for one in near]), count=count)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import timedelta
 
 import pyarrow as pa
 from pyarrow import fs
 from pydantic import ValidationError
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -21,7 +22,7 @@ from avlib.retrieval.calibration import ASKING
 from avlib.retrieval.index import IndexManifest, SoundDescription, index_folder, read_manifest, write_manifest
 from avlib.retrieval.shards import is_whole, samples_to_train
 from avlib.spark.progress import say, watched
-from avlib.spark.runs import Recorder, Work
+from avlib.spark.runs import Work, newest_record, recorded
 from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.stats import latest_stats, latest_stats_version
 from avlib.spark.store import TableStore
@@ -33,26 +34,34 @@ _READ = ("sample_id", "uri", "time_s", "component_id", "visual", "audio")
 def run(store: TableStore, settings: Settings) -> None:
     """Index the collection as it is now. Skipped where a whole index is of this very version and these settings."""
     folder = index_folder(store.warehouse, store.name)
-    collection = store.read(tables.COLLECTION)
-    version, audio = store.version(tables.COLLECTION), _audio(store, settings)
-    stats_version = latest_stats_version(store, audio)
+    version = store.version(tables.COLLECTION)  # first: should rows be of a later one, the index is found to be older
+    audio = _audio(store, settings)
     assert version is not None
-    present, made_with = _present(folder), settings.index.fingerprint()
-    wanted = (version, stats_version, made_with)
-    if present is not None and (present.collection_version, present.stats_version, present.made_with) == wanted:
+    stats_version = latest_stats_version(store, audio)
+    present = _present(folder)
+    wanted = (store.table_id(tables.COLLECTION), version, stats_version, settings.index.fingerprint())
+    if present is not None and _made_from(present) == wanted:
         if all(is_whole(folder, shard) for shard in present.shards):
+            _remove_superseded(folder, present)  # a run that was killed may have left them
             say(f"index {store.name}: nothing has changed")
             return
         say(f"index {store.name}: files are missing or damaged; it is made again")
     if audio == tables.AUDIO_LEARNED.name:
         _check_network(store)
-    recorder = Recorder(
-        store, Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
-    )
+    work = Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
+    with store.claim(f"index-{store.name}"), recorded(store, work) as record:
+        record.summary = _write(store, settings, version=version, stats_version=stats_version)
+    say(f"index {store.name}: {record.summary}")
+
+
+def _write(store: TableStore, settings: Settings, *, version: int, stats_version: int) -> str:
+    """Write the index of this version of the collection; returns what came of it."""
+    folder = index_folder(store.warehouse, store.name)
+    collection, audio = store.read(tables.COLLECTION), _audio(store, settings)
     samples, described = collection.count(), _described_with(store)
     plan = IndexPlan(
         folder=folder,
-        generation=f"v{version}-s{stats_version}-{made_with[:8]}",
+        generation=f"v{version}-s{stats_version}-{uuid.uuid4().hex[:12]}",
         stats=latest_stats(store, audio),
         cells=cells_of(samples, settings.index),
         recall=settings.index.recall,
@@ -67,9 +76,10 @@ def run(store: TableStore, settings: Settings) -> None:
     nearest, cells = merge_findings(built, plan)
     model = read_model(store.warehouse, described)
     manifest = IndexManifest(
+        collection_id=store.table_id(tables.COLLECTION),
         collection_version=version,
         stats_version=stats_version,
-        made_with=made_with,
+        made_with=settings.index.fingerprint(),
         audio=audio,
         model=model,
         mean=tuple(plan.stats.mean),
@@ -85,9 +95,7 @@ def run(store: TableStore, settings: Settings) -> None:
         f"{modality}: {of.probes} of {of.cells} cells searched, recall {of.recall:.3f}"
         for modality, of in manifest.cells.items()
     )
-    summary = f"{manifest.samples} samples" + (f"; {searched}" if searched else "")
-    recorder.finish(summary)
-    say(f"index {store.name}: {summary}")
+    return f"{manifest.samples} samples" + (f"; {searched}" if searched else "")
 
 
 def _built(rows: DataFrame, plan: IndexPlan, *, samples: int, shards: int) -> pa.Table:
@@ -110,12 +118,14 @@ def _built(rows: DataFrame, plan: IndexPlan, *, samples: int, shards: int) -> pa
 
 
 def _asking(store: TableStore, rows: DataFrame, *, audio: str, described: str) -> pa.Table:
-    """Random samples of all; of the collection alone, where the others have been described anew since."""
+    """Random samples of all but copies; of the collection alone, where the others have been described anew since."""
     try:
         alike = samples_described_with(store) == described
     except WarehouseError:
         alike = False
     samples = audio_samples(store, audio) if alike else rows
+    if store.exists(tables.COPIES):  # they would find the sample they are copies of
+        samples = samples.join(store.read(tables.COPIES).select("sample_id"), "sample_id", "left_anti")
     drawn = samples.orderBy(F.xxhash64("sample_id", F.lit("asking")), "sample_id").limit(ASKING)
     return drawn.select("sample_id", "visual", "audio").toArrow()
 
@@ -151,6 +161,10 @@ def _present(folder: str) -> IndexManifest | None:
         return None
 
 
+def _made_from(manifest: IndexManifest) -> tuple[str, int, int, str]:
+    return manifest.collection_id, manifest.collection_version, manifest.stats_version, manifest.made_with
+
+
 def _described_with(store: TableStore) -> str:
     """What the samples of the collection were described with; of an empty one, what there is."""
     row = store.read(tables.COLLECTION).select("described_with").first()
@@ -165,20 +179,12 @@ def _audio(store: TableStore, settings: Settings) -> str:
 
 def _check_network(store: TableStore) -> None:
     """Raise WarehouseError where the collection's sounds were described by another network than there is now."""
-    learned, filtered = _newest_run(store, "learn", ""), _newest_run(store, "filter", store.name)
+    learned, filtered = newest_record(store, "learn"), newest_record(store, "filter", store.name)
     if learned is None or filtered is None:
         return
     if learned["started"] + timedelta(seconds=learned["seconds"]) > filtered["started"]:
         command = f"avlib filter --name {store.name}"
         raise WarehouseError(f"the sound descriptor was learned anew since; run `{command}` again")
-
-
-def _newest_run(store: TableStore, stage: str, filter_name: str) -> Row | None:
-    """The newest record of a stage in `runs`."""
-    if not store.exists(tables.RUNS):
-        return None
-    of_stage = (F.col("stage") == stage) & (F.col("filter_name") == filter_name)
-    return store.read(tables.RUNS).where(of_stage).orderBy(F.desc("started")).first()
 
 
 def _remove_superseded(folder: str, new: IndexManifest) -> None:

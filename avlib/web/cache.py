@@ -28,6 +28,8 @@ class Cache(Generic[Key]):
 
     def put(self, key: Key, content: bytes) -> None:
         """Keep a content; one that is larger than all the room is not kept."""
+        if len(content) > self._limit_bytes:
+            return
         with self._lock:
             self._bytes += len(content) - len(self._kept.pop(key, b""))
             self._kept[key] = content

@@ -5,7 +5,7 @@ const clamp = value => Math.min(1, Math.max(0, value));
 
 /** What the visitor has given. kind: "picture" or "sound". region: shares of the picture [x, y, width, height]. */
 const query = { kind: "picture", file: null, region: null };
-let asked = 0; // only the newest question's answer is shown
+let asking = new AbortController(); // only the newest question is answered
 
 const KINDS = {
   picture: {
@@ -38,7 +38,7 @@ function turnTo(kind) {
 
 function take(file) {
   query.file = file;
-  asked++; // an answer to what was given before is no longer wanted
+  asking.abort(); // an answer to what was given before is no longer wanted
   document.body.classList.remove("busy");
   for (const shown of [byId("shown"), byId("heard")]) {
     if (shown.src.startsWith("blob:")) URL.revokeObjectURL(shown.src);
@@ -125,7 +125,12 @@ stage.addEventListener("pointerup", () => {
   if (query.region && (query.region[2] < 0.03 || query.region[3] < 0.03)) setRegion(null); // a tap
   ask();
 });
-stage.addEventListener("pointercancel", () => { corner = null; });
+stage.addEventListener("pointercancel", () => {
+  if (!corner) return;
+  corner = null;
+  setRegion(null);
+  ask();
+});
 byId("whole").addEventListener("click", () => { setRegion(null); ask(); });
 
 /* ---- asking ---- */
@@ -144,7 +149,9 @@ async function answerOf(response) {
 
 async function ask() {
   if (!query.file) return;
-  const number = ++asked;
+  asking.abort();
+  asking = new AbortController();
+  const signal = asking.signal;
   const fields = { top: byId("top").value, duration: byId("auto").checked ? "auto" : byId("duration").value };
   if (query.kind === "picture" && byId("various").checked) fields.various = "1";
   if (query.region) fields.region = query.region.map(share => share.toFixed(5)).join(",");
@@ -152,13 +159,14 @@ async function ask() {
   document.body.classList.add("busy");
   byId("confidence").textContent = "Listening …";
   try {
-    const response = await answerOf(await fetch(KINDS[query.kind].path, { method: "POST", body: formOf(fields) }));
+    const request = { method: "POST", body: formOf(fields), signal };
+    const response = await answerOf(await fetch(KINDS[query.kind].path, request));
     const found = await response.json();
-    if (number === asked) show(found);
+    if (!signal.aborted) show(found);
   } catch (error) {
-    if (number === asked) show(null, error.message);
+    if (!signal.aborted) show(null, error.message);
   }
-  if (number === asked) document.body.classList.remove("busy");
+  if (!signal.aborted) document.body.classList.remove("busy");
 }
 
 byId("ask").addEventListener("submit", event => { event.preventDefault(); ask(); });

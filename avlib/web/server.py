@@ -8,17 +8,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import resources
-from ipaddress import ip_address
 from typing import ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from avlib.errors import AvlibError, InputError, ParameterError, WarehouseError
 from avlib.retrieval.suggest import NotReadyError
 from avlib.web.engine import Engine, GoneError
 from avlib.web.forms import TooLargeError, read_stretch, usual_wish
+from avlib.web.guard import guard, sentence
 from avlib.web.uploads import BusyError, SlowError, Uploads
 
 _P = ParamSpec("_P")
@@ -30,14 +29,6 @@ _PAGE = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
-}
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 _STATUS: tuple[tuple[type[AvlibError], int], ...] = (
@@ -55,25 +46,38 @@ class Workers:
 
     def __init__(self, threads: int, *, waiting: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="avlib-web")
+        self._free = asyncio.Semaphore(threads)
         self._most, self._there = threads + waiting, 0
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """The result of some work. Raises BusyError where too many wait already."""
+        """The result of some work. Raises BusyError where too many wait already.
+
+        Who goes away while waiting leaves the queue, and nothing of the request is kept; work that has begun is done.
+        """
         if self._there >= self._most:
             raise BusyError
         self._there += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
-        finally:
+            await self._free.acquire()
+        except asyncio.CancelledError:
             self._there -= 1
+            raise
+        loop = asyncio.get_running_loop()
+        done = self._pool.submit(partial(work, *args, **kwargs))
+        done.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
+        return await asyncio.wrap_future(done)
 
     def close(self) -> None:
         """Wait for what is being done, drop what waits."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _leave(self) -> None:
+        self._there -= 1
+        self._free.release()
+
 
 def make_app(engine: Engine, *, host: str) -> web.Application:
-    """The application.  host: that it is bound to; on loopback only requests to loopback's names are answered."""
+    """The application, to be run with handler_cancellation.  host: that it is bound to (see avlib.web.guard)."""
     settings = engine.settings
     workers = Workers(settings.serve.workers, waiting=settings.serve.waiting)
     uploads = Uploads(settings.serve.upload_bytes)
@@ -112,7 +116,9 @@ def make_app(engine: Engine, *, host: str) -> web.Application:
         await asyncio.to_thread(workers.close)
         engine.close()
 
-    app = web.Application(middlewares=[_guard(host), _plain_errors], client_max_size=settings.serve.upload_bytes)
+    app = web.Application(
+        middlewares=[guard(host, settings.serve.names), _plain_errors], client_max_size=settings.serve.upload_bytes
+    )
     for path, (file, kind) in _PAGE.items():
         app.router.add_get(path, _static(file, kind))
     app.router.add_get("/api/collection", about)
@@ -130,7 +136,7 @@ def serve(engine: Engine, *, host: str, port: int, say: Callable[[str], None]) -
     app = make_app(engine, host=host)
 
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    web.run_app(app, host=host, port=port, print=lambda _: say(address), access_log=None)
+    web.run_app(app, host=host, port=port, print=lambda _: say(address), access_log=None, handler_cancellation=True)
 
 
 def _static(file: str, kind: str) -> Handler:
@@ -159,62 +165,24 @@ def _content(request: web.Request, content: bytes, kind: str, extension: str) ->
     return web.Response(status=206, body=content[first:end], content_type=kind, headers=headers)
 
 
-def _guard(host: str) -> Middleware:
-    """Refuse what another site's page makes a visitor's browser send, and add headers that keep the page to itself."""
-
-    @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not _is_own(request, host):
-            response: web.StreamResponse = _sentence(403, "this page answers only to its own address")
-        else:
-            response = await handler(request)
-        response.headers.update(_HEADERS)
-        return response
-
-    return guarded
-
-
-def _is_own(request: web.Request, host: str) -> bool:
-    """Whether a request names this server, and comes from no other site's page.  host: that the server is bound to."""
-    try:
-        named = urlsplit(f"//{request.host}").hostname or ""
-        origin = request.headers.get("Origin")
-        foreign = bool(origin) and urlsplit(origin).netloc != request.host
-    except ValueError:  # no address at all
-        return False
-    return not foreign and (is_loopback(named) or not is_loopback(host))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors as {"error": SENTENCE}; nothing of where or how they came about."""
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
-        return _sentence(413, "that is too large")
+        return sentence(413, "that is too large")
     except web.HTTPException as error:
-        return _sentence(error.status, f"there is nothing of the kind here ({error.reason.lower()})")
+        return sentence(error.status, f"there is nothing of the kind here ({error.reason.lower()})")
     except BusyError:
-        return _sentence(503, "too many others are asking; try again in a moment")
+        return sentence(503, "too many others are asking; try again in a moment")
     except AvlibError as error:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
         if status is not None:
-            return _sentence(status, error.sentence if isinstance(error, NotReadyError) else str(error))
+            return sentence(status, error.sentence if isinstance(error, NotReadyError) else str(error))
         _LOG.exception("a request failed")
         at_fault = "the index cannot be read" if isinstance(error, WarehouseError) else "that could not be done"
-        return _sentence(409, f"{at_fault}; the log of this page's server says why")
+        return sentence(409, f"{at_fault}; the log of this page's server says why")
     except Exception:
         _LOG.exception("a request failed")
-        return _sentence(500, "something went wrong; the log of this page's server says what")
-
-
-def _sentence(status: int, sentence: str) -> web.Response:
-    return web.json_response({"error": sentence}, status=status)
+        return sentence(500, "something went wrong; the log of this page's server says what")

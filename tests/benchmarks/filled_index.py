@@ -32,4 +32,4 @@ def fill_index(made: SmallWarehouse, rows: int, *, weights: Path) -> None:
     stats = DescriptorStats(np.zeros(65), np.ones(65), rows)
     place = Path(index_folder(made.uri, "default"))
     manifest = build_index(place, ids, visual, audio, settings.index, uris=uris, stats=stats)
-    write_manifest(str(place), replace(manifest, model=model))
+    write_manifest(str(place), replace(manifest, model=model, collection_id=made.collection_id))

@@ -23,6 +23,7 @@ from avlib.columns import descriptor_rows
 from avlib.config import Settings, load_settings
 from avlib.descriptors import normalise_visual
 from avlib.evaluation import Cleanliness, Labels, StrArray, answer_rates, read_labels, retrieval_rates, video_name
+from avlib.media import open_picture
 from avlib.retrieval.answers import Answer, Workshop
 from avlib.retrieval.suggest import Suggester, Suggestion, Wish
 from avlib.sources import Sources
@@ -83,7 +84,7 @@ def _print_unfiltered(
     rows = live_samples(store).join(videos, "video_id").select("uri", "time_s", "visual").toArrow()
     truth = labels.at([video_name(uri) for uri in rows["uri"].to_pylist()], rows["time_s"].to_numpy())
     model = Suggester(Warehouse(store.warehouse), settings.suggest)
-    queries = np.stack([model.describe(path) for path in pictures])
+    queries = np.stack([model.describe(open_picture(path)) for path in pictures])
     samples = normalise_visual(descriptor_rows(rows["visual"]))
     rates = retrieval_rates(queries, categories, samples, truth, m=5)
     print(

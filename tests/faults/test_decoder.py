@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +17,11 @@ import av
 import numpy as np
 import pytest
 from media_files import write_flash_and_click
+from PIL import Image
 
 from avlib.config import DecodeSettings, load_settings
 from avlib.description import Description, describe_video
-from avlib.errors import MediaError
+from avlib.errors import InputError, MediaError
 from avlib.media import Decoder
 from avlib.media.opening import open_media
 
@@ -85,6 +87,27 @@ def test_a_fault_costs_its_video_only(good: Path, decoder: Decoder, fault: str, 
     assert outcome(decoder, good) == expected
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("holds", "cannot be decoded within 2 s (decode.still_s); give another"),
+        ("hogs", f"cannot be decoded within {MEMORY_MB} MB (decode.memory_mb); give another"),
+        ("crashes", "is not a picture avlib can read (crashed); give another"),
+    ],
+)
+def test_a_fault_costs_its_picture_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str) -> None:
+    monkeypatch.syspath_prepend(str(INJECTED))
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "good.png")
+    bad = tmp_path / f"{fault}.png"
+    bad.write_bytes((tmp_path / "good.png").read_bytes())
+    with Decoder(settings(still_s=2.0)) as decoding:
+        with pytest.raises(InputError) as raised:
+            decoding.still(bad, max_pixels=10_000, name="this")
+        assert str(raised.value) == f"this {said}"
+        good = decoding.still(tmp_path / "good.png", max_pixels=10_000, name="this")
+        assert good.shape == (30, 40, 3) and good[0, 0].tolist() == [255, 0, 0]
+
+
 @pytest.mark.parametrize(("fault", "error_class"), [("sleeps", "stalled"), ("crashes", "crashed")])
 def test_what_was_read_before_is_kept(good: Path, decoder: Decoder, fault: str, error_class: str) -> None:
     bad = good.with_name(f"late-{fault}.mp4")
@@ -109,6 +132,16 @@ def test_what_goes_on_for_ever_is_ended(good: Path, monkeypatch: pytest.MonkeyPa
         next(describe_video(decoding.open(bad), load_settings().describe))
     assert time.monotonic() - started < 15
     assert end.value.value.sound.error_class == "timeout"
+
+
+def test_jars_on_the_path_cost_no_open_files(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark puts the JARs of its packages on the path of its workers, on a cluster some fifty."""
+    for number in range(80):
+        with zipfile.ZipFile(tmp_path / f"{number}.jar", "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0")
+        monkeypatch.syspath_prepend(str(tmp_path / f"{number}.jar"))
+    with Decoder(settings()) as decoding:
+        assert outcome(decoding, good)[0].status == "ok"
 
 
 def test_small_packets_take_no_longer_than_large_ones(tmp_path: Path, decoder: Decoder) -> None:

@@ -50,6 +50,7 @@ def build_index(
     )
     nearest, searched = merge_findings(built, plan)
     manifest = IndexManifest(
+        collection_id="",
         collection_version=0,
         stats_version=0,
         made_with=settings.fingerprint(),

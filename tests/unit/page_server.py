@@ -6,10 +6,11 @@ import asyncio
 import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -65,10 +66,11 @@ def answer_to(request: urllib.request.Request) -> Reply:
 
 
 @contextmanager
-def served(warehouse: str, settings: Settings) -> Iterator[Page]:
-    """The page of a warehouse, at a free port of loopback."""
+def served(warehouse: str, settings: Settings, *, host: str = "127.0.0.1") -> Iterator[Page]:
+    """The page of a warehouse, at a free port of loopback.  host: that the page believes to be bound to."""
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(make_app(Engine(Warehouse(warehouse), settings), host="127.0.0.1"))
+    app = make_app(Engine(Warehouse(warehouse), settings), host=host)
+    runner = web.AppRunner(app, handler_cancellation=True)
 
     async def start() -> int:
         await runner.setup()
@@ -94,3 +96,11 @@ def assert_plain(sentence: str) -> None:
     assert "\n" not in sentence and "Traceback" not in sentence
     assert not re.search(r"(?<![\w/])/(tmp|proc|etc|root|home|usr|var)\b", sentence), sentence
     assert "secret" not in sentence
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    for _ in range(40):
+        if happens():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen")

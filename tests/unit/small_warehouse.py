@@ -42,6 +42,11 @@ class SmallWarehouse:
     queries: Mapping[str, Path]
     settings: Settings
 
+    @property
+    def collection_id(self) -> str:
+        """What Delta calls the collection."""
+        return str(deltalake.DeltaTable(tables.COLLECTION.path(self.uri, "default")).metadata().id)
+
     def write_collection(self, rows: pa.Table) -> None:
         """Replace the collection: the next version."""
         place = tables.COLLECTION.path(self.uri, "default")
@@ -101,7 +106,7 @@ def make_warehouse(folder: Path) -> SmallWarehouse:
     manifest = build_index(place, ids, np.concatenate(visual), all_audio, settings.index, uris=rows["uri"], stats=stats)
     sound = SoundDescription(25.0, settings.describe.audio, settings.describe.audio_context)
     model = StoredModel(HOG_COLOR, None, hog.model_hash, 224)
-    write_manifest(str(place), replace(manifest, model=model, sound=sound))
+    write_manifest(str(place), replace(manifest, model=model, sound=sound, collection_id=made.collection_id))
     return made
 
 

@@ -1,4 +1,4 @@
-"""Few sounds out of many: one of each group, the one in its middle."""
+"""Few sounds out of many: one of each group, the first."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_warehouse import SmallWarehouse
 
+from avlib.config import load_settings
 from avlib.errors import ParameterError
+from avlib.media import open_picture
 from avlib.retrieval.diversity import canonical, mean_distance
+from avlib.retrieval.suggest import Suggester, Wish
+from avlib.warehouse import Warehouse
 
 
 def groups(sizes: list[int], *, seed: int = 0, spread: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
@@ -25,13 +30,9 @@ def test_one_of_each_group(seed: int) -> None:
     assert sorted(of[canonical(sounds, count=4)]) == [0, 1, 2, 3]
 
 
-def test_the_middle_one_stands_for_its_group() -> None:
-    sounds, of = groups([8, 8], seed=1)
-    chosen = canonical(sounds, count=2)
-    for row in chosen:
-        members = np.flatnonzero(of == of[row])
-        sums = [np.linalg.norm(sounds[members].astype(np.float64) - sounds[one], axis=1).sum() for one in members]
-        assert row == members[int(np.argmin(sums))]
+def test_the_first_one_stands_for_its_group() -> None:
+    sounds, of = groups([8, 5, 8], seed=1)
+    assert canonical(sounds, count=3) == sorted(int(np.flatnonzero(of == group)[0]) for group in range(3))
 
 
 def test_more_different_than_the_first(tmp_path: object) -> None:
@@ -56,6 +57,28 @@ def test_so_many_rows_ascending(rows: int, count: int, seed: int) -> None:
     assert chosen == canonical(sounds, count=count)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("others", [1, 3])
+def test_nearly_equal_sounds_and_a_few_others(others: int) -> None:
+    random = np.random.default_rng(others)
+    sounds = np.repeat(random.normal(size=(1, 65)), 20, axis=0) + 1e-4 * random.normal(size=(20, 65))
+    sounds[5 : 5 + others] = random.normal(size=(others, 65))
+    chosen = canonical(sounds.astype(np.float32), count=5)
+    assert len(chosen) == 5
+    assert set(range(5, 5 + others)) & set(chosen)
+
+
 def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(ParameterError, match="count = 0"):
         canonical(np.zeros((3, 2), np.float32), count=0)
+
+
+def test_of_one_video_there_are_no_more_than_are_wanted(made: SmallWarehouse) -> None:
+    """Twenty samples of the red video are nearest; six candidates are three of these and three of another video."""
+    settings = load_settings(assignments=["suggest.diverse_of=2"]).suggest
+    suggester, red = Suggester(Warehouse(made.uri), settings), open_picture(made.queries["red"])
+    plain = suggester.suggest(red, Wish(6, 1.0)).neighbors
+    various = suggester.suggest(red, Wish(3, 1.0, diverse=True)).neighbors
+    assert {one.uri for one in plain} == {str(made.videos["red"])}
+    assert len({one.uri for one in various}) == 2
+    assert len(various) == 3 and various[0].sample_id == plain[0].sample_id

@@ -92,6 +92,19 @@ def test_cells_find_the_share_they_promise(tmp_path: Path) -> None:
         assert [one.sample_id for one in found] == brute_force(query, visual, ids, 20)[0]
 
 
+def test_cells_that_are_empty_hide_nothing(tmp_path: Path) -> None:
+    """Ten looks that many videos share: most cells hold nothing, and one cell is enough for who asks."""
+    random = np.random.default_rng(0)
+    ids, _, audio = made_up(100)
+    looks = random.normal(size=(10, 24)).astype(np.float32)
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    manifest = build_index(tmp_path, ids, looks[np.arange(len(ids)) % 10], audio, IN_CELLS)
+    assert manifest.cells["visual"].probes == 1 < manifest.cells["visual"].cells
+    index = SampleIndex(str(tmp_path), manifest)
+    for query in random.normal(size=(50, 24)).astype(np.float32):
+        assert len(index.search(query / np.linalg.norm(query), modality="visual", count=5)) == 5
+
+
 @pytest.mark.parametrize("settings", [FLAT, IN_CELLS])
 def test_nearest_distances_leave_the_own_video_out(settings: IndexSettings, tmp_path: Path) -> None:
     ids, visual, audio = made_up(30)
@@ -135,7 +148,7 @@ def test_the_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_manifest(str(tmp_path), manifest)
     assert read_manifest(str(tmp_path)) == manifest
     place = tmp_path / "manifest.json"
-    place.write_text(place.read_text().replace('"format": 2', '"format": 1'))
+    place.write_text(place.read_text().replace('"format": 3', '"format": 2'))
     with pytest.raises(WarehouseError, match="another version of avlib; run `avlib index` again"):
         read_manifest(str(tmp_path))
     place.write_text("{")

@@ -18,6 +18,7 @@ class StandIn:
     """What the stage asks of a store before it decides."""
 
     warehouse: str
+    collection_id: str
     name: str = "default"
 
     def read(self, table: object) -> None:
@@ -26,6 +27,9 @@ class StandIn:
     def version(self, table: object) -> int:
         return 0
 
+    def table_id(self, table: object) -> str:
+        return self.collection_id
+
 
 class _AnewError(Exception):
     """The index is made anew."""
@@ -33,17 +37,17 @@ class _AnewError(Exception):
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWarehouse:
-    def anew(*_: object) -> None:
+    def anew(*_: object, **__: object) -> None:
         raise _AnewError
 
     monkeypatch.setattr(index, "_audio", lambda *_: "audio_mfcc65")
     monkeypatch.setattr(index, "latest_stats_version", lambda *_: 0)
-    monkeypatch.setattr(index, "Recorder", anew)
+    monkeypatch.setattr(index, "Work", anew)
     return make_warehouse(tmp_path)
 
 
 def run(made: SmallWarehouse) -> None:
-    index.run(StandIn(made.uri), made.settings)  # type: ignore[arg-type]
+    index.run(StandIn(made.uri, made.collection_id), made.settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_sounds_of_another_network_are_not_mixed(
     runs = {("filter", "default"): {"started": begin + timedelta(seconds=10), "seconds": 30.0}}
     if learned_s is not None:
         runs["learn", ""] = {"started": begin + timedelta(seconds=learned_s), "seconds": 6.0}
-    monkeypatch.setattr(index, "_newest_run", lambda store, stage, name: runs.get((stage, name)))
+    monkeypatch.setattr(index, "newest_record", lambda store, stage, name="": runs.get((stage, name)))
     monkeypatch.setattr(index, "_audio", lambda *_: audio)
     monkeypatch.setattr(index, "latest_stats_version", lambda *_: 1)
     said = "learned anew since; run `avlib filter --name default` again" if refused else ""

@@ -199,6 +199,41 @@ DAMAGED_EXIF = {
 }
 
 
+def blurred(mode: str, orientation: int) -> tuple[Image.Image, Image.Exif]:
+    """A picture without fine detail, and EXIF data that turn it."""
+    noise = np.random.default_rng(0).integers(0, 255, (7, 9, 4), dtype=np.uint8)
+    picture = Image.fromarray(noise, "RGBA").resize((960, 720), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(picture.convert("L"), np.uint16) * 257), exif
+    return picture.convert(mode), exif
+
+
+@pytest.mark.parametrize("held", [100_000, 20_000])  # a third of each side and more, a sixth
+@pytest.mark.parametrize(
+    ("mode", "extension"),
+    [("RGB", "png"), ("RGB", "jpg"), ("CMYK", "jpg"), ("RGBA", "png"), ("LA", "png"), ("P", "png"), ("I;16", "png")],
+)
+def test_a_large_picture_is_read_smaller(
+    mode: str, extension: str, held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"picture.{extension}"
+    picture, exif = blurred(mode, orientation=6)
+    picture.save(path, exif=exif)
+    whole = open_picture(path, max_pixels=10**6)
+    monkeypatch.setattr("avlib.media.stills._HELD_PIXELS", held)
+    monkeypatch.setattr("avlib.media.stills._STRIP_ROWS", 17)
+    smaller = open_picture(path, max_pixels=10**6)
+    assert held / 4 < smaller.shape[0] * smaller.shape[1] <= held
+    expected = Image.fromarray(whole).resize(smaller.shape[1::-1], Image.Resampling.BOX)
+    off = np.abs(np.asarray(expected, np.int16) - smaller)
+    if extension == "png":
+        assert off.max() <= 1
+    else:  # made smaller in part by JPEG's own transform
+        assert off.mean() < 1.5 and np.quantile(off, 0.99) <= 12
+
+
 @pytest.mark.parametrize("name", DAMAGED_EXIF)
 def test_damaged_exif_costs_no_picture(name: str, tmp_path: Path) -> None:
     Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "a.jpg", exif=DAMAGED_EXIF[name])

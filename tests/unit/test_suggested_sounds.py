@@ -14,6 +14,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media_files import write_flash_and_click
+from scipy import signal
 
 from avlib.config import load_settings
 from avlib.retrieval.films import film
@@ -72,6 +73,17 @@ def test_a_click_is_not_made_louder_than_its_peak_allows() -> None:
     assert 20 * np.log10(peak) == pytest.approx(PEAK_DBTP, abs=0.1)
     silence = np.zeros((4800, 2), np.float32)
     np.testing.assert_array_equal(at_loudness(silence, sample_rate_hz=48_000, loudness_lufs=-23.0), silence)
+
+
+def test_peaks_between_the_samples_count() -> None:
+    """A quarter of the rate, sampled 3 dB below its peaks."""
+    at = np.arange(48_000)
+    between = (0.5 * np.sin(np.pi * (at / 2 + 0.25))).astype(np.float32)[:, None]
+    assert loudness(between, sample_rate_hz=48_000)[1] == pytest.approx(0.5, rel=0.1)
+    levelled = at_loudness(between, sample_rate_hz=48_000, loudness_lufs=10.0)
+    oversampled = signal.resample_poly(levelled[:, 0].astype(np.float64), 8, 1)[4000:-4000]
+    assert 20 * np.log10(np.abs(oversampled).max()) == pytest.approx(PEAK_DBTP, abs=0.7)
+    assert np.abs(levelled).max() < 0.7  # the samples alone would have been let go to 0.89
 
 
 @given(st.integers(1, 300), st.integers(0, 200), st.integers(1, 2))

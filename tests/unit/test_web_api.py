@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import subprocess
 import urllib.request
 import zlib
@@ -17,18 +18,14 @@ import pytest
 import soundfile
 from page_server import Page, answer_to, assert_plain, served
 from PIL import Image
-from small_warehouse import RATE_HZ, SmallWarehouse, looks, make_warehouse, sounds
+from small_warehouse import RATE_HZ, SmallWarehouse, looks, sounds
 
 from avlib.config import load_settings
+from avlib.media import open_picture
 from avlib.retrieval.suggest import Suggester, Wish
 from avlib.warehouse import Warehouse
 
-SETTINGS = load_settings(assignments=["serve.upload_bytes=3000000", "serve.max_pixels=4000000"])
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> SmallWarehouse:
-    return make_warehouse(tmp_path_factory.mktemp("small"))
+SETTINGS = load_settings(assignments=["serve.upload_bytes=3000000", "serve.max_pixels=4000000", "decode.still_s=2"])
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +49,7 @@ def test_sounds_for_a_picture(name: str, page: Page, made: SmallWarehouse) -> No
     reply = page.post("/api/sounds", {"picture": made.queries[name].read_bytes()}, top=3, duration=1.5)
     assert reply.status == 200
     assert videos_of(reply.values) == {f"{name}.mp4"}
-    wanted = Suggester(Warehouse(made.uri), SETTINGS.suggest).suggest(made.queries[name], Wish(3, 1.5))
+    wanted = Suggester(Warehouse(made.uri), SETTINGS.suggest).suggest(open_picture(made.queries[name]), Wish(3, 1.5))
     assert [one["sample_id"] for one in reply.values["suggestions"]] == [str(one.sample_id) for one in wanted.neighbors]
     assert reply.values["confidence"] == pytest.approx(wanted.confidence, abs=1e-3)
     for one in reply.values["suggestions"]:
@@ -149,6 +146,24 @@ def bomb(side_px: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def many_scans(side_px: int, scans: int) -> bytes:
+    """A JPEG whose last scan comes again and again, and takes a decoder as long each time."""
+    file = io.BytesIO()
+    Image.new("L", (side_px, side_px)).save(file, "JPEG", progressive=True)
+    begin = file.getvalue().rindex(b"\xff\xda")
+    return file.getvalue()[:begin] + file.getvalue()[begin:-2] * scans + b"\xff\xd9"
+
+
+def one_large_tile(side_px: int) -> bytes:
+    """A TIFF of 100 x 100 pixels, all of them in one tile of side² bytes, deflated."""
+    packer = zlib.compressobj(9)
+    content = b"".join(packer.compress(bytes(side_px)) for _ in range(side_px)) + packer.flush()
+    tags = {256: 100, 257: 100, 258: 8, 259: 8, 262: 1, 277: 1, 322: side_px, 323: side_px, 324: 0, 325: len(content)}
+    tags[324] = 8 + 2 + 12 * len(tags) + 4  # where the tile begins
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + content
+
+
 NOT_A_PICTURE = "this is not a picture avlib can read; give one of JPEG, PNG"
 BAD_PICTURES = {
     "text": (b"no picture", 400, NOT_A_PICTURE),
@@ -158,6 +173,8 @@ BAD_PICTURES = {
     "truncated": (picture(looks()["red"], "JPEG")[:2000], 400, NOT_A_PICTURE),
     "100 megapixels": (picture(np.zeros((10_000, 10_000), np.uint8)), 400, "too large a picture (10000 x 10000)"),
     "bomb": (bomb(60_000), 400, "this is"),
+    "many scans": (many_scans(2000, 20_000), 400, "cannot be decoded within 2 s (decode.still_s)"),
+    "a large tile": (one_large_tile(45_000), 400, "this is"),
     "empty": (b"", 400, "no picture was sent"),
     "large": (bytes(3_100_000), 413, "send at most 2 MB"),
 }
@@ -172,6 +189,28 @@ def test_a_bad_picture_gets_a_sentence(name: str, page: Page) -> None:
         assert reply.status == status, reply.body
         assert said in reply.values["error"]
         assert_plain(reply.values["error"])
+
+
+@pytest.mark.parametrize(
+    ("doubt", "note"),
+    [(0.02, "nothing in the collection looks like this"), (0.01, None)],  # 60 samples tell no less than 1 / 61
+)
+def test_nothing_like_it_is_an_answer(doubt: float, note: str | None, made: SmallWarehouse) -> None:
+    with served(made.uri, load_settings(assignments=[f"suggest.doubt={doubt}"])) as page:
+        values = page.post("/api/sounds", {"picture": picture(np.full((192, 256, 3), 255, np.uint8))}, top=2).values
+        assert values["note"] == note
+        assert len(values["suggestions"]) == 2  # the nearest there is, all the same
+        like = page.post("/api/sounds", {"picture": made.queries["red"].read_bytes()}, top=1).values
+        assert (like["note"], like["confidence"]) == (None, 1)
+
+
+def test_no_sound_like_it_is_an_answer(made: SmallWarehouse) -> None:
+    suggester = Suggester(Warehouse(made.uri), load_settings(assignments=["suggest.doubt=0.5"]).suggest)
+    red = suggester.suggest(open_picture(made.queries["red"]), Wish(1, 1.0)).neighbors[0]
+    assert suggester.nearest(red.audio, "audio", Wish(1, 1.0)).note is None
+    other = np.random.default_rng(0).normal(size=red.audio.shape)
+    unlike = (other / np.linalg.norm(other)).astype(np.float32)
+    assert suggester.nearest(unlike, "audio", Wish(1, 1.0)).note == "nothing in the collection sounds like this"
 
 
 @pytest.mark.parametrize(

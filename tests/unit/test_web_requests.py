@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
+import threading
 import time
 import urllib.request
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from page_server import Page, answer_to, assert_plain, served
-from small_warehouse import SmallWarehouse, make_warehouse
+from page_server import Page, answer_to, assert_plain, served, wait_until
+from small_warehouse import SmallWarehouse
 
 from avlib.config import load_settings
+from avlib.retrieval.suggest import Wish
+from avlib.web import Engine
+from avlib.web.server import Workers
 
 SETTINGS = load_settings()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> SmallWarehouse:
-    return make_warehouse(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,7 @@ def test_addresses_that_are_none_are_refused(headers: dict[str, str], page: Page
     reply = page.get("/api/collection", headers)
     assert reply.status == 403
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
-    assert reply.values["error"] == "this page answers only to its own address"
+    assert reply.values["error"].startswith("this page answers only to its own address")
 
 
 FIELD = b'Content-Disposition: form-data; name="picture"; filename="a.png"'
@@ -86,3 +89,75 @@ def test_uploads_beyond_the_memory_for_them_are_refused_unread(
     while page.post("/api/sounds", query | {"sound": bytes(900_000)}, top=1).status == 503:
         assert time.monotonic() < until_s, "what a visitor who left had taken is not given back"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("named", "status"),
+    [
+        ("attacker.example", 403),
+        ("sounds.example.org", 200),
+        ("Sounds.Example.org.:80", 200),
+        ("192.0.2.7:8765", 200),
+        ("[2001:db8::7]", 200),
+        ("localhost", 200),
+        (socket.gethostname(), 200),
+    ],
+)
+def test_a_server_for_others_answers_to_the_names_it_knows(named: str, status: int, made: SmallWarehouse) -> None:
+    settings = load_settings(assignments=['serve.names=["sounds.example.org"]'])
+    with served(made.uri, settings, host="0.0.0.0") as page:
+        assert page.get("/page.css", {"Host": named}).status == status
+
+
+def test_nothing_is_kept_of_who_leaves_the_queue() -> None:
+    class Upload:
+        """Something that can be watched."""
+
+    async def leave() -> bool:
+        workers, go_on = Workers(1, waiting=5), threading.Event()
+        first = asyncio.create_task(workers.run(go_on.wait, 20))
+        upload = Upload()
+        watched = weakref.ref(upload)
+        second = asyncio.create_task(workers.run(repr, upload))
+        await asyncio.sleep(0.1)
+        second.cancel()
+        await asyncio.wait([second])
+        del upload, second
+        gc.collect()
+        kept = watched() is not None
+        go_on.set()
+        assert await first
+        assert await workers.run(len, b"123") == 3
+        await asyncio.to_thread(workers.close)
+        return kept
+
+    assert not asyncio.run(leave())
+
+
+REST = FIELD + b"\r\n\r\nsecond\r\n--b--\r\n"
+
+
+def test_who_leaves_the_queue_is_not_worked_for(made: SmallWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[bytes] = []
+    go_on = threading.Event()
+
+    def slow(engine: Engine, picture: bytes, wish: Wish) -> dict[str, object]:
+        begun.append(picture)
+        go_on.wait(20)
+        return {}
+
+    monkeypatch.setattr(Engine, "sounds_for", slow)
+    settings = load_settings(assignments=["serve.workers=1", "serve.waiting=1"])
+    with served(made.uri, settings) as page, ThreadPoolExecutor(2) as visitors:
+        first = visitors.submit(page.post, "/api/sounds", {"picture": b"first"})
+        wait_until(lambda: begun == [b"first"])
+        with slow_upload(page, len(b"--b\r\n" + REST)) as leaving:
+            leaving.sendall(REST)
+            time.sleep(1)
+            assert page.post("/api/sounds", {"picture": b"third"}).status == 503
+        time.sleep(1)
+        last = visitors.submit(page.post, "/api/sounds", {"picture": b"last"})
+        time.sleep(0.5)
+        go_on.set()
+        assert (first.result().status, last.result().status) == (200, 200)
+    assert begun == [b"first", b"last"]

@@ -5,18 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from page_server import served
-from small_warehouse import SmallWarehouse, make_warehouse
+from small_warehouse import SmallWarehouse
 
 from avlib.config import load_settings
 from avlib.errors import ConfigError
 from avlib.retrieval.sounds import Sound
 from avlib.retrieval.suggest import Wish
 from avlib.web.forms import Form, usual_wish
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> SmallWarehouse:
-    return make_warehouse(tmp_path_factory.mktemp("small"))
 
 
 def test_the_shortest_is_no_longer_than_the_longest() -> None:

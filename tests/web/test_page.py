@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from small_warehouse import RATE_HZ, SmallWarehouse, looks, make_warehouse, sounds
+
+from avlib.config import load_settings
 
 T = TypeVar("T")
 
@@ -156,6 +159,40 @@ def test_number_length_and_variety(browser: Chrome, page: Page, made: SmallWareh
         browser.find_element(By.ID, box).click()
     browser.find_element(By.ID, "go").click()
     wait_for(lambda: length_s(browser) > 5.5)  # it goes on for the whole video
+
+
+GIVES = """
+const bytes = Uint8Array.from(atob(arguments[0]), c => c.charCodeAt(0));
+const given = new DataTransfer();
+given.items.add(new File([bytes], "given.png", { type: "image/png" }));
+const event = arguments[1] === "drop"
+  ? new DragEvent("drop", { dataTransfer: given, bubbles: true, cancelable: true })
+  : new ClipboardEvent("paste", { clipboardData: given, bubbles: true });
+document.getElementById("drop").dispatchEvent(event);
+"""
+
+
+@pytest.mark.parametrize("how", ["drop", "paste"])
+def test_a_picture_is_dropped_or_pasted(how: str, browser: Chrome, page: Page, made: SmallWarehouse) -> None:
+    browser.get(page.address)
+    wait_for(lambda: browser.find_element(By.ID, "about").text)
+    browser.execute_script(GIVES, base64.b64encode(made.queries["blue"].read_bytes()).decode(), how)
+    wait_for(lambda: videos(browser) == {"blue.mp4"})
+
+
+def test_a_photo_is_asked_for_and_nothing_like_it_is_said(
+    browser: Chrome, page: Page, made: SmallWarehouse, tmp_path: Path
+) -> None:
+    with served(made.uri, load_settings(assignments=["suggest.doubt=0.02"])) as doubting:
+        browser.get(doubting.address)
+        wait_for(lambda: browser.find_element(By.ID, "about").text)
+        photo = browser.find_element(By.ID, "photo")
+        assert photo.get_attribute("capture") is not None and photo.get_attribute("accept") == "image/*"
+        Image.new("RGB", (200, 150), "white").save(tmp_path / "white.png")
+        photo.send_keys(str(tmp_path / "white.png"))
+        line = browser.find_element(By.ID, "confidence")
+        wait_for(lambda: line.text.startswith("Nothing in the collection looks like this (confidence 0.016)"))
+        assert line.get_attribute("class") == "doubt" and len(cards(browser)) == 5
 
 
 def length_s(browser: Chrome) -> float:

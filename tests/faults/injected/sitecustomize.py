@@ -1,4 +1,4 @@
-"""Decoders that misbehave: put on Python's path, this makes FFmpeg hang, hog or crash in the decoding process.
+"""Decoders that misbehave: put on Python's path, this makes FFmpeg and Pillow hang, hog or crash where they decode.
 
 Python imports a module of this name by itself. A file's name says what is to happen when it is opened, or, with
 `late-`, when its fifth picture is shown.
@@ -20,24 +20,26 @@ def _misbehave(name: str) -> None:
     if "holds" in name:  # for ever, without letting go of Python's lock, deaf to polite signals
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ctypes.PyDLL(None).sleep(1_000_000)
-    if "hogs" in name:
+    if "hogs" in name:  # address space, which is what is limited: to write into it can take longer than a stall
+        import numpy as np
+
         hoard = []
         while True:
-            hoard.append(bytearray(64 << 20))
+            hoard.append(np.empty(64 << 20, np.uint8))
     if "crashes" in name:
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def _inject() -> None:
     import av
-    import numpy as np
+    from PIL import Image
 
     from avlib.media import sound
     from avlib.media.normalising import PictureNormaliser
     from avlib.media.runs import SoundPiece
 
     really_open, really_normalise = av.open, PictureNormaliser.__call__
-    really_read_sound = sound.sound_pieces
+    really_read_sound, really_open_still = sound.sound_pieces, Image.open
     opened = {"name": "", "pictures": 0}
 
     def open_badly(file: str, *arguments: object, **options: object) -> object:
@@ -46,6 +48,10 @@ def _inject() -> None:
         if "late-" not in name:
             _misbehave(name)
         return really_open(file, *arguments, **options)
+
+    def open_still_badly(file: object, **options: object) -> object:
+        _misbehave(os.path.basename(str(file)))  # noqa: PTH119
+        return really_open_still(file, **options)
 
     def normalise_badly(self: PictureNormaliser, frame: object) -> object:
         opened["pictures"] += 1
@@ -61,7 +67,7 @@ def _inject() -> None:
             time.sleep(0.01)
             yield SoundPiece(16_000 * second, np.zeros((1, 16_000), np.float32))
 
-    sound.sound_pieces = read_sound_badly
+    sound.sound_pieces, Image.open = read_sound_badly, open_still_badly
     av.open, PictureNormaliser.__call__ = open_badly, normalise_badly
 
 
