@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint benchmarks clean clean-cache
+.PHONY: help setup demo test test-long lint docs benchmarks pack clean clean-cache
 
 OUT ?= demo-out
 TESTS ?= tests
@@ -29,8 +29,14 @@ test-long:    ## The same with the long tests
 lint:         ## Lint, types and layers only
 	$(RUN) sh .ci/check.sh
 
+docs:         ## Write the reference of the code into build/docs, and check its links
+	$(RUN) python docs/reference.py
+
 benchmarks:   ## Measure speed and memory; nothing passes or fails
 	$(RUN) python -m pytest tests/benchmarks -m "" -s $(ARGS)
+
+pack:         ## Wheel, environment and JARs for a cluster, into dist; ARGS='--without-cuda --python /usr/bin/python3.11'
+	$(RUN) python .ci/pack.py $(ARGS)
 
 clean:        ## Remove .venv and everything that was made in this folder
 	rm -rf .venv $(OUT) build dist spark-warehouse metastore_db derby.log

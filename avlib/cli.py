@@ -16,8 +16,11 @@ import typer
 
 import avlib
 from avlib.config import Settings
+from avlib.doctor_command import doctor
 from avlib.errors import in_one_line
 from avlib.evaluate_command import app as evaluate
+from avlib.forget_command import forget
+from avlib.optimize_command import optimize
 from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Strategy
 from avlib.options import chosen_settings as _settings
 from avlib.plan_command import plan
@@ -49,7 +52,7 @@ RetryFailed = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any video failed.")]
 
 
-@app.command()
+@app.command(epilog="Example: avlib pipeline /data/videos -w /data/warehouse")
 def pipeline(
     inputs: InputsArgument,
     warehouse: Warehouse,
@@ -70,7 +73,7 @@ def pipeline(
     _exit_strictly(store.warehouse, strict)
 
 
-@app.command()
+@app.command(epilog="Example: avlib ingest /data/videos films.csv -w /data/warehouse")
 def ingest(
     inputs: InputsArgument,
     warehouse: Warehouse,
@@ -85,7 +88,7 @@ def ingest(
     stage.run(_store(settings, warehouse), settings, inputs)
 
 
-@app.command()
+@app.command(epilog="Example: avlib describe -w /data/warehouse --retry-failed=stalled")
 def describe(
     warehouse: Warehouse,
     config: Config = [],
@@ -103,7 +106,7 @@ def describe(
     _exit_strictly(store.warehouse, strict)
 
 
-@app.command()
+@app.command(epilog="Example: avlib learn -w /data/warehouse --set learn.videos=200")
 def learn(
     warehouse: Warehouse,
     config: Config = [],
@@ -117,7 +120,7 @@ def learn(
     stage.run(_store(settings, warehouse), settings)
 
 
-@app.command("filter")
+@app.command("filter", epilog="Example: avlib filter -w /data/warehouse --name strict --keep 0.3")
 def filter_(
     warehouse: Warehouse,
     name: Name = "default",
@@ -134,7 +137,7 @@ def filter_(
     stage.run(_store(settings, warehouse, name), settings)
 
 
-@app.command()
+@app.command(epilog="Example: avlib agreement -w /data/warehouse --set agreement.neighbors=20")
 def agreement(
     warehouse: Warehouse,
     name: Name = "default",
@@ -168,7 +171,7 @@ def _sub_stage(name: str, run: Callable[[TableStore, Settings, int], None], expl
             )
         run(_store(settings, warehouse, name), settings, step)
 
-    app.command(name, help=explanation)(command)
+    app.command(name, help=explanation, epilog=f"Example: avlib {name} -w /data/warehouse --step 0")(command)
 
 
 def _run_knn(store: TableStore, settings: Settings, step: int) -> None:
@@ -201,7 +204,7 @@ _sub_stage("components", _run_components, "Mutual edges → components of one st
 _sub_stage("collection", _run_collection, "Components up to a step → collection.")
 
 
-@app.command()
+@app.command(epilog="Example: avlib index -w /data/warehouse --name strict")
 def index(
     warehouse: Warehouse,
     name: Name = "default",
@@ -216,16 +219,16 @@ def index(
     stage.run(_store(settings, warehouse, name), settings)
 
 
-@app.command()
+@app.command(epilog="Example: avlib status -w /data/warehouse")
 def status(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False) -> None:
-    """What a warehouse holds: tables, outcomes, runs."""
+    """What a warehouse holds: tables, outcomes, runs, whether they are up to date, and who is at work on it."""
     from avlib.inspection import read_status
 
     found = read_status(warehouse)
     typer.echo(json.dumps(found.as_json(), indent=1) if as_json else found.as_text())
 
 
-@app.command()
+@app.command(epilog="Example: avlib failures -w /data/warehouse --json")
 def failures(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False) -> None:
     """Every video that is not ok, and why."""
     from avlib.inspection import read_failures
@@ -237,7 +240,7 @@ def failures(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False
         typer.echo(f"{failure['status']:<10} {failure['uri']}: {failure['error']} ({failure['error_class']})")
 
 
-@app.command()
+@app.command(epilog="Example: avlib demo --out demo-out")
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for videos, warehouse and report.")] = Path("demo-out"),
     debug: Debug = False,
@@ -249,9 +252,12 @@ def demo(
     show(out, settings)
 
 
-app.command()(suggest)
-app.command()(serve)
-app.command()(plan)
+app.command(epilog="Example: avlib suggest picture.jpg -w /data/warehouse --top 5 --duration auto")(suggest)
+app.command(epilog="Example: avlib serve -w /data/warehouse --port 8765")(serve)
+app.command(epilog="Example: avlib plan --videos 1000000 --mean-seconds 60 --machines 200 --cores 16")(plan)
+app.command(epilog="Example: avlib doctor -w /data/warehouse")(doctor)
+app.command(epilog="Example: avlib optimize -w /data/warehouse")(optimize)
+app.command(epilog="Example: avlib forget /data/videos/2019 -w /data/warehouse --yes")(forget)
 app.add_typer(evaluate)
 
 

@@ -48,7 +48,7 @@ AsConfigured = Annotated[
 _TRUTH = "truth"  # as an arm of the user study: the query's own sound
 
 
-@app.command()
+@app.command(epilog="Example: avlib evaluate corruption -w W --labels labels.csv --ratios 0:0.9:0.1")
 def corruption(
     warehouse: Warehouse,
     labels: LabelsFile,
@@ -75,7 +75,7 @@ def corruption(
     _run(warehouse, labels, out, config, [*assign, *_assignments(given)])
 
 
-@app.command()
+@app.command(epilog="Example: avlib evaluate size -w W --labels labels.csv --shares 0.2,0.5,1 --ratios 0.3")
 def size(
     warehouse: Warehouse,
     labels: LabelsFile,
@@ -102,7 +102,7 @@ def size(
     _run(warehouse, labels, out, config, [*assign, *_assignments(given)])
 
 
-@app.command("no-labels")
+@app.command("no-labels", epilog="Example: avlib evaluate no-labels -w W --strategy A+V")
 def no_labels(
     warehouse: Warehouse,
     strategy: Strategy = None,
@@ -120,7 +120,7 @@ def no_labels(
     typer.echo(stage.as_text(stage.run(TableStore(get_session(settings.spark), warehouse), settings)))
 
 
-@app.command("listening-sheet")
+@app.command("listening-sheet", epilog="Example: avlib evaluate listening-sheet -w W --each 20 --out listening")
 def listening_sheet(
     warehouse: Warehouse,
     name: Annotated[str, typer.Option("--name", help="Which filter run; not with --arms.")] = "default",
@@ -159,7 +159,7 @@ def listening_sheet(
     typer.echo(f"{sheet}: open it in a browser, then: avlib evaluate listening {key} answers.csv")
 
 
-@app.command()
+@app.command(epilog="Example: avlib evaluate listening listening/listening_key.csv anna.csv ben.csv")
 def listening(
     key: Annotated[Path, typer.Argument(help="listening_key.csv of the sheet.")],
     answers: Annotated[list[Path], typer.Argument(help="Saved answers, a file for each listener.")],

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
 from avlib import tables
+from avlib.claims import Claim, running
 from avlib.errors import WarehouseError
 from avlib.storage import filesystem
+from avlib.table_log import last_change
 from avlib.tables import Table
 from avlib.warehouse import Warehouse
 
@@ -28,23 +31,38 @@ class TableStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One record of `runs`."""
+    """One record of `runs`.
+
+    size_bytes: of the files it wrote.  memory_bytes: the most that the driver held, null where that is not known.
+    state: of the newest run of its stage, whether its tables are as it left them and made from the newest rows;
+    empty for earlier runs.
+    """
 
     stage: str
     filter_name: str
+    step: int | None
     started: str
     seconds: float
+    rows: int
+    size_bytes: int
+    memory_bytes: int | None
+    host: str
     summary: str
+    state: str
 
 
 @dataclass(frozen=True)
 class Status:
-    """A warehouse at a glance.  outcomes: videos by status; `undescribed` are still to be described."""
+    """A warehouse at a glance.  outcomes: videos by status; `undescribed` are still to be described.
+
+    running: who is at work on it, where that can be seen from here.
+    """
 
     warehouse: str
     outcomes: dict[str, int]
     tables: tuple[TableStatus, ...]
     runs: tuple[RunStatus, ...]
+    running: tuple[Claim, ...]
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -59,9 +77,14 @@ class Status:
         for table in self.tables:
             of_run = f" ({table.filter_name})" if table.filter_name else ""
             lines.append(f"  {table.table + of_run:<28} {table.rows:>10} rows, version {table.version}")
-        for run in self.runs:
-            of_run = f" {run.filter_name}" if run.filter_name else ""
-            lines.append(f"  {run.started}  {run.stage + of_run:<20} {run.seconds:7.1f} s  {run.summary}")
+        newest = [run for run in self.runs if run.state]
+        lines += [f"the newest run of each stage, of {len(self.runs)} in all:"] if newest else []
+        for run in newest:
+            of_step = "" if run.step is None else f" {run.step}"
+            of_run = f" ({run.filter_name})" if run.filter_name else ""
+            took = f"{run.seconds:8.1f} s {run.size_bytes / 1e6:9.1f} MB"
+            lines.append(f"  {run.started}  {run.stage + of_step + of_run:<24} {took}  {run.state}: {run.summary}")
+        lines += [f"running: {claim}" for claim in self.running] or ["running: nothing that can be seen from here"]
         return "\n".join(lines)
 
 
@@ -76,18 +99,55 @@ def read_status(warehouse: str) -> Status:
             if bool(name) == ("{name}" in table.place) and of_run.exists(table):
                 delta = of_run.open(table)
                 found.append(TableStatus(table.name, name, delta.version(), delta.to_pyarrow_dataset().count_rows()))
-    runs = _read(reader, tables.RUNS, ["started", "stage", "filter_name", "seconds", "summary"])
-    records = tuple(
+    return Status(reader.uri, _outcomes(reader), tuple(found), _runs(reader), tuple(running(reader.uri)))
+
+
+def _runs(reader: Warehouse) -> tuple[RunStatus, ...]:
+    rows = _read(reader, tables.RUNS, tables.RUNS.schema.names).sort_by("started").to_pylist()
+    newest = {(row["stage"], row["filter_name"], row["step"]): row for row in rows}
+    states = {id(row): _state(reader.uri, row) for row in newest.values()}
+    return tuple(
         RunStatus(
-            row["stage"],
-            row["filter_name"],
-            f"{row['started']:%Y-%m-%d %H:%M:%S}",
-            row["seconds"],
-            row["summary"],
+            stage=row["stage"],
+            filter_name=row["filter_name"],
+            step=row["step"],
+            started=f"{row['started']:%Y-%m-%d %H:%M:%S}",
+            seconds=row["seconds"],
+            rows=row["rows"],
+            size_bytes=row["bytes"],
+            memory_bytes=row["driver_memory_bytes"],
+            host=row["host"],
+            summary=row["summary"],
+            state=states.get(id(row), ""),
         )
-        for row in runs.sort_by("started").to_pylist()
+        for row in rows
     )
-    return Status(reader.uri, _outcomes(reader), tuple(found), records)
+
+
+def _state(warehouse: str, row: dict[str, Any]) -> str:
+    """Whether a record's outputs are as it says, and its inputs still what they were."""
+    of_run = Warehouse(warehouse, name=row["filter_name"] or "default")
+    outputs = {name if row["step"] is None else f"{name}/{row['step']}": version for name, version in row["outputs"]}
+    if changed := _changed(of_run, outputs):
+        return f"{' and '.join(changed)} changed since"
+    if newer := _changed(of_run, dict(row["inputs"])):
+        return f"older than {' and '.join(newer)}"
+    return "up to date"
+
+
+def _changed(of_run: Warehouse, versions: dict[str, int]) -> list[str]:
+    """The tables, or steps of them as `neighbors/0`, that another version changed last."""
+    found = []
+    for name, version in versions.items():
+        table_name, _, step = name.partition("/")
+        table = next(table for table in tables.ALL if table.name == table_name)
+        change = None
+        if of_run.exists(table):
+            newest = of_run.open(table).version()
+            change = last_change(table.path(of_run.uri, of_run.name), newest, step=int(step) if step else None)
+        if change is None or change.version != version:
+            found.append(table_name)
+    return found
 
 
 def read_failures(warehouse: str) -> list[dict[str, object]]:

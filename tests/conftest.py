@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,9 +40,12 @@ def sources() -> Iterator[Sources]:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from avlib.spark.session import get_session
 
-    session = get_session(load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=2g"]).spark)
+    settings = load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=2g"])
+    with (tmp_path_factory.getbasetemp().parent / "avlib-spark.lock").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)  # the first start fetches JARs
+        session = get_session(settings.spark)
     yield session
     session.stop()

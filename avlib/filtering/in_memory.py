@@ -45,6 +45,16 @@ def filter_in_memory(
     which nobody knew before. None: all.
     Returns one result per step. Raises ParameterError for no steps, for a first k not below the number of
     samples, and for a rule that asks for other videos when there is only one.
+
+    Five samples, three that look and sound alike and two that only look so; in pictures alone all are alike:
+
+    >>> from avlib.filtering import Step
+    >>> looks = np.array([[1, 0], [1, 0.1], [1, 0.2], [1, 0.3], [1, 0.4]], np.float32)
+    >>> sounds = np.array([[0, 1], [0, 0.9], [0, 0.8], [3, 0], [9, 0]], np.float32)
+    >>> samples = SampleArrays(np.arange(5), looks, sounds, np.zeros(5))
+    >>> joint = Step(w_V=0.5, w_A=0.5, k=2, min_size=3, min_videos=1, min_share=0.0)
+    >>> filter_in_memory(samples, steps=[joint], rule=NeighborRule("none", 0.0, 0))[-1].sample_ids.tolist()
+    [0, 1, 2]
     """
     if not steps:
         raise ParameterError("steps", steps, "one step at least")

@@ -16,6 +16,10 @@ def connected_components(nodes: Int64Array, edges: MutualEdges) -> Int64Array:
     nodes: shape (n,), sample ids in any order. A node without edges is a component by itself.
     Returns shape (n,), in the order of the nodes.
     Raises ParameterError for an edge with an end that is no node.
+
+    >>> edges = MutualEdges(np.array([3, 7]), np.array([7, 9]), np.array([0.1, 0.1], np.float32))
+    >>> connected_components(np.array([9, 7, 5, 3]), edges).tolist()
+    [3, 3, 5, 3]
     """
     ids, where = np.unique(nodes, return_inverse=True)
     ends = np.concatenate([edges.src, edges.dst])

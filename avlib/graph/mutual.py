@@ -32,6 +32,14 @@ def mutual_edges(lists: NeighborLists) -> MutualEdges:
     """The edges of the mutual k-nearest-neighbor graph (Solèr et al. 2016, Eq. 2).
 
     Where the two lists give different distances (an approximate search), the smaller one counts.
+
+    Here 1 and 2 name each other; 3 names 1, which does not name it:
+
+    >>> from avlib.neighbors import NeighborLists
+    >>> ids, neighbors = np.array([1, 2, 3]), np.array([[2], [1], [1]])
+    >>> edges = mutual_edges(NeighborLists(ids, neighbors, np.array([[0.5], [0.5], [0.9]], np.float32)))
+    >>> list(zip(edges.src.tolist(), edges.dst.tolist()))
+    [(1, 2)]
     """
     listed = lists.neighbor_ids >= 0
     source = np.broadcast_to(lists.ids[:, None], listed.shape)[listed]

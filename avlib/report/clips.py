@@ -58,7 +58,12 @@ def sound(sources: Sources, uri: str, time_s: float) -> str | None:
             waveform, rate_hz, _ = video.cut_sound(video.probe(), start_s=start_s, duration_s=SOUND_S)
     except AvlibError:
         return None
-    return _data_uri("audio/mpeg", encode_mp3(waveform, sample_rate_hz=rate_hz))
+    return playable(waveform, sample_rate_hz=rate_hz)
+
+
+def playable(waveform: Float32Array, *, sample_rate_hz: int) -> str:
+    """A short sound as a data URI.  waveform: shape (n, 1 or 2), in [-1, 1]."""
+    return _data_uri("audio/mpeg", encode_mp3(waveform, sample_rate_hz=sample_rate_hz))
 
 
 def encode_mp3(waveform: Float32Array, *, sample_rate_hz: int) -> bytes:

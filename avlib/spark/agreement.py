@@ -50,10 +50,13 @@ from avlib.spark.companions import (
     with_scores,
 )
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import samples_described_with, sound_samples, without_copies
+from avlib.spark.runs import Work, is_done, recorded
+from avlib.spark.samples import learned_inputs, samples_described_with, sound_samples, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 from avlib.spark.views import VIEWS, drawn, short_views, views_of
+from avlib.spark.written import written
+from avlib.table_log import Note
 
 _WORTH = pa.list_(pa.field("element", pa.float64(), nullable=False))
 _FIRST = pa.schema(
@@ -78,25 +81,40 @@ def run(store: TableStore, settings: Settings) -> int:
     """
     samples_described_with(store)
     wanted = settings.agreement
-    copies.run(store, settings)
+    with store.claim_filter():
+        copies.run(store, settings)
+        left_out = [tables.COPIES] if settings.copies.dropped_by(scored=settings.filter.scored) else []
+        inputs = [tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS, *left_out]
+        inputs += learned_inputs(*wanted.audio)
+        work = Work("agreement", inputs, [tables.SCORES], [wanted, settings.knn], store.name)
+        if is_done(store, work):
+            return store.read(tables.SCORES).where("kept").count()
+        with recorded(store, work) as record:
+            kept, record.summary = _run(store, settings, work.note(store))
+            return kept
+
+
+def _run(store: TableStore, settings: Settings, note: Note) -> tuple[int, str]:
+    """Write the scores; returns how many samples are kept, and what came of it."""
+    wanted = settings.agreement
     samples = without_copies(store, sound_samples(store, *wanted.audio), settings)
     videos = samples.select("video_id").distinct().count()
     check_videos(videos)
     count = asked(wanted, videos=videos)
     for table in tables.BY_STEP:
         store.drop_steps(table, first=0)
-    with watched(store.spark, "agreement"), store.scratch("agreement") as folder:
-        views = _written(
+    with watched(store.spark, "agreement"), store.scratch("agreement", resumes=note.made_from) as folder:
+        views = written(
             short_views(samples, [latest_stats(store, audio) for audio in wanted.audio], wanted), f"{folder}/views"
         )
         lists = companion_lists(views, settings.knn, count=count, folder=folder)
         references = views_of(drawn(views, wanted.references, seed=wanted.seed).toArrow())
         scoring = _Scoring(references, wanted, count)
-        first = _written(_by_slice(views, with_descriptors(lists, views), scoring.first, _FIRST), f"{folder}/first")
-        second = _written(_by_slice(first, with_scores(lists, first), scoring.second, _SCORES), f"{folder}/second")
+        first = written(_by_slice(views, with_descriptors(lists, views), scoring.first, _FIRST), f"{folder}/first")
+        second = written(_by_slice(first, with_scores(lists, first), scoring.second, _SCORES), f"{folder}/second")
         threshold = scoring.threshold(second, views, lists, first)
         kept = F.col("score") >= threshold
-        store.overwrite(tables.SCORES, second.withColumn("kept", kept))
+        store.overwrite(tables.SCORES, second.withColumn("kept", kept), note=note)
         totals = second.agg(F.count("*"), F.count_if(kept)).first()
     assert totals is not None
     if threshold == float("inf"):
@@ -105,7 +123,7 @@ def run(store: TableStore, settings: Settings) -> int:
         say(f"  agreement: {totals[1]} of {totals[0]} samples score {threshold:.3f} or more and are kept")
     if videos < _FEW_VIDEOS:
         say(f"  agreement: of {videos} videos, few can say what goes together: part of this is chance; or take V+A")
-    return int(totals[1])
+    return int(totals[1]), f"{totals[1]} of {totals[0]} samples agree"
 
 
 @dataclass(frozen=True)
@@ -190,9 +208,3 @@ def _matrix(column: pa.ChunkedArray) -> np.ndarray:
     """A list column of n equally long rows → shape (n, m)."""
     values: np.ndarray = column.combine_chunks().flatten().to_numpy()
     return values.reshape(len(column), -1)
-
-
-def _written(rows: DataFrame, place: str) -> DataFrame:
-    """The same rows, read back from files: what uses them does not compute them again."""
-    rows.write.parquet(place)
-    return rows.sparkSession.read.schema(rows.schema).parquet(place)

@@ -11,10 +11,13 @@ from avlib import tables
 from avlib.config import Settings
 from avlib.spark.components import rounds_place
 from avlib.spark.progress import watched
-from avlib.spark.samples import audio_samples, samples_described_with
+from avlib.spark.runs import Step, Work, is_done, recorded
+from avlib.spark.samples import audio_samples, learned_inputs, samples_described_with
 from avlib.spark.steps import require_components
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder
+from avlib.table_log import Note
+from avlib.tables import Table
 
 
 def run(store: TableStore, settings: Settings, last_step: int) -> None:
@@ -22,6 +25,19 @@ def run(store: TableStore, settings: Settings, last_step: int) -> None:
     steps = range(last_step + 1)
     for step in steps:
         require_components(store, step)
+    of_samples = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, *learned_inputs(settings.filter.audio)]
+    scores = [tables.SCORES] if settings.filter.scored else []
+    inputs: list[Table | Step] = [*of_samples, *scores, *(Step(tables.COMPONENTS, step) for step in steps)]
+    given = [settings.filter.audio, settings.filter.scored]
+    work = Work("collection", inputs, [tables.COLLECTION], given, store.name)
+    if not is_done(store, work):
+        with store.claim_filter(), recorded(store, work) as record:
+            _gather(store, settings, steps, work.note(store))
+            record.summary = f"{store.read(tables.COLLECTION).count()} samples"
+    remove_folder(rounds_place(store))  # a killed run may have left those of a step that the strategy has no more
+
+
+def _gather(store: TableStore, settings: Settings, steps: range, note: Note) -> None:
     with watched(store.spark, "collection"):
         kept = store.read(tables.COMPONENTS, step=steps[0]).withColumnRenamed("component_id", "component_0")
         for step in steps[1:]:
@@ -36,5 +52,4 @@ def run(store: TableStore, settings: Settings, last_step: int) -> None:
             rows = rows.join(store.read(tables.SCORES).select("sample_id", "score"), "sample_id")
         else:
             rows = rows.withColumn("score", F.lit(None).cast("double"))
-        store.overwrite(tables.COLLECTION, rows)
-    remove_folder(rounds_place(store))  # a killed run may have left those of a step that the strategy has no more
+        store.overwrite(tables.COLLECTION, rows, note=note)

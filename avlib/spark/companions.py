@@ -19,6 +19,7 @@ from avlib.spark import knn
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.progress import say
 from avlib.spark.samples import with_video_id
+from avlib.spark.written import written
 
 SEEN, HEARD = 0, 1
 
@@ -41,9 +42,7 @@ def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, fold
         found = knn.find(samples, search, scope=None, folder=f"{folder}/blocks-{kind}")
         neighbors = F.posexplode("neighbor_ids").alias("place", "neighbor_id")
         rows = found.lists.select("sample_id", F.lit(kind).alias("kind"), neighbors)
-        with_lost_blocks_remade(
-            partial(rows.write.mode("overwrite").parquet, f"{folder}/lists/of={kind}"), found.remake
-        )
+        with_lost_blocks_remade(partial(written, rows, f"{folder}/lists/of={kind}"), found.remake)
         if found.note != knn.EXACT:
             say(f"  agreement: {found.note}")
     schema = "sample_id bigint, kind int, place int, neighbor_id bigint"

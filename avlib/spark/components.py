@@ -22,9 +22,12 @@ from avlib.spark import selection
 from avlib.spark.contraction import contract_in_chunks, contract_whole
 from avlib.spark.progress import say, watched
 from avlib.spark.rounds import Rounds, content
+from avlib.spark.runs import Step, Work, is_done, recorded
 from avlib.spark.steps import drop_later, require_edges
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder, remove_if_empty
+from avlib.table_log import Note
+from avlib.tables import Table
 
 _EDGES = "node bigint, root bigint"  # root < node
 _TASK_EDGES = 1_000_000  # edges of a task in a round
@@ -33,7 +36,31 @@ _TASK_EDGES = 1_000_000  # edges of a task in a round
 def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the components of one step that are large enough."""
     require_edges(store, step)
-    drop_later(store, step)
+    work = _work(store, settings, step)
+    if is_done(store, work):
+        remove_folder(f"{rounds_place(store)}/step-{step}")  # it was killed before it could
+        return
+    with store.claim_filter(), recorded(store, work) as record:
+        drop_later(store, step)
+        record.summary = _run(store, settings, step, work.note(store))
+
+
+def _work(store: TableStore, settings: Settings, step: int) -> Work:
+    """All that decides which components there are, which stay, and their medoids."""
+    inputs: list[Table | Step] = [
+        tables.DESCRIPTIONS,
+        tables.SAMPLES,
+        tables.DESCRIPTOR_STATS,
+        Step(tables.MUTUAL_EDGES, step),
+    ]
+    inputs += [Step(tables.COMPONENTS, step - 1)] if step else []
+    outputs = [tables.COMPONENTS, tables.COMPONENT_STATS]
+    given = [settings.filter.steps[step], settings.filter.audio]
+    return Work("components", inputs, outputs, given, store.name, step)
+
+
+def _run(store: TableStore, settings: Settings, step: int, note: Note) -> str:
+    """Write the tables; returns what came of it."""
     with watched(store.spark, f"components, step {step}"), _round_folder(store, step) as folder:
         edges = store.read(tables.MUTUAL_EDGES, step=step).select("src", "dst")
         limit = settings.components.one_task_edges
@@ -41,9 +68,11 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
         source = f"edges {content(edges)}, one task {limit}"
         found = components(edges, folder=folder, one_task_edges=limit, source=source)
         verify(edges, found)
-        kept = selection.select(store, found, settings, step=step, folder=folder)
-        store.write_step(tables.COMPONENTS, kept.members, step=step)
-    say(f"  step {step}: {kept.samples} samples in {kept.components} components")
+        kept = selection.select(store, found, settings, selection.Target(step, folder, note))
+        store.write_step(tables.COMPONENTS, kept.members, step=step, note=note)
+    said = f"{kept.samples} samples in {kept.components} components"
+    say(f"  step {step}: {said}")
+    return said
 
 
 def components(edges: DataFrame, *, folder: str, one_task_edges: int, source: str | None = None) -> DataFrame:

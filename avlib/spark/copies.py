@@ -7,7 +7,6 @@ the same are compared in pairs, each in one task.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -39,10 +38,12 @@ from avlib.neighbors import Block
 from avlib.spark import knn
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.progress import say, watched
+from avlib.spark.runs import Work, is_done, recorded
 from avlib.spark.samples import audio_samples, with_video_id
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore, spark_schema
 from avlib.spark.views import VIEWS, drawn
+from avlib.spark.written import written
 
 _AUDIO = "audio_context"  # of a second or two: of a moment, it would change with where frames happen to lie
 _WHOLE = 0.9  # of a video's samples that are copies; what is loud differs a little
@@ -54,9 +55,15 @@ def run(store: TableStore, settings: Settings) -> None:
     if not settings.copies.dropped_by(scored=settings.filter.scored):
         store.clear(tables.COPIES)
         return
+    inputs = [tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS]
+    work = Work("copies", inputs, [tables.COPIES], [settings.copies, settings.knn], store.name)
     samples = audio_samples(store, _AUDIO)
-    with watched(store.spark, "copies"), store.scratch("copies") as folder:
-        store.overwrite(tables.COPIES, _found(store, samples, settings, folder))
+    if not is_done(store, work):
+        with store.claim_filter(), recorded(store, work) as record:
+            note = work.note(store)
+            with watched(store.spark, "copies"), store.scratch("copies", resumes=note.made_from) as folder:
+                store.overwrite(tables.COPIES, _found(store, samples, settings, folder), note=note)
+            record.summary = f"{store.read(tables.COPIES).count()} samples are copies"
     _tell(samples, store.read(tables.COPIES))
 
 
@@ -67,9 +74,7 @@ def _found(store: TableStore, samples: DataFrame, settings: Settings, folder: st
     grid = Grid.of(*(known[name].to_numpy() for name in ("sample_id", "time_s")))
     stats = latest_stats(store, _AUDIO)
     step = grid.every(samples_hz=wanted.samples_hz)
-    sketches = _sketches(_every(samples, step), stats, wanted)
-    sketches.write.parquet(f"{folder}/sketches")
-    sketches = store.spark.read.schema(sketches.schema).parquet(f"{folder}/sketches")
+    sketches = written(_sketches(_every(samples, step), stats, wanted), f"{folder}/sketches")
     known = drawn(sketches, COMPARED, seed=wanted.seed).toArrow()
     visual, audio = (descriptor_rows(known[name]) for name in ("visual", "audio"))
     weights = search_weights(random_pair_medians(video_ids(known["sample_id"].to_numpy()), visual, audio))
@@ -147,11 +152,10 @@ def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: 
     alike = counts.select(
         *_PAIR, (many | earliest).alias("chosen"), F.sum("samples").over(of_video).alias("of_video")
     ).where(f"chosen AND of_video >= {LEAST_ALIKE}")
-    pairs = alike.select(*_PAIR)
-    with_lost_blocks_remade(partial(pairs.write.mode("overwrite").parquet, f"{folder}/pairs"), found.remake)
+    pairs = with_lost_blocks_remade(lambda: written(alike.select(*_PAIR), f"{folder}/pairs"), found.remake)
     if found.note != knn.EXACT:
         say(f"  copies: {found.note}")
-    return sketches.sparkSession.read.schema(pairs.schema).parquet(f"{folder}/pairs")
+    return pairs
 
 
 def _samples_of(rows: pa.Table) -> tuple[Int64Array, Block]:

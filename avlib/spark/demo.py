@@ -24,6 +24,7 @@ from avlib.evaluation import (
     retrieval_rates,
     video_name,
 )
+from avlib.media import open_picture
 from avlib.report import Findings, RateRow, read_findings, write_report
 from avlib.retrieval.answers import Answer, Workshop
 from avlib.retrieval.suggest import Suggester, Wish
@@ -137,7 +138,7 @@ def _unfiltered_rates(
     warehouse: Warehouse, findings: Findings, suggester: Suggester, pictures: list[Path], *, top: int
 ) -> RetrievalRates:
     """The same where nothing is filtered: the nearest of all samples."""
-    queries = np.stack([suggester.describe(picture) for picture in pictures])
+    queries = np.stack([suggester.describe(open_picture(picture)) for picture in pictures])
     samples = normalise_visual(read_visual(warehouse))
     assert findings.truth is not None  # the demo has labels
     return retrieval_rates(queries, _categories(pictures), samples, findings.truth, m=top)

@@ -22,10 +22,10 @@ from avlib.errors import WarehouseError
 from avlib.models import StoredModel, described_with, store_model, write_model
 from avlib.spark import learned
 from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
-from avlib.spark.duplicates import without_duplicates
-from avlib.spark.progress import say, watched
+from avlib.spark.duplicates import found_duplicates
+from avlib.spark.progress import Pace, say, watched
 from avlib.spark.resources import gpu_profile
-from avlib.spark.runs import Recorder, Work
+from avlib.spark.runs import Work, is_recorded, recorded
 from avlib.spark.samples import committed_attempts, latest_descriptions, with_video_id
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore, spark_schema
@@ -42,44 +42,62 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     retry: an error class of descriptions to try again, or ANY_FAILURE.
     """
     work = Work("describe", [tables.VIDEOS], [tables.DESCRIPTIONS, tables.SAMPLES], [settings.describe])
-    recorder = Recorder(store, work)
-    model = store_model(settings.describe, warehouse=store.warehouse)
-    made_with = described_with(settings.describe, model)
-    write_model(model, warehouse=store.warehouse, described_with=made_with)
-    pending = _pending(store, made_with, retry).localCheckpoint()
-    if retry not in (None, ANY_FAILURE):
-        _check_class(store, retry)
-    done, last, total = 0, -1, pending.count()
-    described_again = not pending.where("attempt > 1").isEmpty()
-    if total:
-        _delete_orphans(store)
-        pending = without_duplicates(store, pending, settings.fetch).localCheckpoint()
-    left = pending.count() if total else 0
-    while done < left:
-        batch = pending.where(F.col("video_id") > last).orderBy("video_id").limit(settings.describe.batch_videos)
-        videos = batch.collect()
-        with watched(store.spark, f"describe {done + 1}-{done + len(videos)} of {left} videos"):
-            _describe_batch(store, videos, settings, model)
-        done, last = done + len(videos), videos[-1]["video_id"]
-    if described_again:
-        _delete_orphans(store)
-    summary = check_invariant(store)
-    learned.run(store, settings)
-    update_stats(store)
-    if total:
-        recorder.finish(summary)
+    with store.claim("describe"), recorded(store, work) as record:
+        model = store_model(settings.describe, warehouse=store.warehouse)
+        made_with = described_with(settings.describe, model)
+        write_model(model, warehouse=store.warehouse, described_with=made_with)
+        known = store.first_free_id()  # another run may enter more at any time
+        with store.frozen(_pending(store, made_with, retry), "pending") as pending:
+            if retry not in (None, ANY_FAILURE):
+                _check_class(store, retry)
+            total = pending.count()
+            # After a kill there may be nothing left to describe, and yet something to clear away and to record.
+            ended_well = is_recorded(store, work, same_work=False)
+            if total or not ended_well:
+                _delete_orphans(store)
+            if total:
+                _describe(store, pending, settings, model)
+        summary = check_invariant(store, below_id=known)
+        learned.run(store, settings)
+        update_stats(store)
+        if total or not ended_well:
+            record.summary = summary
     say(f"describe: {total} new, {summary}")
 
 
-def check_invariant(store: TableStore) -> str:
+def _describe(store: TableStore, pending: DataFrame, settings: Settings, model: StoredModel) -> None:
+    """Describe what is pending, batch by batch; those of equal content once, whose duplicates are entered last."""
+    described_again = not pending.where("attempt > 1").isEmpty()
+    with found_duplicates(store, pending, settings.fetch) as duplicates:
+        if duplicates is not None:
+            pending = duplicates.without(pending)
+        done, last, left, pace = 0, -1, pending.count(), Pace()
+        while done < left:
+            batch = pending.where(F.col("video_id") > last).orderBy("video_id").limit(settings.describe.batch_videos)
+            videos = batch.collect()
+            with watched(store.spark, f"describe {done + 1}-{done + len(videos)} of {left} videos"):
+                _describe_batch(store, videos, settings, model)
+            done, last = done + len(videos), videos[-1]["video_id"]
+            if done < left:
+                say(f"  describe: {pace.said(done, left, 'videos')}")
+        if duplicates is not None:
+            duplicates.enter(store)
+    if described_again:
+        _delete_orphans(store)
+
+
+def check_invariant(store: TableStore, *, below_id: int | None = None) -> str:
     """Every video has exactly one status, and as many samples as its description says; returns counts in words.
 
-    Raises WarehouseError otherwise.
+    below_id: videos from this id on are another run's, to be described by the next. Raises WarehouseError otherwise.
     """
     found = with_video_id(store.read(tables.SAMPLES)).groupBy("video_id", "attempt").agg(F.count("*").alias("found"))
     described = latest_descriptions(store).join(found, ["video_id", "attempt"], "left")
     off = F.col("samples") != F.coalesce("found", F.lit(0))
-    outcome = store.read(tables.VIDEOS).join(described, "video_id", "left").groupBy("status")
+    videos = store.read(tables.VIDEOS)
+    if below_id is not None:
+        videos = videos.where(F.col("video_id") < below_id)
+    outcome = videos.join(described, "video_id", "left").groupBy("status")
     rows = outcome.agg(F.count("*").alias("videos"), F.sum("samples").alias("samples"), F.count_if(off).alias("off"))
     outcomes = {row["status"]: row for row in rows.collect()}
     counts = {status: row["videos"] for status, row in outcomes.items()}

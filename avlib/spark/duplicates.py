@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
@@ -22,30 +24,50 @@ _HASHED = "video_id bigint, content_hash string"
 _PER_TASK = 8
 
 
-def without_duplicates(store: TableStore, pending: DataFrame, settings: FetchSettings) -> DataFrame:
-    """The videos to be described, less those whose content another video has: these are entered as duplicates.
+@dataclass(frozen=True)
+class Duplicates:
+    """Videos whose content another one has.  rows: columns as `pending`, and content_hash, first_id.
+
+    They are entered once the others have been described: a duplicate counts on the other's description.
+    """
+
+    rows: DataFrame
+
+    def without(self, pending: DataFrame) -> DataFrame:
+        """The videos to be described, less these."""
+        return pending.join(self.rows.select("video_id"), "video_id", "left_anti")
+
+    def enter(self, store: TableStore) -> None:
+        """Write their descriptions."""
+        store.append(tables.DESCRIPTIONS, _descriptions(store, self.rows))
+
+
+@contextmanager
+def found_duplicates(store: TableStore, pending: DataFrame, settings: FetchSettings) -> Iterator[Duplicates | None]:
+    """Those among the videos to be described whose content another video has; None where there are none.
 
     Of equal files the one described before counts, else the one with the smallest video_id. Only files of a size
     that occurs twice are read for it, and no more than once a run.
     """
     sizes = store.read(tables.VIDEOS).where("bytes > 0").groupBy("bytes").agg(F.count("*").alias("files"))
     twins = sizes.where("files > 1").select("bytes")
-    candidates = pending.join(twins, "bytes").select("video_id", "uri").localCheckpoint()
+    candidates = pending.join(twins, "bytes").select("video_id", "uri")
     count = candidates.count()
     if not count:
-        return pending
+        yield None
+        return
     tasks = min(-(-count // _PER_TASK), store.most_tasks())
     hashed = candidates.repartition(tasks).mapInArrow(_Hasher(settings), _HASHED).where("content_hash IS NOT NULL")
     known = hashed.withColumn("pending", F.lit(True)).unionByName(_described(store, pending))
     same = Window.partitionBy("content_hash").orderBy("pending", "video_id")
     firsts = known.withColumn("first_id", F.first("video_id").over(same))
-    duplicates = firsts.where("pending AND first_id != video_id").drop("pending").localCheckpoint()
-    found = duplicates.count()
-    if not found:
-        return pending
-    store.append(tables.DESCRIPTIONS, _descriptions(store, pending.join(duplicates, "video_id")))
-    say(f"  {found} videos have the content of another: they are not described again")
-    return pending.join(duplicates.select("video_id"), "video_id", "left_anti")
+    with store.frozen(firsts.where("pending AND first_id != video_id").drop("pending"), "duplicates") as duplicates:
+        found = duplicates.count()
+        if not found:
+            yield None
+            return
+        say(f"  {found} videos have the content of another: they are not described again")
+        yield Duplicates(pending.join(duplicates, "video_id"))
 
 
 class _Hasher:

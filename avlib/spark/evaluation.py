@@ -32,7 +32,7 @@ from avlib.evaluation.protocol import (
 from avlib.evaluation.summary import Mean, row_of, write_means, write_outcomes
 from avlib.neighbors import NeighborRule
 from avlib.spark.progress import say, watched
-from avlib.spark.runs import Recorder, Work
+from avlib.spark.runs import Work, recorded
 from avlib.spark.samples import samples_described_with, sound_samples
 from avlib.spark.store import TableStore, spark_schema
 
@@ -48,7 +48,14 @@ def run(store: TableStore, settings: Settings, labels: Labels) -> list[Outcome]:
     work = Work(
         "evaluate", inputs, [tables.EVALUATION], [settings.evaluate, settings.filter, settings.agreement, settings.knn]
     )
-    recorder = Recorder(store, work)
+    with recorded(store, work) as record:
+        outcomes, record.summary = _run(store, settings, labels, protocol)
+    say(f"evaluate: {record.summary}")
+    return outcomes
+
+
+def _run(store: TableStore, settings: Settings, labels: Labels, protocol: Protocol) -> tuple[list[Outcome], str]:
+    """Write the outcomes; returns them, and what they are of."""
     material = read_material(store, labels, settings)
     chosen = settings.evaluate
     experiment = hash_of([chosen.model_dump(mode="json"), repr(protocol), material.fingerprint()])
@@ -61,9 +68,7 @@ def run(store: TableStore, settings: Settings, labels: Labels) -> list[Outcome]:
     )
     store.write_experiment(tables.EVALUATION, frame, experiment=experiment)
     summary = f"experiment {experiment}: {len(outcomes)} outcomes over {len(material.clean)} clean samples"
-    recorder.finish(summary)
-    say(f"evaluate: {summary}")
-    return outcomes
+    return outcomes, summary
 
 
 def protocol_of(settings: Settings) -> Protocol:

@@ -6,7 +6,7 @@ from avlib import tables
 from avlib.config import Settings
 from avlib.spark import agreement, collection, components, copies, knn, mutual_edges
 from avlib.spark.progress import say
-from avlib.spark.runs import Recorder, Work, is_done
+from avlib.spark.runs import Work, is_recorded, recorded
 from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.store import TableStore, spark_schema
 
@@ -30,27 +30,27 @@ def run(store: TableStore, settings: Settings) -> None:
         ],
         filter_name=store.name,
     )
-    if is_done(store, work):
+    if is_recorded(store, work):
         say(f"filter {store.name}: nothing has changed, {store.read(tables.COLLECTION).count()} samples")
         return
     samples_described_with(store)  # one setting for all, or an error
-    recorder = Recorder(store, work)
     strategy = settings.filter.strategy
-    say(f"filter {store.name}: strategy {strategy}")
-    if not scored:
-        store.clear(tables.SCORES)
-        copies.run(store, settings)
-        _steps(store, settings)
-    elif agreement.run(store, settings) > 1:
-        _steps(store, settings)
-    else:
-        say("  too few samples to compare; a larger agreement.doubt, or --keep, keeps more")
-        store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
-    kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
-    summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
-    if less_copies and (left_out := store.read(tables.COPIES).count()):
-        summary += f", {left_out} are copies"
-    recorder.finish(summary)
+    with store.claim_filter(), recorded(store, work) as record:
+        say(f"filter {store.name}: strategy {strategy}")
+        if not scored:
+            store.clear(tables.SCORES)
+            copies.run(store, settings)
+            _steps(store, settings)
+        elif agreement.run(store, settings) > 1:
+            _steps(store, settings)
+        else:
+            say("  too few samples to compare; a larger agreement.doubt, or --keep, keeps more")
+            store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
+        kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
+        summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
+        if less_copies and (left_out := store.read(tables.COPIES).count()):
+            summary += f", {left_out} are copies"
+        record.summary = summary
     say(f"filter {store.name}: {summary}")
 
 

@@ -15,11 +15,12 @@ from avlib.errors import InputError, WarehouseError
 from avlib.fetching import find_remote, identify_remote
 from avlib.inputs import FileIdentity, Inputs, find_inputs, identify, is_local, local_path, read_manifest, remote_uri
 from avlib.spark.progress import say, watched
-from avlib.spark.runs import Recorder, Work
+from avlib.spark.runs import Work, recorded
 from avlib.spark.store import TableStore, spark_schema
 from avlib.tables import UTC, VIDEOS
 
 _ASKED_AT_ONCE = 32  # servers, by one task
+_WAITS_S = 300.0  # for another ingest, which is short
 _IDENTITY = pa.schema(
     [("uri", pa.string()), ("bytes", pa.int64()), ("modified", UTC), ("metadata", VIDEOS.schema.field("metadata").type)]
 )
@@ -32,23 +33,23 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
     Raises InputError where there is nothing to add.
     """
     found = find_inputs(inputs, extensions=settings.ingest.extensions)
-    recorder = Recorder(store, Work("ingest", [], [VIDEOS], [settings.ingest]))
-    with watched(store.spark, "ingest"):
+    work = Work("ingest", [], [VIDEOS], [settings.ingest])
+    with store.claim("ingest", wait_s=_WAITS_S), recorded(store, work) as record, watched(store.spark, "ingest"):
         given = _given(store, found, settings)
         if given.isEmpty():
             raise InputError(f"no video found: {', '.join(inputs)} names none")
-        changed = _changed(store, given).localCheckpoint()  # files may change while they are merged
-        if changed.isEmpty():
-            say(f"ingest: nothing new, {store.read(VIDEOS).count()} videos")
-            return
-        stored = {
-            "bytes": F.col("given.bytes"),
-            "modified": F.col("given.modified"),
-            "metadata": F.col("given.metadata"),
-        }
-        store.merge(VIDEOS, _with_ids(store, changed), on="uri", update=stored)
-        total = _check_ids(store)
-    recorder.finish(f"{total} videos")
+        with store.frozen(_changed(store, given), "changed") as changed:  # files may change while they are merged
+            if changed.isEmpty():
+                say(f"ingest: nothing new, {store.read(VIDEOS).count()} videos")
+                return
+            stored = {
+                "bytes": F.col("given.bytes"),
+                "modified": F.col("given.modified"),
+                "metadata": F.col("given.metadata"),
+            }
+            store.merge(VIDEOS, _with_ids(store, changed), on="uri", update=stored)
+            total = _check_ids(store)
+        record.summary = f"{total} videos"
     say(f"ingest: {total} videos")
 
 
@@ -120,10 +121,7 @@ def _changed(store: TableStore, given: DataFrame) -> DataFrame:
 
 def _with_ids(store: TableStore, changed: DataFrame) -> DataFrame:
     """New rows are numbered from the highest id ever given, in the order of their uri."""
-    first = 0
-    if store.exists(VIDEOS):
-        highest = store.read(VIDEOS).agg(F.max("video_id")).first()
-        first = 0 if highest is None or highest[0] is None else int(highest[0]) + 1
+    first = store.first_free_id()
     new = changed.where("video_id IS NULL")
     numbered = new.withColumn("video_id", F.lit(first - 1) + F.row_number().over(Window.orderBy("uri")))
     return changed.where("video_id IS NOT NULL").unionByName(numbered)

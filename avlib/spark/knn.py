@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from avlib import tables
 from avlib.arrays import Int64Array
 from avlib.blocks import BlockStore, open_blocks
-from avlib.config import Settings
+from avlib.config import Settings, hash_of
 from avlib.errors import ConfigError, WarehouseError
 from avlib.filtering import capped
 from avlib.neighbors import (
@@ -36,13 +37,16 @@ from avlib.neighbors import (
 from avlib.planning import Layout, choose_method
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
-from avlib.spark.packing import SHARED, BlockFile, Packing
-from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, merge, partial
+from avlib.spark.packing import SHARED, BlockFile, Packing, remembered
+from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, kept, merge, partial_row
 from avlib.spark.progress import say, watched
-from avlib.spark.samples import audio_samples, samples_described_with, without_copies
+from avlib.spark.runs import Step, Work, is_done, recorded
+from avlib.spark.samples import audio_samples, learned_inputs, samples_described_with, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.steps import agreeing
 from avlib.spark.store import TableStore
+from avlib.table_log import Note
+from avlib.tables import Table
 
 EXACT = "exact"
 """The note of lists that are."""
@@ -55,6 +59,28 @@ _TRAINED, _TRAINED_AT_LEAST = 32, 8  # samples for each cell: where there is mem
 def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the neighbor lists of one step (0 is the first)."""
     samples_described_with(store)
+    work = _work(store, settings, step)
+    if not is_done(store, work):
+        with store.claim_filter(), recorded(store, work) as record:
+            record.summary = _run(store, settings, step, work.note(store))
+
+
+def _work(store: TableStore, settings: Settings, step: int) -> Work:
+    """All that decides the neighbor lists of a step."""
+    scored, audio = settings.filter.scored, settings.filter.audio
+    inputs = [tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS, *learned_inputs(audio)]
+    if step:
+        before: list[Table | Step] = [Step(tables.COMPONENTS, step - 1)]
+    elif scored:
+        before = [tables.SCORES]
+    else:
+        before = [tables.COPIES] if settings.copies.dropped_by(scored=False) else []
+    given = [settings.filter.steps[step], settings.knn, audio]
+    return Work("knn", [*inputs, *before], [tables.NEIGHBORS], given, store.name, step)
+
+
+def _run(store: TableStore, settings: Settings, step: int, note: Note) -> str:
+    """Write the lists; returns how they were found."""
     samples = audio_samples(store, settings.filter.audio)
     rule = settings.filter.steps[step]
     if step == 0 and not settings.filter.scored:
@@ -69,13 +95,15 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     for table in tables.BY_STEP:
         store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
     search = BlockSearch(rule, settings.knn, latest_stats(store, settings.filter.audio))
-    with watched(store.spark, f"knn, step {step}"), store.scratch("knn") as folder:
+    with watched(store.spark, f"knn, step {step}"), store.scratch("knn", resumes=note.made_from) as folder:
         found = find(samples, search, scope=scope, folder=folder)
+        note = replace(note, said=found.note)
         with_lost_blocks_remade(
-            lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=found.note), found.remake
+            lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=note), found.remake
         )
     if found.note != EXACT:
         say(f"  knn, step {step}: {found.note}")
+    return found.note
 
 
 @dataclass(frozen=True)
@@ -96,7 +124,8 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
     if scope is None and _method(samples, search) == "cells":
         return _find_in_cells(samples, search, packing)
     assigned = assigned_samples(samples, search, packing, scope=scope)
-    lists = neighbors(samples.sparkSession, packing.pack(assigned), search, folder=folder)
+    blocks = remembered(folder, "blocks", lambda: packing.pack(assigned))
+    lists = neighbors(samples.sparkSession, blocks, search, folder=folder)
     return Found(lists, EXACT, lambda names: packing.pack_again(assigned, names))
 
 
@@ -122,7 +151,8 @@ def _find_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing) ->
     slots = samples.sparkSession.sparkContext.defaultParallelism
     groups = min(cells, max(math.ceil(count / rows_in_memory), _TILES_PER_SLOT * slots))
     plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count)
-    found = lists_in_cells(samples, search, packing, plan)
+    own = replace(packing, folder=f"{packing.folder}/{hash_of(asdict(plan))}")  # a cluster of another size plans others
+    found = lists_in_cells(samples, search, own, plan)
     note = (
         f"{cells} cells, of which a sample probes those up to {found.choice.reach:.3f} times as far as its own, "
         f"{found.probes:.1f} on average: {found.choice.recall:.3f} ± {found.choice.standard_error:.3f} of the "
@@ -211,6 +241,7 @@ class _Finder:
 
     def __init__(self, search: BlockSearch, folder: str) -> None:
         self._search, self._folder = search, folder
+        self._made_with = hash_of([section.model_dump(mode="json") for section in (search.step, search.knn)])
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with open_blocks(self._folder, cache_bytes=self._search.knn.cache_bytes) as blocks:
@@ -218,7 +249,8 @@ class _Finder:
                 for hand in batch["tiles"].to_pylist():
                     for tile in json.loads(hand):
                         groups = [[BlockFile(**file) for file in group] for group in tile]
-                        yield from self._find(blocks, groups)
+                        name = f"tile-{hash_of([self._made_with, tile])}"
+                        yield from kept(self._folder, name, partial(self._find, blocks, groups))
 
     def _find(self, blocks: BlockStore, groups: list[list[BlockFile]]) -> Iterator[pa.RecordBatch]:
         search, left, right = self._search, groups[0], groups[-1]
@@ -239,10 +271,10 @@ class _Finder:
         lists = pairs.lists()
         for file, own in ids.items():
             at = np.searchsorted(lists.ids, own)
-            yield partial(file.scope, file.block, NeighborLists(own, lists.neighbor_ids[at], lists.distances[at]))
+            yield partial_row(file.scope, file.block, NeighborLists(own, lists.neighbor_ids[at], lists.distances[at]))
 
     def _within(self, blocks: BlockStore, file: BlockFile) -> pa.RecordBatch:
         search, packed = self._search, blocks.read(file.name, size_bytes=file.size_bytes)
         k = np.array([search.k_of(int(size)) for size in packed.sizes], dtype=np.int64)
         lists = nearest_within(packed.block, packed.components, weights=search.weights, k=k, rule=search.rule)
-        return partial(file.scope, file.block, lists)
+        return partial_row(file.scope, file.block, lists)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +37,8 @@ from avlib.neighbors import (
     train_cells,
 )
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
-from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing
-from avlib.spark.partial_lists import PARTIAL, merge, partial
+from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing, remembered
+from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
 
 MOST_PROBES = 64
 """Cells that a sample probes at most; `knn.recall` is to be reached with them."""
@@ -82,8 +82,8 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     """
     spark, folder = samples.sparkSession, packing.folder
     raw = samples.select("sample_id", "time_s", *packing.descriptors())
-    queries = _train(raw, packing, plan)
-    blocks = _pack(raw, packing)
+    queries = remembered(folder, "trained", lambda: [_train(raw, packing, plan)])[0]
+    blocks = remembered(folder, "packed", lambda: _pack(raw, packing))
 
     def remake(names: Sequence[str]) -> None:
         if all(name.startswith(_SCOPE) for name in names):
@@ -175,7 +175,7 @@ def _exact_lists(
             wanted = store.read(queries.name, size_bytes=queries.size_bytes).block
         read = (packed.block for _, packed in _read(batches, search, folder))
         lists = nearest(wanted, read, weights=search.weights, k=search.step.k, rule=search.rule)
-        yield partial(queries.name, 0, lists)
+        yield partial_row(queries.name, 0, lists)
 
     slots = spark.sparkContext.defaultParallelism  # a task for each: lists that begin anew take longer
     tasks = _tasks(spark, blocks, slots)
@@ -198,31 +198,38 @@ def _search(
     def route(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         dealt = _cells(folder)
         for file, packed in _read(batches, search, folder):
-            probes = dealt.cells.probes_within(packed.block, reach, MOST_PROBES)
-            cells = _cell_search(packed.block, probes, search)
-            cells.compare_members()
-            lists = cells.lists()
-            probed = np.where(probes >= 0, dealt.groups[probes], -1)
-            for group in np.intersect1d(probed, list(files)).tolist():  # those that have members
-                rows = np.flatnonzero((probed == group).any(axis=1))
-                yield _route(group, file.block, rows, probes[rows], lists.take(rows))
+            yield from kept(folder, f"routes-{file.block}-{reach!r}", partial(routed, dealt, file, packed.block))
+
+    def routed(dealt: DealtCells, file: BlockFile, block: Block) -> Iterator[pa.RecordBatch]:
+        probes = dealt.cells.probes_within(block, reach, MOST_PROBES)
+        cells = _cell_search(block, probes, search)
+        cells.compare_members()
+        lists = cells.lists()
+        probed = np.where(probes >= 0, dealt.groups[probes], -1)
+        for group in np.intersect1d(probed, list(files)).tolist():  # those that have members
+            rows = np.flatnonzero((probed == group).any(axis=1))
+            yield _route(group, file.block, rows, probes[rows], lists.take(rows))
 
     def compare(routes: pa.Table) -> pa.Table:
+        name = f"lists-{routes['group'][0].as_py()}-{reach!r}"
+        return pa.Table.from_batches(kept(folder, name, partial(compared, routes)))
+
+    def compared(routes: pa.Table) -> list[pa.RecordBatch]:
         group = routes["group"][0].as_py()
-        routed = {row["source"]: row for row in routes.to_pylist()}
+        given = {row["source"]: row for row in routes.to_pylist()}
         with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
 
             def probing(source: int) -> tuple[Block, Int32Array, NeighborLists]:
                 file = files[source]
-                return _probing(routed[source], store.read(file.name, size_bytes=file.size_bytes).block)
+                return _probing(given[source], store.read(file.name, size_bytes=file.size_bytes).block)
 
             members, probes, lists = probing(group)  # all of them: each probes its own cell
             cells = _cell_search(members, probes, search)
             cells.begin_with(lists)
-            others = sorted(routed.keys() - {group})
-            found = [partial(_SCOPE, source, cells.fold(*probing(source))) for source in others]
-            found.append(partial(_SCOPE, group, cells.lists()))
-        return pa.Table.from_batches(found)
+            others = sorted(given.keys() - {group})
+            found = [partial_row(_SCOPE, source, cells.fold(*probing(source))) for source in others]
+            found.append(partial_row(_SCOPE, group, cells.lists()))
+        return found
 
     routes = _tasks(spark, blocks, len(blocks)).mapInArrow(route, _ROUTE).groupBy("group")
     return merge(routes.applyInArrow(compare, from_arrow_schema(PARTIAL)), search.rule)

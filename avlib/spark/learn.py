@@ -31,7 +31,7 @@ from avlib.models import StoredSoundModel, read_sound_model, write_sound_model
 from avlib.sources import Sources
 from avlib.spark import learned
 from avlib.spark.progress import say, watched
-from avlib.spark.runs import Recorder, Work
+from avlib.spark.runs import Work, newest_record, recorded
 from avlib.spark.samples import live_samples
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
@@ -49,17 +49,29 @@ def run(store: TableStore, settings: Settings) -> None:
 
     Raises WarehouseError where there are no samples, InputError for too few videos.
     """
-    videos = _chosen_videos(store, settings.learn)
-    learned_from = hash_of(
-        [settings.learn.model_dump(mode="json"), [(row["video_id"], row["attempt"]) for row in videos]]
-    )
-    present = read_sound_model(store.warehouse)
-    if present is not None and present.learned_from == learned_from:
-        say("learn: nothing has changed")
-    else:
-        _learn(store, settings, videos, learned_from)
-    learned.run(store, settings)
-    update_stats(store)
+    work = Work("learn", [tables.DESCRIPTIONS, tables.SAMPLES], [], [settings.learn])
+    with store.claim("learn"), recorded(store, work) as record:
+        videos = _chosen_videos(store, settings.learn)
+        learned_from = hash_of(
+            [settings.learn.model_dump(mode="json"), [(row["video_id"], row["attempt"]) for row in videos]]
+        )
+        present = read_sound_model(store.warehouse)
+        if present is None or present.learned_from != learned_from:
+            record.summary = _learn(store, settings, videos, learned_from)
+        elif _is_told(store, present):
+            say("learn: nothing has changed")
+        else:  # it was killed right after it had trained
+            record.summary = f"{present.weights}: as an earlier run has left it"
+        remove_folder(f"{store.warehouse}/{_FOLDER}")  # with what runs of other settings have left
+        with store.claim("describe"):
+            learned.run(store, settings)
+            update_stats(store)
+
+
+def _is_told(store: TableStore, present: StoredSoundModel) -> bool:
+    """Whether the newest record of learning is of this network."""
+    newest = newest_record(store, "learn")
+    return newest is not None and newest["summary"].startswith(f"{present.weights}:")
 
 
 def _chosen_videos(store: TableStore, settings: LearnSettings) -> list[Row]:
@@ -71,9 +83,8 @@ def _chosen_videos(store: TableStore, settings: LearnSettings) -> list[Row]:
     return drawn.select(*_VIDEOS.names).orderBy("video_id").collect()
 
 
-def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_from: str) -> None:
-    work = Work("learn", [tables.DESCRIPTIONS, tables.SAMPLES], [], [settings.learn])
-    recorder = Recorder(store, work)
+def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_from: str) -> str:
+    """Train and keep the network; returns what came of it."""
     folder = f"{store.warehouse}/{_FOLDER}/{learned_from}"
     with watched(store.spark, f"learn: sound of {len(videos)} videos"):
         usable = _read_tracks(store, settings, videos, folder)
@@ -91,9 +102,8 @@ def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_fro
     write_whole(f"{store.warehouse}/{model.weights.removesuffix('.safetensors')}-curve.json", report.to_json().encode())
     write_sound_model(model, warehouse=store.warehouse)
     summary = f"{model.weights}: {report.summary()}"
-    recorder.finish(summary)
     say(f"learn: {summary}")
-    remove_folder(f"{store.warehouse}/{_FOLDER}")  # with what runs of other settings have left
+    return summary
 
 
 def _train(job: LearningJob, *, local: bool) -> None:

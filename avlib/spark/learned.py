@@ -26,7 +26,7 @@ from avlib.models import StoredSoundModel, read_sound_model
 from avlib.sources import Sources
 from avlib.spark.progress import say, watched
 from avlib.spark.resources import gpu_profile, task_device
-from avlib.spark.runs import Recorder, Work
+from avlib.spark.runs import Work, recorded
 from avlib.spark.sample_files import SampleFiles
 from avlib.spark.samples import live_samples
 from avlib.spark.store import TableStore, spark_schema
@@ -56,8 +56,17 @@ def run(store: TableStore, settings: Settings) -> None:
     model = read_sound_model(store.warehouse)
     if model is None:
         return
-    recorder = Recorder(store, Work("audio_learned", [tables.SAMPLES], [tables.AUDIO_LEARNED], [settings.describe]))
-    lacking = _lacking(store, model).localCheckpoint()
+    work = Work("audio_learned", [tables.SAMPLES], [tables.AUDIO_LEARNED], [settings.describe])
+    with (
+        store.claim("describe"),
+        recorded(store, work) as record,
+        store.frozen(_lacking(store, model), "lacking") as lacking,
+    ):
+        record.summary = _describe_lacking(store, lacking, settings, model)
+
+
+def _describe_lacking(store: TableStore, lacking: DataFrame, settings: Settings, model: StoredSoundModel) -> str | None:
+    """Describe the samples that this network has not; returns what came of it, None where there are none."""
     videos = [row["video_id"] for row in lacking.select("video_id").distinct().orderBy("video_id").collect()]
     problems: list[tuple[str, str]] = []
     for first in range(0, len(videos), settings.describe.batch_videos):
@@ -65,9 +74,8 @@ def run(store: TableStore, settings: Settings) -> None:
         label = f"audio_learned {first + 1}-{first + len(batch)} of {len(videos)} videos"
         with watched(store.spark, label):
             problems += _describe_batch(store, lacking.where(F.col("video_id").isin(batch)), settings, model)
+    store.delete(tables.AUDIO_LEARNED, F.col("model") != model.model_hash)
     if videos:
-        store.delete(tables.AUDIO_LEARNED, F.col("model") != model.model_hash)
-        recorder.finish(f"{len(videos) - len(problems)} videos, {len(problems)} of which the sound cannot be read")
         say(f"audio_learned: {len(videos) - len(problems)} videos")
     for uri, problem in sorted(problems)[:_NAMED]:
         say(f"  no audio_learned of {uri}: {problem}")
@@ -75,6 +83,8 @@ def run(store: TableStore, settings: Settings) -> None:
         say(
             f"  nor of {len(problems) - _NAMED} other videos; their samples are left out where filter.audio asks for it"
         )
+    said = f"{len(videos) - len(problems)} videos, {len(problems)} of which the sound cannot be read"
+    return said if videos else None
 
 
 def _lacking(store: TableStore, model: StoredSoundModel) -> DataFrame:

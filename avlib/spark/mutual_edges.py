@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 
 from avlib import tables
 from avlib.spark.progress import watched
-from avlib.spark.steps import drop_later, require_neighbors
+from avlib.spark.runs import Step, Work, is_done, recorded
+from avlib.spark.steps import drop_later, require_edges, require_neighbors
 from avlib.spark.store import TableStore
 
 _FROM_SRC, _FROM_DST = 1, 2  # which end of a pair lists the other
@@ -19,14 +20,21 @@ _FROM_SRC, _FROM_DST = 1, 2  # which end of a pair lists the other
 def run(store: TableStore, step: int) -> None:
     """Write the mutual edges of one step, and its statistics."""
     require_neighbors(store, step)
-    drop_later(store, step)
-    for made_from_edges in (tables.COMPONENTS, tables.COMPONENT_STATS):
-        store.drop_steps(made_from_edges, first=step)
-    with watched(store.spark, f"mutual edges, step {step}"):
-        neighbors = store.read(tables.NEIGHBORS, step=step)
-        store.write_step(tables.MUTUAL_EDGES, mutual_edges(neighbors), step=step)
-        stats = step_stats(neighbors, store.read(tables.MUTUAL_EDGES, step=step))
-        store.write_step(tables.STEP_STATS, stats, step=step)
+    outputs = [tables.MUTUAL_EDGES, tables.STEP_STATS]
+    work = Work("mutual_edges", [Step(tables.NEIGHBORS, step)], outputs, [], store.name, step)
+    if is_done(store, work):
+        return
+    with store.claim_filter(), recorded(store, work) as record:
+        drop_later(store, step)
+        for made_from_edges in (tables.COMPONENTS, tables.COMPONENT_STATS):
+            store.drop_steps(made_from_edges, first=step)
+        note = work.note(store)
+        with watched(store.spark, f"mutual edges, step {step}"):
+            neighbors = store.read(tables.NEIGHBORS, step=step)
+            store.write_step(tables.MUTUAL_EDGES, mutual_edges(neighbors), step=step, note=note)
+            stats = step_stats(neighbors, store.read(tables.MUTUAL_EDGES, step=step))
+            store.write_step(tables.STEP_STATS, stats, step=step, note=note)
+        record.summary = f"{require_edges(store, step)} edges"
 
 
 def mutual_edges(neighbors: DataFrame) -> DataFrame:

@@ -6,9 +6,10 @@ lost can be packed again by itself.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.neighbors import Block
+from avlib.storage import is_file, read_whole, write_whole
 
 SHARED = "shared"
 """Scopes of this name and a number hold whole components, as many as fit into one block."""
@@ -131,6 +133,16 @@ class Packing:
         return [
             column.alias(name) for (name, column), weight in zip(columns.items(), self.weights, strict=True) if weight
         ]
+
+
+def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> list[BlockFile]:
+    """The blocks that `pack` writes into a folder; those that a run before a kill has written there are taken."""
+    place = f"{folder}/{name}.json"
+    if is_file(place):
+        return [BlockFile(**values) for values in json.loads(read_whole(place).to_pybytes())]
+    blocks = pack()
+    write_whole(place, json.dumps([asdict(block) for block in blocks]).encode())
+    return blocks
 
 
 def _pack(rows: pa.Table, packing: Packing) -> pa.Table:

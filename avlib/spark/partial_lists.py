@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -9,6 +11,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.neighbors import NeighborLists, NeighborRule, merged
+from avlib.storage import read_whole, write_whole
 
 PARTIAL = pa.schema(
     [
@@ -25,10 +28,31 @@ NEIGHBORS = pa.schema([field for field in tables.NEIGHBORS.schema if field.name 
 """Rows of `neighbors`, of one step."""
 
 
-def partial(scope: str, block: int, lists: NeighborLists) -> pa.RecordBatch:
+def partial_row(scope: str, block: int, lists: NeighborLists) -> pa.RecordBatch:
     """One row of PARTIAL, whatever the number of lists."""
     arrays = [pa.array([array.tobytes()]) for array in (lists.ids, lists.neighbor_ids, lists.distances)]
     return pa.RecordBatch.from_arrays([pa.array([scope]), pa.array([block]), *arrays], schema=PARTIAL)
+
+
+def kept(folder: str, name: str, compute: Callable[[], Iterable[pa.RecordBatch]]) -> list[pa.RecordBatch]:
+    """What `compute` gives, kept as a file of this name, which a task that is run again reads, or the run after a kill.
+
+    The file is there whole or not at all; one that cannot be read is written anew.
+    """
+    place = f"{folder}/{name}.arrow"
+    try:
+        with pa.ipc.open_file(read_whole(place)) as stored:
+            return [stored.get_batch(number) for number in range(stored.num_record_batches)]
+    except (FileNotFoundError, pa.ArrowInvalid):
+        batches = list(compute())
+    if not batches:
+        return []
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batches[0].schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    write_whole(place, sink.getvalue())
+    return batches
 
 
 def merge(partials: DataFrame, rule: NeighborRule) -> DataFrame:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -15,9 +16,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 _POLL_S = 0.3
 _LINE_EVERY_S = 15.0
 
-_JOB_GROUP = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+_DESCRIPTION = "spark.job.description"
+_JOB_GROUP = ("spark.jobGroup.id", _DESCRIPTION, "spark.job.interruptOnCancel")
 
-_console = Console(stderr=True)
+_console = Console(stderr=True, force_jupyter=False)  # else it would be among a cell's results
 
 
 def say(line: str) -> None:
@@ -26,10 +28,22 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def watched(spark: SparkSession, label: str) -> Iterator[None]:
-    """Shows the tasks done of whatever Spark jobs run inside the block, and names them in the Spark UI."""
+def grouped(spark: SparkSession, stage: str) -> Iterator[None]:
+    """Makes Spark jobs that run inside the block one group in the Spark UI."""
     before = {name: spark.sparkContext.getLocalProperty(name) for name in _JOB_GROUP}
-    spark.sparkContext.setJobGroup(label, label)
+    spark.sparkContext.setJobGroup(stage, stage)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            spark.sparkContext.setLocalProperty(name, value)  # type: ignore[arg-type]  # None takes it away
+
+
+@contextmanager
+def watched(spark: SparkSession, label: str) -> Iterator[None]:
+    """Shows the tasks done of whatever Spark jobs run inside the block, and describes them in the Spark UI."""
+    before = spark.sparkContext.getLocalProperty(_DESCRIPTION)
+    spark.sparkContext.setJobDescription(label)
     stop = threading.Event()
     show = _bar if sys.stderr.isatty() else _lines
     watcher = threading.Thread(target=show, args=(spark, label, stop), daemon=True)
@@ -39,29 +53,82 @@ def watched(spark: SparkSession, label: str) -> Iterator[None]:
     finally:
         stop.set()
         watcher.join()
-        for name, value in before.items():
-            spark.sparkContext.setLocalProperty(name, value)  # type: ignore[arg-type]  # None takes it away
+        spark.sparkContext.setLocalProperty(_DESCRIPTION, before)  # type: ignore[arg-type]  # None takes it away
 
 
-def _tasks(spark: SparkSession) -> tuple[int, int]:
+@dataclass(frozen=True)
+class _Tasks:
+    """Tasks of the Spark stages that run now.  stages: their ids."""
+
+    stages: tuple[int, ...]
+    done: int
+    total: int
+
+
+def _tasks(spark: SparkSession) -> _Tasks:
     tracker = spark.sparkContext.statusTracker()
-    infos = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-    known = [info for info in infos if info is not None]
-    return sum(info.numCompletedTasks for info in known), sum(info.numTasks for info in known)
+    found = {stage: tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()}
+    known = {stage: info for stage, info in found.items() if info is not None}
+    done, total = (sum(getattr(info, name) for info in known.values()) for name in ("numCompletedTasks", "numTasks"))
+    return _Tasks(tuple(sorted(known)), done, total)
+
+
+class Pace:
+    """How fast things get done, and how long the rest will take. `clock` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._began, self._at_first = clock, clock(), 0
+
+    def begin(self, done: int) -> None:
+        """Count from here: so many are done already."""
+        self._began, self._at_first = self._clock(), done
+
+    def said(self, done: int, total: int, things: str) -> str:
+        """`3/40 tasks, 0.2 tasks/s, 3 min left`, or less where nothing has been done yet."""
+        passed, new = self._clock() - self._began, done - self._at_first
+        if new <= 0 or passed <= 0:
+            return f"{done}/{total} {things}"
+        rate = new / passed
+        return f"{done}/{total} {things}, {rate:.3g} {things}/s, {_duration((total - done) / rate)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _bar(spark: SparkSession, label: str, stop: threading.Event) -> None:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    pace = _StagePace()
     with Progress(*columns, console=_console, transient=True) as progress:
         task = progress.add_task(label, total=None)
         while not stop.wait(_POLL_S):
-            done, total = _tasks(spark)
-            if total:
-                progress.update(task, completed=done, total=total, description=f"{label} {done}/{total}")
+            tasks = _tasks(spark)
+            if tasks.total:
+                said = f"{label} {pace.said(tasks)}"
+                progress.update(task, completed=tasks.done, total=tasks.total, description=said)
 
 
 def _lines(spark: SparkSession, label: str, stop: threading.Event) -> None:
-    started = time.monotonic()
-    while not stop.wait(_LINE_EVERY_S):
-        done, total = _tasks(spark)
-        say(f"  {label}: {done}/{total} tasks, {time.monotonic() - started:.0f} s")
+    started, pace, lines = time.monotonic(), _StagePace(), 0
+    while not stop.wait(_POLL_S):
+        tasks, passed = _tasks(spark), time.monotonic() - started
+        said = pace.said(tasks)
+        if passed >= _LINE_EVERY_S * (lines + 1):
+            lines += 1
+            say(f"  {label}: {said}, {_duration(passed)} so far")
+
+
+class _StagePace:
+    """The pace of the Spark stages that run now; another begins whenever others run."""
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+        self._stages: tuple[int, ...] = ()
+
+    def said(self, tasks: _Tasks) -> str:
+        if tasks.stages != self._stages:
+            self._stages = tasks.stages
+            self._pace.begin(tasks.done)
+        return self._pace.said(tasks.done, tasks.total, "tasks")

@@ -1,85 +1,170 @@
-"""The record of what ran: settings, versions, time. A stage whose record still fits is not run again."""
+"""Whether work has been done, and the record of what ran: settings, versions, time, rows, bytes, memory.
+
+Work is done where each of its outputs was written last from these very inputs and settings, which its commit says
+(see avlib.table_log). The table `runs` is for people, and for `avlib status`.
+"""
 
 from __future__ import annotations
 
 import json
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 import avlib
 from avlib.config import Section, hash_of
+from avlib.errors import WarehouseError
+from avlib.spark import memory
+from avlib.spark.progress import grouped
 from avlib.spark.store import TableStore, spark_schema
+from avlib.storage import full_disk
+from avlib.table_log import Note, commits
 from avlib.tables import RUNS, Table
+
+
+@dataclass(frozen=True)
+class Step:
+    """The rows of one step of a table."""
+
+    table: Table
+    step: int
 
 
 @dataclass(frozen=True)
 class Work:
     """What a stage is about to do: enough to tell whether it has been done.
 
-    inputs, outputs: the tables it reads and writes.  settings: the sections it depends on.
+    inputs, outputs: the tables it reads and writes.  settings: what of the settings it depends on.  step: of a
+    strategy, where it is part of one: then of its outputs that step alone.
     """
 
     stage: str
-    inputs: Sequence[Table]
+    inputs: Sequence[Table | Step]
     outputs: Sequence[Table]
-    settings: Sequence[Section]
+    settings: Sequence[Section | str | bool]
     filter_name: str = ""
+    step: int | None = None
 
     def input_versions(self, store: TableStore) -> dict[str, int]:
-        """Delta versions of the input tables that exist."""
-        return _versions(store, self.inputs)
+        """The Delta versions that changed the inputs last, of those that exist."""
+        found = {}
+        for given in self.inputs:
+            table, step = (given.table, given.step) if isinstance(given, Step) else (given, None)
+            if (change := store.last_change(table, step=step)) is not None:
+                found[table.name if step is None else f"{table.name}/{step}"] = change.version
+        return found
+
+    def output_versions(self, store: TableStore) -> dict[str, int]:
+        """The same of the outputs."""
+        changes = {table.name: store.last_change(table, step=self.step) for table in self.outputs}
+        return {name: change.version for name, change in changes.items() if change is not None}
 
     def settings_values(self) -> list[object]:
         """The settings as plain values."""
-        return [section.model_dump(mode="json") for section in self.settings]
+        return [one.model_dump(mode="json") if isinstance(one, Section) else one for one in self.settings]
+
+    def fingerprint(self, inputs: dict[str, int]) -> str:
+        """Hash of all that decides the rows: equal for the same work."""
+        return hash_of([self.stage, self.filter_name, avlib.__version__, inputs, self.settings_values()])
+
+    def note(self, store: TableStore, *, said: str = "") -> Note:
+        """What goes with the commits of the outputs. Ask for it before anything is read."""
+        return Note(self.fingerprint(self.input_versions(store)), said=said)
 
 
 def is_done(store: TableStore, work: Work) -> bool:
-    """Whether the newest record of this work has the same settings and inputs, and its outputs are untouched."""
+    """Whether each output was written last from the inputs and settings as they are."""
+    wanted = work.fingerprint(work.input_versions(store))
+    changes = [store.last_change(table, step=work.step) for table in work.outputs]
+    return all(change is not None and change.note.made_from == wanted for change in changes)
+
+
+def newest_record(store: TableStore, stage: str, filter_name: str = "") -> Row | None:
+    """The newest record of a stage in `runs`."""
     if not store.exists(RUNS):
+        return None
+    of_stage = (F.col("stage") == stage) & (F.col("filter_name") == filter_name)
+    return store.read(RUNS).where(of_stage).orderBy(F.desc("started")).first()
+
+
+def is_recorded(store: TableStore, work: Work, *, same_work: bool = True) -> bool:
+    """Whether the outputs are as the newest record of this stage says; of this very work, unless other will do."""
+    newest = newest_record(store, work.stage, work.filter_name)
+    if newest is None or newest["outputs"] != work.output_versions(store):
         return False
-    same_work = (F.col("stage") == work.stage) & (F.col("filter_name") == work.filter_name)
-    newest = store.read(RUNS).where(same_work).orderBy(F.desc("started")).first()
-    if newest is None or newest["fingerprint"] != _fingerprint(work, work.input_versions(store)):
-        return False
-    outputs = _versions(store, work.outputs)
-    return bool(outputs) and newest["outputs"] == outputs
+    return not same_work or newest["fingerprint"] == work.fingerprint(work.input_versions(store))
 
 
-class Recorder:
-    """Times a piece of work and writes its row in `runs`."""
+@dataclass
+class Record:
+    """summary: what came of it, in a few words; None: nothing was to be done, and nothing is recorded."""
 
-    def __init__(self, store: TableStore, work: Work) -> None:
-        self._store, self._work = store, work
-        self._inputs = work.input_versions(store)
-        self._started = time.monotonic()
-
-    def finish(self, summary: str) -> None:
-        """Record the work as done."""
-        work, seconds = self._work, time.monotonic() - self._started
-        row = (
-            work.stage,
-            work.filter_name,
-            _fingerprint(work, self._inputs),
-            self._inputs,
-            _versions(self._store, work.outputs),
-            json.dumps(work.settings_values()),
-            avlib.__version__,
-            datetime.now(UTC) - timedelta(seconds=seconds),
-            seconds,
-            summary,
-        )
-        self._store.append(RUNS, self._store.spark.createDataFrame([row], schema=spark_schema(RUNS)))
+    summary: str | None = None
 
 
-def _versions(store: TableStore, tables: Sequence[Table]) -> dict[str, int]:
-    found = {table.name: store.version(table) for table in tables}
-    return {name: version for name, version in found.items() if version is not None}
+@contextmanager
+def recorded(store: TableStore, work: Work) -> Iterator[Record]:
+    """Time the work inside the block, and enter it in `runs`. Of work inside other work all rows are entered together.
+
+    Raises WarehouseError where a disk is full, naming it.
+    """
+    inputs, before = work.input_versions(store), _newest_versions(store, work)
+    started, peak, record, failed = time.monotonic(), memory.begin(store.jvm_process), Record(), True
+    store.recording += 1
+    try:
+        with grouped(store.spark, work.stage):
+            yield record
+        failed = False
+    except Exception as error:
+        place = full_disk(error, [store.warehouse, *store.local_folders()])
+        if place is None:
+            raise
+        raise WarehouseError(
+            f"{place}: no space left on the device; make room there and run the same command again: what is done is "
+            "kept"
+        ) from error
+    finally:
+        memory.end(peak, store.jvm_process)
+        store.recording -= 1
+        if not failed and record.summary is not None:
+            row = (*_row(work, inputs, work.output_versions(store)), record.summary)
+            seconds = time.monotonic() - started
+            began = datetime.now(UTC) - timedelta(seconds=seconds)
+            took = (peak.driver_bytes or None, peak.worker_bytes or None)
+            store.finished.append((*row, began, seconds, *_written(store, work, before), *took))
+        if not store.recording:
+            with suppress(*([Exception] if failed else [])):  # the first error is the one to be told
+                _enter(store)
 
 
-def _fingerprint(work: Work, inputs: dict[str, int]) -> str:
-    return hash_of([work.stage, work.filter_name, avlib.__version__, inputs, work.settings_values()])
+def _enter(store: TableStore) -> None:
+    rows, store.finished = store.finished, []
+    if rows:
+        store.append(RUNS, store.spark.createDataFrame(rows, schema=spark_schema(RUNS)))
+
+
+def _row(work: Work, inputs: dict[str, int], outputs: dict[str, int]) -> tuple[object, ...]:
+    """What the record says of the work itself."""
+    settings = json.dumps(work.settings_values())
+    made = (work.fingerprint(inputs), inputs, outputs, settings, avlib.__version__)
+    return (work.stage, work.filter_name, work.step, *made, socket.gethostname())
+
+
+def _newest_versions(store: TableStore, work: Work) -> dict[str, int]:
+    return {table.name: -1 if (newest := store.version(table)) is None else newest for table in work.outputs}
+
+
+def _written(store: TableStore, work: Work, before: dict[str, int]) -> tuple[int, int]:
+    """Rows and bytes written into the outputs since some versions."""
+    rows = size_bytes = 0
+    for table in work.outputs:
+        newest = store.version(table)
+        for commit in commits(store.path(table), newest, after=before[table.name]) if newest is not None else ():
+            rows, size_bytes = rows + commit.rows, size_bytes + commit.size_bytes
+    return rows, size_bytes

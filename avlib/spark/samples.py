@@ -73,6 +73,11 @@ def sound_samples(store: TableStore, *descriptors: str) -> DataFrame:
     return samples.join(of_model.select("sample_id", "attempt", learned.name), ["sample_id", "attempt"])
 
 
+def learned_inputs(*descriptors: str) -> list[tables.Table]:
+    """The tables that hold these sound descriptors, besides `samples`."""
+    return [tables.AUDIO_LEARNED] if tables.AUDIO_LEARNED.name in descriptors else []
+
+
 def missing_descriptor(warehouse: str, audio: str) -> WarehouseError:
     """The error for a sound descriptor that no sample has."""
     command = "learn" if audio == tables.AUDIO_LEARNED.name else "describe"

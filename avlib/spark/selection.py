@@ -17,6 +17,7 @@ from avlib.spark.medoids import MedoidSearch, medoids
 from avlib.spark.samples import audio_samples
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
+from avlib.table_log import Note
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,23 @@ class Selection:
     components: int
 
 
-def select(store: TableStore, found: DataFrame, settings: Settings, *, step: int, folder: str) -> Selection:
+@dataclass(frozen=True)
+class Target:
+    """step: whose component_stats are written.  folder: for intermediate files.  note: goes with the commit."""
+
+    step: int
+    folder: str
+    note: Note
+
+
+def select(store: TableStore, found: DataFrame, settings: Settings, target: Target) -> Selection:
     """Write the component_stats of one step, and find what stays.
 
-    found: sample_id, component_id of all samples that have an edge.  folder: for intermediate files; the caller
-    removes it once the returned members are written.
+    found: sample_id, component_id of all samples that have an edge. The caller removes the target's folder once the
+    returned members are written.
     Components of one sample are listed only where min_size is 1: elsewhere they are many, and tell nothing.
     """
+    step, folder = target.step, target.folder
     rule = settings.filter.steps[step]
     members = _written(with_parents(found, step_scope(store, step)), f"{folder}/members")
     rows = _written(component_rows(members, rule), f"{folder}/selection")
@@ -48,7 +59,7 @@ def select(store: TableStore, found: DataFrame, settings: Settings, *, step: int
     samples_of = audio_samples(store, settings.filter.audio)
     sized = samples_of.join(members.join(rows.select("component_id", size), "component_id"), "sample_id")
     found_medoids = medoids(sized, search, in_small=in_small, largest=largest)
-    store.write_step(tables.COMPONENT_STATS, rows.join(found_medoids, "component_id"), step=step)
+    store.write_step(tables.COMPONENT_STATS, rows.join(found_medoids, "component_id"), step=step, note=target.note)
     stay = rows.where(kept).select("component_id")
     return Selection(members.join(stay, "component_id"), samples, components)
 

@@ -26,6 +26,11 @@ from avlib.errors import ConfigError
 from avlib.layers import CONF_FOLDER
 
 MINIMUM_JAVA = 17
+JAVA_MEND = (
+    f"install Java {MINIMUM_JAVA} or newer (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; "
+    "macOS: brew install openjdk@17) or point JAVA_HOME to it"
+)
+DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.3.1"
 
 # Set before the JVM starts, and so inherited by every Python worker. Each worker computes on one thread, as there
 # are as many workers as cores. Keeping freed memory in the process spares the page faults that make CNN
@@ -47,16 +52,21 @@ def get_session(settings: SparkSettings) -> SparkSession:
     Raises ConfigError where Java is missing or too old, or Delta's JARs cannot be had.
     """
     active = SparkSession.getActiveSession()
-    if active is None and "PYSPARK_GATEWAY_PORT" in os.environ:  # set by spark-submit
+    if active is None and submitted():
         active = SparkSession.builder.getOrCreate()
     if active is None:
         return _start_embedded(settings)
     if "DeltaSparkSessionExtension" not in (active.conf.get("spark.sql.extensions", "") or ""):
         raise ConfigError(
-            "this Spark session has no Delta Lake: submit with --packages io.delta:delta-spark_4.1_2.13:4.3.1 and "
-            "the two spark.sql settings that README, On a cluster, shows"
+            "this Spark session has no Delta Lake: submit with --properties-file conf/spark-cluster.conf, or with "
+            f"--packages {DELTA_PACKAGE} and the two spark.sql settings that are in that file"
         )
     return active
+
+
+def submitted() -> bool:
+    """Whether spark-submit started this process, and so has a JVM for it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _start_embedded(settings: SparkSettings) -> SparkSession:
@@ -64,7 +74,7 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
     for name, value in WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     cores = _cores(settings.master)
     builder = (
         SparkSession.builder.appName("avlib")
@@ -127,20 +137,21 @@ def _stderr_to(log: Path) -> Iterator[None]:
 
 def require_java() -> None:
     """Raise ConfigError unless a Java that Spark can run on is found (JAVA_HOME, else PATH)."""
+    if problem := java_problem():
+        raise ConfigError(f"Spark needs Java: {problem}; {JAVA_MEND}")
+
+
+def java_problem() -> str | None:
+    """What is wrong with the Java that Spark would run on (JAVA_HOME, else PATH); None where nothing is."""
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java")
-    mend = (
-        f"install Java {MINIMUM_JAVA} or newer (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; "
-        "macOS: brew install openjdk@17) or point JAVA_HOME to it"
-    )
     if java is None or not Path(java).exists():
-        where = f"JAVA_HOME is {home}, which has no bin/java" if home else "there is no java on the PATH"
-        raise ConfigError(f"Spark needs Java: {where}; {mend}")
+        return f"JAVA_HOME is {home}, which has no bin/java" if home else "there is no java on the PATH"
     printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', printed)
     if found is None or int(found[1]) < MINIMUM_JAVA:
-        version = found[1] if found else "unknown"
-        raise ConfigError(f"Spark needs Java {MINIMUM_JAVA} or newer, and {java} is version {version}: {mend}")
+        return f"{java} is version {found[1] if found else 'unknown'}, and {MINIMUM_JAVA} is the lowest"
+    return None
 
 
 def _log4j2() -> Path:

@@ -16,7 +16,7 @@ from avlib import tables
 from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, ExactSums
 from avlib.spark.progress import watched
-from avlib.spark.runs import Recorder, Work, is_done
+from avlib.spark.runs import Work, is_done, recorded
 from avlib.spark.samples import audio_samples, missing_descriptor
 from avlib.spark.store import TableStore, spark_schema
 
@@ -30,21 +30,22 @@ def update_stats(store: TableStore) -> None:
     work = Work("descriptor_stats", inputs, [tables.DESCRIPTOR_STATS], [])
     if is_done(store, work):
         return
-    recorder = Recorder(store, work)
-    descriptors = [*_STORED, *([tables.AUDIO_LEARNED.name] if store.exists(tables.AUDIO_LEARNED) else [])]
-    with watched(store.spark, "descriptor statistics"):
-        found = {descriptor: _stats(store, descriptor) for descriptor in descriptors}
-    known = {descriptor: stats for descriptor, stats in found.items() if stats is not None}
-    if not known:  # no samples at all
-        return
-    version = _newest_version(store) + 1
-    rows = [
-        (version, descriptor, stats.count, stats.mean.tolist(), stats.deviation.tolist())
-        for descriptor, stats in known.items()
-    ]
-    frame = store.spark.createDataFrame(rows, schema=spark_schema(tables.DESCRIPTOR_STATS))
-    store.append(tables.DESCRIPTOR_STATS, frame)
-    recorder.finish(f"version {version} over {max(stats.count for stats in known.values())} samples")
+    with recorded(store, work) as record:
+        note = work.note(store)
+        descriptors = [*_STORED, *([tables.AUDIO_LEARNED.name] if store.exists(tables.AUDIO_LEARNED) else [])]
+        with watched(store.spark, "descriptor statistics"):
+            found = {descriptor: _stats(store, descriptor) for descriptor in descriptors}
+        known = {descriptor: stats for descriptor, stats in found.items() if stats is not None}
+        if not known:  # no samples at all
+            return
+        version = _newest_version(store) + 1
+        rows = [
+            (version, descriptor, stats.count, stats.mean.tolist(), stats.deviation.tolist())
+            for descriptor, stats in known.items()
+        ]
+        frame = store.spark.createDataFrame(rows, schema=spark_schema(tables.DESCRIPTOR_STATS))
+        store.append(tables.DESCRIPTOR_STATS, frame, note=note)
+        record.summary = f"version {version} over {max(stats.count for stats in known.values())} samples"
 
 
 def latest_stats_version(store: TableStore, descriptor: str) -> int:

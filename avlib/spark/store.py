@@ -5,25 +5,61 @@ Every write is one Delta commit: a reader sees all of it or none of it.
 
 from __future__ import annotations
 
+import os
+import random
+import tempfile
+import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
 
+from delta import exceptions as conflicts
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
+from avlib.claims import claimed
+from avlib.storage import remove_folder, remove_if_empty, remove_others
+from avlib.table_log import Commit, Note, last_change
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
 from avlib.warehouse import check_filter_name, missing_table, normalise_uri, wrong_schema_version
 
 _TASKS_PER_SLOT = 16
+_FREE_ID = "avlib.first_free_id"
+_ATTEMPTS = 6  # at a commit that others get in the way of
+_FIRST_PAUSE_S = 0.25
+_CONFLICTS = (
+    conflicts.ConcurrentAppendException,
+    conflicts.ConcurrentDeleteDeleteException,
+    conflicts.ConcurrentDeleteReadException,
+    conflicts.ConcurrentTransactionException,
+    conflicts.ConcurrentWriteException,
+    conflicts.DeltaConcurrentModificationException,
+    conflicts.MetadataChangedException,
+    conflicts.ProtocolChangedException,
+)
 
 
 def spark_schema(table: Table) -> StructType:
     """The declared Arrow schema as Spark's."""
     return from_arrow_schema(table.schema)
+
+
+def retried(commit: Callable[[], object]) -> None:
+    """Do what ends in a commit; where another commit got in its way, do it again, a little later each time."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            commit()
+            return
+        except _CONFLICTS:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(_FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1))
 
 
 class TableStore:
@@ -37,6 +73,9 @@ class TableStore:
         self.spark = spark
         self.warehouse = normalise_uri(warehouse)
         self.name = check_filter_name(name)
+        self.recording = 0  # pieces of work that are under way, one inside the other
+        self.finished: list[tuple[object, ...]] = []  # rows of `runs` that wait for the outermost to end
+        self._claims: list[str] = []
         self._check_schema_version()
 
     def path(self, table: Table) -> str:
@@ -51,11 +90,19 @@ class TableStore:
         """The table's Delta version: changes with every commit. None where there is no table."""
         if not self.exists(table):
             return None
+        return int(self._snapshot(table).version())
+
+    def table_id(self, table: Table) -> str:
+        """What Delta calls the table: another, where it was removed and made again."""
+        return str(self._snapshot(table).metadata().id())
+
+    def _snapshot(self, table: Table) -> Any:
+        """The table's newest snapshot, an object of the JVM."""
         jvm = self.spark._jvm
         assert jvm is not None
         # The table's history would say so too, by a Spark job of its own, fifty times as slow.
         log = jvm.org.apache.spark.sql.delta.DeltaLog
-        return int(log.forTableWithSnapshot(self.spark._jsparkSession, self.path(table))._2().version())
+        return log.forTableWithSnapshot(self.spark._jsparkSession, self.path(table))._2()
 
     def read(self, table: Table, *, step: int | None = None) -> DataFrame:
         """All rows of a table, or those of one step, without the step column."""
@@ -64,80 +111,169 @@ class TableStore:
         rows = self.spark.read.format("delta").load(self.path(table))
         return rows if step is None else rows.where(F.col("step") == step).drop("step")
 
-    def append(self, table: Table, rows: DataFrame) -> None:
-        """Add rows, in one commit."""
-        self._writer(table, rows).mode("append").save(self.path(table))
+    def last_change(self, table: Table, *, step: int | None = None) -> Commit | None:
+        """The newest commit that changed the table's rows, or those of one step; None where there is no table."""
+        newest = self.version(table)
+        return None if newest is None else last_change(self.path(table), newest, step=step)
 
-    def overwrite(self, table: Table, rows: DataFrame) -> None:
+    def append(self, table: Table, rows: DataFrame, *, note: Note | None = None) -> None:
+        """Add rows, in one commit.  note: kept with it, in the table's history."""
+        self._save(table, rows, note or Note(), mode="append")
+
+    def overwrite(self, table: Table, rows: DataFrame, *, note: Note | None = None) -> None:
         """Replace all rows, in one commit."""
-        self._writer(table, rows).mode("overwrite").save(self.path(table))
+        self._save(table, rows, note or Note(), mode="overwrite")
 
-    def write_step(self, table: Table, rows: DataFrame, *, step: int, note: str = "") -> None:
-        """Replace the rows of one step, in one commit; those of other steps stay. `rows` has no step column.
-
-        note: kept with the commit, as the userMetadata of the table's history.
-        """
+    def write_step(self, table: Table, rows: DataFrame, *, step: int, note: Note | None = None) -> None:
+        """Replace the rows of one step, in one commit; those of other steps stay. `rows` has no step column."""
         stepped = rows.withColumn("step", F.lit(step).cast("int"))
-        writer = self._writer(table, stepped).mode("overwrite").option("replaceWhere", f"step = {step}")
-        writer.option("userMetadata", note).save(self.path(table))
+        self._save(table, stepped, replace(note or Note(), step=step), mode="overwrite", where=f"step = {step}")
 
     def write_experiment(self, table: Table, rows: DataFrame, *, experiment: str) -> None:
         """Replace the rows of one experiment, in one commit; those of others stay. All of `rows` are of it."""
-        writer = self._writer(table, rows).mode("overwrite").option("replaceWhere", f"experiment = '{experiment}'")
-        writer.save(self.path(table))
+        self._save(table, rows, Note(), mode="overwrite", where=f"experiment = '{experiment}'")
 
     def drop_steps(self, table: Table, *, first: int) -> None:
         """Delete the rows of step `first` and later: what they were made from has changed, or is about to."""
         if self.exists(table) and not self.read(table).where(F.col("step") >= first).isEmpty():
-            self._delta(table).delete(F.col("step") >= first)
+            nothing = self.spark.createDataFrame([], spark_schema(table))
+            note = Note(step=first, and_later=True)
+            self._save(table, nothing, note, mode="overwrite", where=f"step >= {first}")
 
     def clear(self, table: Table) -> None:
         """Delete all rows, if there are any."""
         if self.exists(table) and not self.read(table).isEmpty():
-            self._delta(table).delete()
+            retried(self._delta(table).delete)
 
     def merge(self, table: Table, rows: DataFrame, *, on: str, update: Mapping[str, Column]) -> None:
         """Merge rows by a column: unknown ones are inserted, known ones (`stored`) get the `update` columns."""
         self._create(table)
         same = f"stored.{on} = given.{on}"
         merge = self._delta(table).alias("stored").merge(rows.alias("given"), same)
-        merge.whenMatchedUpdate(set=dict(update)).whenNotMatchedInsertAll().execute()
+        retried(merge.whenMatchedUpdate(set=dict(update)).whenNotMatchedInsertAll().execute)
 
     def delete_matching(self, table: Table, given: DataFrame, condition: str) -> None:
         """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
-        self._delta(table).alias("stored").merge(given.alias("given"), condition).whenMatchedDelete().execute()
+        merge = self._delta(table).alias("stored").merge(given.alias("given"), condition)
+        retried(merge.whenMatchedDelete().execute)
 
     def delete(self, table: Table, condition: Column) -> None:
         """Delete the rows that meet a condition, in one commit; none where no row does."""
         if self.exists(table) and not self.read(table).where(condition).isEmpty():
-            self._delta(table).delete(condition)
+            retried(partial(self._delta(table).delete, condition))
+
+    def compact(self, table: Table) -> tuple[int, int]:
+        """Make few large files of many small ones, by Delta's OPTIMIZE. Returns how many there were and are."""
+        before = len(self.read(table).inputFiles())
+        retried(self._delta(table).optimize().executeCompaction)
+        return before, len(self.read(table).inputFiles())
+
+    def of_run(self, name: str) -> TableStore:
+        """The same warehouse and claims, for another filter run."""
+        other = TableStore(self.spark, self.warehouse, name=name)
+        other._claims = self._claims
+        return other
+
+    def first_free_id(self) -> int:
+        """The video_id above all that have ever been given."""
+        if not self.exists(VIDEOS):
+            return 0
+        highest = self.read(VIDEOS).agg(F.max("video_id")).first()
+        in_use = 0 if highest is None or highest[0] is None else int(highest[0]) + 1
+        return max(in_use, int(self._properties(VIDEOS).get(_FREE_ID, "0")))
+
+    def keep_ids(self) -> None:
+        """Remember which ids have been given, as videos are about to go."""
+        free = self.first_free_id()
+        self.spark.sql(f"ALTER TABLE delta.`{self.path(VIDEOS)}` SET TBLPROPERTIES ('{_FREE_ID}' = '{free}')")
 
     def most_tasks(self) -> int:
         """Tasks that work of unequal pieces is dealt to: enough that none is waited for long at the end."""
         return _TASKS_PER_SLOT * self.spark.sparkContext.defaultParallelism
 
     @contextmanager
-    def scratch(self, purpose: str) -> Iterator[str]:
-        """A folder of this warehouse for intermediate files, gone when the block ends, however it ends."""
-        folder = f"{self.warehouse}/_scratch/{purpose}-{uuid.uuid4().hex}"
+    def claim(self, work: str, *, wait_s: float = 0.0) -> Iterator[None]:
+        """Hold some work on this warehouse while the block runs; scratch of the same work that was killed goes.
+
+        wait_s: how long to wait for another run. Raises WarehouseError, naming that run, after that.
+        """
+        if work in self._claims:  # the work is a part of itself
+            yield
+            return
+        with claimed(self.warehouse, work, jvm=self.jvm_process, wait_s=wait_s):
+            self._claims.append(work)
+            try:
+                yield
+            finally:
+                self._claims.remove(work)
+            remove_folder(self._scratch_folder(work))
+            remove_if_empty(self._scratch_folder())
+
+    def claim_filter(self) -> AbstractContextManager[None]:
+        """Hold the work on this filter run."""
+        return self.claim(f"filter-{self.name}")
+
+    @contextmanager
+    def scratch(self, purpose: str, *, resumes: str = "") -> Iterator[str]:
+        """A folder of this warehouse for intermediate files, gone when the block ends, however it ends.
+
+        resumes: what the files are made from. Then they stay where the block fails, and the next run with the same
+        finds them, if it holds the same claim. Those of other content go.
+        """
+        of_claim = self._scratch_folder(self._claims[-1] if self._claims else "unclaimed")
+        name = f"{purpose}-{resumes or uuid.uuid4().hex}"
+        if self._claims:
+            remove_others(of_claim, prefix=f"{purpose}-", keep=name)
+        folder = f"{of_claim}/{name}"
         try:
             yield folder
-        finally:
-            self._remove(folder)
+        except BaseException:
+            if not resumes:
+                self._remove_scratch(folder)
+            raise
+        self._remove_scratch(folder)
 
-    def _remove(self, folder: str) -> None:
+    @contextmanager
+    def frozen(self, rows: DataFrame, purpose: str) -> Iterator[DataFrame]:
+        """The rows as they are now, whatever becomes of tables, files and executors while the block runs.
+
+        They are written to scratch: a local checkpoint is lost with the executor that holds it, and the job with it.
+        """
+        with self.scratch(purpose) as folder:
+            rows.write.parquet(folder)
+            yield self.spark.read.schema(rows.schema).parquet(folder)
+
+    def local_folders(self) -> list[str]:
+        """Where Spark keeps what does not fit into memory, as far as this machine knows."""
+        chosen = os.environ.get("SPARK_LOCAL_DIRS") or self.spark.sparkContext.getConf().get("spark.local.dir")
+        return (chosen or tempfile.gettempdir()).split(",")
+
+    @cached_property
+    def jvm_process(self) -> int:
+        """The process of the driver's JVM."""
         jvm = self.spark._jvm
         assert jvm is not None
-        path = jvm.org.apache.hadoop.fs.Path(folder)
-        configuration = self.spark._jsparkSession.sessionState().newHadoopConf()
-        path.getFileSystem(configuration).delete(path, True)
+        return int(jvm.java.lang.ProcessHandle.current().pid())
+
+    def _scratch_folder(self, *below: str) -> str:
+        return "/".join([self.warehouse, "_scratch", *below])
+
+    def _remove_scratch(self, folder: str) -> None:
+        remove_folder(folder)
+        for emptied in (folder.rpartition("/")[0], self._scratch_folder()):
+            remove_if_empty(emptied)
 
     def _delta(self, table: Table) -> DeltaTable:
         return DeltaTable.forPath(self.spark, self.path(table))
 
-    def _writer(self, table: Table, rows: DataFrame):  # type: ignore[no-untyped-def]  # pyspark names no public type
-        self._create(table)
-        return rows.select(*table.schema.names).write.format("delta")
+    def _save(self, table: Table, rows: DataFrame, note: Note, *, mode: str, where: str = "") -> None:
+        retried(partial(self._create, table))
+        writer = rows.select(*table.schema.names).write.format("delta").mode(mode)
+        if note != Note():
+            writer = writer.option("userMetadata", note.to_json())
+        if where:
+            writer = writer.option("replaceWhere", where)
+        retried(partial(writer.save, self.path(table)))
 
     def _create(self, table: Table) -> None:
         if self.exists(table):
@@ -155,10 +291,13 @@ class TableStore:
             builder = builder.property(f"delta.constraints.{check}", condition)
         builder.execute()
 
+    def _properties(self, table: Table) -> dict[str, str]:
+        detail = self._delta(table).detail().select("properties").first()
+        return {} if detail is None else dict(detail["properties"])
+
     def _check_schema_version(self) -> None:
         if not self.exists(VIDEOS):
             return
-        detail = self._delta(VIDEOS).detail().select("properties").first()
-        found = None if detail is None else detail["properties"].get(SCHEMA_VERSION_PROPERTY)
+        found = self._properties(VIDEOS).get(SCHEMA_VERSION_PROPERTY)
         if found != str(SCHEMA_VERSION):
             raise wrong_schema_version(self.warehouse, found)

@@ -167,7 +167,7 @@ def test_rounds_go_after_a_failure(
 
     monkeypatch.setattr(stage, "verify", fail)
     with pytest.raises(type(error)):
-        stage.run(store, load_settings(), 1)
+        stage.run(store, load_settings(assignments=["filter.strategy=V+A"]), 1)
     assert (rounds_folder / "step-1").exists() == kept
     assert others.exists()
 

@@ -86,6 +86,7 @@ def test_lost_blocks_are_packed_again(
         return files
 
     monkeypatch.setattr(Packing, "pack", pack_and_lose)
+    store.clear(tables.NEIGHBORS)
     knn.run(store, settings, 0)
     assert lists_of(store) == expected
     assert capsys.readouterr().err.count("it is packed again") == 2

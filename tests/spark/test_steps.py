@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from filled_store import fill, two_steps
+from filled_store import STEPS, fill, two_steps
 from pyspark.sql import SparkSession
 from raw_samples import RawSamples
 
@@ -26,7 +26,9 @@ def test_order(store: TableStore, raw_samples: RawSamples) -> None:
     filter.run(store, settings)
     kept = store.read(tables.COLLECTION).count()
     assert kept > 0
-    knn.run(store, settings, 1)
+    knn.run(store, settings, 1)  # nothing has changed
+    assert steps_of(store, tables.MUTUAL_EDGES) == {0, 1}
+    knn.run(store, two_steps("knn.block_rows=50"), 1)
     with pytest.raises(WarehouseError, match="step 1 lacks mutual_edges"):
         components.run(store, settings, 1)
     mutual_edges.run(store, 1)
@@ -36,11 +38,15 @@ def test_order(store: TableStore, raw_samples: RawSamples) -> None:
     components.run(store, settings, 1)
     collection.run(store, settings, 1)
     assert store.read(tables.COLLECTION).count() == kept
-    components.run(store, two_steps("components.min_size=3"), 0)  # step 1 lay inside other components
+    larger = STEPS.replace("min_size = 4", "min_size = 5")
+    components.run(store, two_steps(f"filter.strategies.mine={larger}"), 0)  # step 1 lay inside other components
     for table in tables.BY_STEP:
         assert steps_of(store, table) == {0}, table.name
     with pytest.raises(WarehouseError, match="step 1 lacks knn"):
         mutual_edges.run(store, 1)
+    mutual_edges.run(store, 0)  # nothing has changed
+    assert steps_of(store, tables.COMPONENTS) == {0}
+    knn.run(store, two_steps("knn.block_rows=50"), 0)
     mutual_edges.run(store, 0)
     assert steps_of(store, tables.COMPONENTS) == set()
     with pytest.raises(WarehouseError, match="step 0 lacks components"):

@@ -72,3 +72,23 @@ def test_scratch_is_gone_however_the_block_ends(store: TableStore) -> None:
         assert Path(folder).is_dir()
         raise RuntimeError
     assert not Path(folder).exists()
+
+
+def test_scratch_that_can_be_gone_on_from_stays_after_a_failure(store: TableStore) -> None:
+    def fail_in(resumes: str) -> Path:
+        with pytest.raises(RuntimeError), store.claim("work"), store.scratch("test", resumes=resumes) as folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / str(len(list(Path(folder).iterdir())))).touch()
+            raise RuntimeError
+        return Path(folder)
+
+    first = fail_in("a")
+    assert fail_in("a") == first and len(list(first.iterdir())) == 2  # the second found what the first left
+    other = fail_in("b")
+    assert other.exists() and not first.exists()  # made from other things
+    with store.claim("other work"):
+        pass
+    assert other.exists()
+    with store.claim("work"):
+        pass
+    assert not Path(store.warehouse, "_scratch").exists()

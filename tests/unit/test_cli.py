@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from avlib.cli import main
+from avlib.cli import app, main
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -25,6 +29,7 @@ def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["filter", "-w", "W", "--set", "knn.k=0"], "knn.k: input should be greater than or equal to 1"),
         (["filter", "-w", "W", "--strategy", "Z"], "none of 'joint', 'V+A', 'A+V'"),
         (["filter", "-w", "W", "--config", "nowhere.toml"], "no such settings file"),
+        (["forget", "-w", "W"], "forget: name videos, or --missing"),
         (["status", "-w", "nowhere"], "no table videos: run `avlib ingest"),
         (["failures", "-w", "nowhere"], "no table videos: run `avlib ingest"),
         (["suggest", "picture.png", "-w", "nowhere"], "no table collection: run `avlib filter"),
@@ -61,3 +66,23 @@ def test_a_missing_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     with pytest.raises(ConfigError, match="no java on the PATH"):
         require_java()
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+EXAMPLES = dict(commands(typer.main.get_group(app)))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=" ".join)
+def test_every_command_has_an_example_that_it_takes(path: tuple[str, ...]) -> None:
+    command = EXAMPLES[path]
+    assert command.help and command.epilog
+    example = shlex.split(command.epilog.removeprefix("Example: "))
+    assert example[: len(path) + 1] == ["avlib", *path]
+    command.make_context(path[-1], example[len(path) + 1 :])  # raises where an option or a value is none of its own

@@ -1,0 +1,1 @@
+"""What avlib needs of a machine, checked one by one. Starts no Spark: avlib.spark.doctor checks that."""

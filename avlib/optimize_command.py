@@ -1,0 +1,26 @@
+"""`avlib optimize`: few large files instead of many small ones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from avlib.options import Assign, Config, Debug, chosen_settings
+
+
+def optimize(
+    warehouse: Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")],
+    config: Config = [],
+    assign: Assign = [],
+    debug: Debug = False,
+) -> None:
+    """Tables that have grown by many runs → few large files. Rows stay, nothing has to be run again."""
+    settings = chosen_settings(config, assign)
+    from avlib.spark import optimize as stage
+    from avlib.spark.session import get_session
+    from avlib.spark.store import TableStore
+
+    for table, before, after in stage.run(TableStore(get_session(settings.spark), warehouse)):
+        typer.echo(f"{table.name:<20} {before:>6} → {after} files")
+    typer.echo("the old files stay for readers until they are vacuumed: see README, Run it again")

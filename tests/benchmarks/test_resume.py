@@ -1,0 +1,151 @@
+"""What a second run costs, one video more, and a second core; and what `avlib plan` had said of it.
+
+Reads ../shared/data/collection (see README, Tests). Prints figures; nothing passes or fails by them, except that an
+unchanged run must change no table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from test_collection_suggestions import settings_for
+
+from avlib import tables
+from avlib.config import Settings
+from avlib.spark import describe, ingest, pipeline
+from avlib.spark.store import TableStore
+
+pytestmark = pytest.mark.spark
+
+MACHINE = platform.processor() or platform.machine()
+MEAN_S = 25  # of a video of the collection
+AVLIB = [sys.executable, "-c", "from avlib.cli import main; main()"]
+
+# On a session of so many cores: warm up, then a stage.
+SCALING = """
+import sys, time
+from pathlib import Path
+from avlib.config import load_settings
+from avlib.spark import describe, ingest, knn
+from avlib.spark.session import get_session
+from avlib.spark.store import TableStore
+from filled_warehouse import fill
+from knn_samples import structured_samples
+
+cores, folder, *assignments = sys.argv[1:]
+given = [*assignments, f"spark.master=local[{cores}]", "filter.strategy=joint", "knn.method=exact"]
+settings = load_settings(assignments=given)
+spark = get_session(settings.spark)
+warehouse = Path(folder, f"warehouse-{cores}")
+store = TableStore(spark, str(warehouse))
+videos = sorted(Path(folder, "videos").iterdir())
+for some in (videos[:4], videos):
+    ingest.run(store, settings, [str(video) for video in some])
+    started = time.perf_counter()
+    describe.run(store, settings)
+    described_s = time.perf_counter() - started
+store = TableStore(spark, f"{warehouse}-knn")
+fill(store, structured_samples(40_000, dimensions=(576, 65)), Path(folder))
+for name in ("warm", "timed"):
+    started = time.perf_counter()
+    knn.run(TableStore(spark, store.warehouse, name=name), settings, 0)
+    knn_s = time.perf_counter() - started
+print(described_s, knn_s)
+"""
+
+
+def as_options(settings: Settings) -> list[str]:
+    """What makes `settings_for` of the defaults, on the command line."""
+    model, weights = "describe.visual_model=mobilenet_v2", f"describe.visual_weights={settings.describe.visual_weights}"
+    chosen = [model, weights, "describe.frame_stride=5", "spark.master=local[2]"]
+    return [part for one in chosen for part in ("--set", one)]
+
+
+@pytest.fixture
+def videos(shared_data: Path, tmp_path: Path) -> list[Path]:
+    (tmp_path / "videos").mkdir()
+    return sorted((shared_data / "collection" / "videos").glob("*.mp4"))
+
+
+def seconds_of_stages(store: TableStore) -> dict[str, float]:
+    """Of the newest run of each, its steps together."""
+    rows = store.read(tables.RUNS).orderBy("started").collect()
+    newest = {(row["stage"], row["step"]): row["seconds"] for row in rows}
+    found: dict[str, float] = {}
+    for (stage, _), seconds in newest.items():
+        found[stage] = found.get(stage, 0.0) + seconds
+    return found
+
+
+def test_run_again(spark: SparkSession, shared_data: Path, tmp_path: Path, videos: list[Path]) -> None:
+    settings, folder = settings_for(shared_data, "agreement"), tmp_path / "videos"
+    for video in videos[:-1]:
+        shutil.copy(video, folder)
+    store = TableStore(spark, str(tmp_path / "warehouse"))
+    first_s = timed(store, settings, folder)
+    stages = seconds_of_stages(store)
+    listed = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in stages.items())
+    print(f"\n{MACHINE}, local[2]; {len(videos) - 1} videos: pipeline {first_s:.0f} s ({listed})", flush=True)
+    before = {table.name: store.version(table) for table in tables.ALL}
+    again_s = [timed(store, settings, folder) for _ in range(2)]
+    assert {table.name: store.version(table) for table in tables.ALL} == before
+    print(f"unchanged: {again_s[0]:.1f} and {again_s[1]:.1f} s in the same process (to be 15 or less)", flush=True)
+    started = time.perf_counter()
+    subprocess.run([*AVLIB, "pipeline", str(folder), "-w", store.warehouse, *as_options(settings)], check=True)
+    print(f"unchanged: {time.perf_counter() - started:.1f} s as a command, Spark's start included", flush=True)
+    shutil.copy(videos[-1], folder)
+    ingest.run(store, settings, [str(folder)])
+    started = time.perf_counter()
+    describe.run(store, settings)
+    one_s, all_s = time.perf_counter() - started, stages["describe"] * len(videos) / (len(videos) - 1)
+    print(f"describe: all {all_s:.1f} s, one more {one_s:.1f} s: {one_s / all_s:.3f} of it (to be 0.1 or less)")
+
+
+def timed(store: TableStore, settings: Settings, folder: Path) -> float:
+    started = time.perf_counter()
+    pipeline.run(store, settings, [str(folder)])
+    return time.perf_counter() - started
+
+
+def test_planned(spark: SparkSession, shared_data: Path, tmp_path: Path, videos: list[Path]) -> None:
+    settings, folder = settings_for(shared_data, "agreement"), str(shared_data / "collection" / "videos")
+    options = ["--mean-seconds", str(MEAN_S), "--calibrate", "--rates", str(tmp_path / "rates.json"), "--json"]
+    command = [*AVLIB, "plan", folder, *options, *as_options(settings)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    planned: Counter[str] = Counter()  # seconds, of all steps together
+    for stage in json.loads(said)["stages"]:
+        planned[stage["stage"]] += stage["seconds"]
+    store = TableStore(spark, str(tmp_path / "warehouse"))
+    pipeline.run(store, settings, [folder])
+    took = seconds_of_stages(store)
+    print(f"\n{MACHINE}, local[2]; {len(videos)} videos")
+    for stage in planned:
+        print(f"{stage:<14} planned {planned[stage]:6.1f} s, took {took[stage]:6.1f} s", flush=True)
+    ratio = sum(took[stage] for stage in planned) / sum(planned.values())
+    print(f"together: took {ratio:.2f} of the time planned (within 0.7 and 1.3 hoped for)")
+
+
+def test_second_core(shared_data: Path, tmp_path: Path, videos: list[Path]) -> None:
+    settings = settings_for(shared_data, "joint")
+    for video in videos[:20]:
+        shutil.copy(video, tmp_path / "videos")
+    chosen = ["describe.visual_model=mobilenet_v2", f"describe.visual_weights={settings.describe.visual_weights}"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    seconds = []
+    for cores in (1, 2):
+        command = [sys.executable, "-c", SCALING, str(cores), str(tmp_path), *chosen, "describe.frame_stride=5"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+        seconds.append([float(number) for number in said.split()])
+    print(f"\n{MACHINE}; start-up and warm-up excluded")
+    for stage, one, two in zip(("describe, 16 videos", "knn, 40,000 × (576 + 65)"), *seconds, strict=True):
+        print(f"{stage}: local[1] {one:.1f} s, local[2] {two:.1f} s: {one / two:.2f} x (1.7 hoped for)", flush=True)

@@ -1,0 +1,146 @@
+"""Stages on small data, and a driver that kills itself, its JVM and its workers at a point of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from filled_store import fill
+from malformed import write_good
+from pyspark.sql import SparkSession
+from raw_samples import RawSamples
+
+from avlib import tables
+from avlib.config import Settings, load_settings
+from avlib.spark import describe, filter, ingest, knn, rounds
+from avlib.spark.store import TableStore
+
+STEPS = "[{w_V = 0.5, w_A = 0.5, k = 6}]"
+
+
+def filter_settings() -> Settings:
+    chosen = ["components.min_size=2", "components.one_task_edges=0", "agreement.references=60", "knn.block_rows=64"]
+    scored = f"filter.strategies.scored={{steps = {STEPS}, scored = true}}"
+    return load_settings(assignments=[*chosen, scored, "filter.strategy=scored", "agreement.doubt=0.7"])
+
+
+def media_settings() -> Settings:
+    chosen = ["describe.visual_model=hog_color", "describe.frame_stride=5", "describe.batch_videos=3"]
+    return load_settings(assignments=chosen)
+
+
+def fill_samples(spark: SparkSession, warehouse: Path) -> None:
+    """What the filter begins with."""
+    fill(TableStore(spark, str(warehouse)), RawSamples(videos=8))
+
+
+def write_videos(folder: Path) -> None:
+    """What ingest begins with: seven videos, and one of them twice."""
+    good = write_good(folder)
+    (folder / "twice.mp4").write_bytes(good[0].read_bytes())
+
+
+def run_filter(spark: SparkSession, warehouse: Path) -> None:
+    filter.run(TableStore(spark, str(warehouse)), filter_settings())
+
+
+def knn_settings() -> Settings:
+    return load_settings(assignments=["filter.strategy=joint", "knn.k=8", "knn.block_rows=100", "knn.method=exact"])
+
+
+def run_knn(spark: SparkSession, warehouse: Path) -> None:
+    knn.run(TableStore(spark, str(warehouse)), knn_settings(), 0)
+
+
+def run_media(spark: SparkSession, warehouse: Path) -> None:
+    store = TableStore(spark, str(warehouse))
+    ingest.run(store, media_settings(), [str(warehouse.parent / "videos")])
+    describe.run(store, media_settings())
+
+
+def content(store: TableStore) -> dict[str, tuple[int, str]]:
+    """Rows of each table there is, and their hash, whatever their order; but for `runs`, which tells of times."""
+    found = {}
+    for table in tables.ALL:
+        if table is not tables.RUNS and store.exists(table):
+            rows = sorted(map(str, store.read(table).toArrow().to_pylist()))
+            found[table.name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
+    return found
+
+
+def tiles(warehouse: Path) -> list[Path]:
+    """Super-tiles of kNN that have been compared."""
+    return list(warehouse.rglob("_scratch/**/tile-*.arrow"))
+
+
+def left_behind(warehouse: Path) -> list[str]:
+    """Files that belong to no table, model or index."""
+    names = ("_scratch", "_running", "_rounds", "_learning")
+    there = [path for path in warehouse.rglob("*") if path.name in names or path.name.endswith(".partial")]
+    return sorted(str(path.relative_to(warehouse)) for path in there)
+
+
+class Killer:
+    """Ends this process and its group at a point: `before samples 2` is before the second write of that table,
+    `within` once a file of it is there, `after` when it has been written; `round 1` is inside that round."""
+
+    def __init__(self, point: str) -> None:
+        self._when, self._what, *number = point.split()
+        self._number = int(number[0]) if number else 1
+        self._seen: Counter[str] = Counter()
+
+    def install(self) -> None:
+        for name in ("_save", "merge"):
+            self._wrap(TableStore, name)
+        write_whole = rounds.write_whole
+
+        def write(uri: str, content: Any) -> None:
+            self._seen["round"] += 1
+            if self._when == "round" and self._seen["round"] == int(self._what) + 1:
+                kill()
+            write_whole(uri, content)
+
+        rounds.write_whole = write  # type: ignore[attr-defined]
+
+    def _wrap(self, owner: Any, name: str) -> None:
+        method = getattr(owner, name)
+
+        def wrapped(store: TableStore, table: tables.Table, rows: Any, *given: Any, **options: Any) -> None:
+            self._seen[table.name] += 1
+            here = table.name == self._what and self._seen[table.name] == self._number
+            if here and self._when == "before":
+                kill()
+            if here and self._when == "within":
+                threading.Thread(target=kill_at_first_file, args=(Path(store.path(table)),), daemon=True).start()
+            method(store, table, rows, *given, **options)
+            if here and self._when == "after":
+                kill()
+
+        setattr(owner, name, wrapped)
+
+
+def kill() -> None:
+    os.killpg(0, signal.SIGKILL)
+
+
+def kill_at_first_file(folder: Path) -> None:
+    before = set(folder.rglob("*.parquet"))
+    while set(folder.rglob("*.parquet")) == before:
+        time.sleep(0.001)
+    kill()
+
+
+if __name__ == "__main__":
+    from avlib.spark.session import get_session
+
+    stages, place, at = sys.argv[1:]
+    session = get_session(load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=1g"]).spark)
+    Killer(at).install()
+    {"filter": run_filter, "knn": run_knn, "media": run_media}[stages](session, Path(place))

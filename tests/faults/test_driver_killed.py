@@ -1,0 +1,137 @@
+"""A driver that is killed anywhere: the next run gives the same tables, does little again and leaves no file behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import kill_points
+import pytest
+from filled_store import fill
+from kill_points import content, left_behind, tiles
+from pyspark.sql import SparkSession
+from raw_samples import RawSamples
+
+from avlib import tables
+from avlib.spark import knn
+from avlib.spark.store import TableStore
+from avlib.table_log import commits
+
+pytestmark = [pytest.mark.spark, pytest.mark.faults]
+
+WHEN = ("before", "within", "after")
+OF_FILTER = ("copies", "scores", "neighbors", "mutual_edges", "step_stats", "component_stats", "components")
+OF_FILTER += ("collection", "runs")
+OF_MEDIA = ("videos", "samples", "descriptions", "samples 2", "descriptions 2", "samples 3", "descriptions 3")
+OF_MEDIA += ("descriptions 4", "descriptor_stats", "runs", "runs 2")
+WRITTEN_BEFORE = {"step_stats": "mutual_edges", "components": "component_stats"}  # by the same stage
+ROUNDS = [f"round {number}" for number in range(2)]
+
+
+def points(*what: str) -> list[object]:
+    marks = [pytest.mark.long, pytest.mark.sampled(60)]
+    return [pytest.param(one, marks=marks) for one in what]
+
+
+def driver(stages: str, warehouse: Path, point: str) -> subprocess.Popen[bytes]:
+    """Stages in a process of their own, up to a point. What Spark itself leaves in its folders lies in `tmp`."""
+    temporary = warehouse.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
+    paths = os.pathsep.join([str(Path(kill_points.__file__).parent), *sys.path])
+    environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(temporary), "SPARK_LOCAL_DIRS": str(temporary)}
+    command = [sys.executable, kill_points.__file__, stages, str(warehouse), point]
+    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, env=environment)
+
+
+def killed(stages: str, warehouse: Path, point: str) -> None:
+    ended = driver(stages, warehouse, point)
+    said = ended.communicate()[1].decode()
+    assert ended.returncode == -9, f"{point} was never reached: {said[-2000:]}"
+    left = {path.name.partition("-")[0] for path in (warehouse.parent / "tmp").iterdir()}
+    assert left <= {"artifacts", "avlib", "blockmgr", "spark"}, left  # Spark's own, and its log
+    shutil.rmtree(warehouse.parent / "tmp")
+
+
+def writes(store: TableStore, table: tables.Table) -> int:
+    """How often rows were written into a table."""
+    newest = store.version(table)
+    return 0 if newest is None else sum(one.rows > 0 for one in commits(store.path(table), newest))
+
+
+@pytest.fixture(scope="module")
+def filtered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder: `begun`, a warehouse with samples; `whole`, the same after an undisturbed filter."""
+    folder = tmp_path_factory.mktemp("filter")
+    kill_points.fill_samples(spark, folder / "begun")
+    shutil.copytree(folder / "begun", folder / "whole")
+    kill_points.run_filter(spark, folder / "whole")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def described(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder: `videos`; `whole`, a warehouse in which they are described."""
+    folder = tmp_path_factory.mktemp("media")
+    (folder / "videos").mkdir()
+    kill_points.write_videos(folder / "videos")
+    kill_points.run_media(spark, folder / "whole")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("point", points(*(f"{when} {what}" for what in OF_FILTER for when in WHEN), *ROUNDS))
+def test_filter(spark: SparkSession, filtered: Path, tmp_path: Path, point: str) -> None:
+    warehouse = tmp_path / "warehouse"
+    shutil.copytree(filtered / "begun", warehouse)
+    killed("filter", warehouse, point)
+    store, whole = TableStore(spark, str(warehouse)), TableStore(spark, str(filtered / "whole"))
+    kill_points.run_filter(spark, warehouse)
+    assert content(store) == content(whole)
+    assert left_behind(warehouse) == []
+    name = point.split()[1]
+    for table in tables.ALL:  # a stage that was done is not done again
+        again = writes(store, table) - writes(whole, table)
+        assert again <= (table.name in (name, WRITTEN_BEFORE.get(name)) or table is tables.RUNS), table.name
+
+
+@pytest.mark.parametrize("point", points(*(f"{when} {what}" for what in OF_MEDIA for when in WHEN)))
+def test_media(spark: SparkSession, described: Path, point: str) -> None:
+    warehouse = described / "warehouse"
+    shutil.rmtree(warehouse, ignore_errors=True)
+    killed("media", warehouse, point)
+    kill_points.run_media(spark, warehouse)
+    store, whole = TableStore(spark, str(warehouse)), TableStore(spark, str(described / "whole"))
+    assert content(store) == content(whole)
+    assert left_behind(warehouse) == []
+    assert writes(store, tables.SAMPLES) <= writes(whole, tables.SAMPLES) + 1  # one batch again
+    assert writes(store, tables.DESCRIPTIONS) == writes(whole, tables.DESCRIPTIONS)
+
+
+@pytest.mark.long
+@pytest.mark.sampled(60)
+def test_knn_goes_on(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Super-tiles that were compared before a kill are not compared again: one per core is lost, at most."""
+    warehouse = tmp_path / "warehouse"
+    store = TableStore(spark, str(warehouse))
+    fill(store, RawSamples(videos=20, frames=100))
+    running = driver("knn", warehouse, "never knn")
+    try:
+        while len(tiles(warehouse)) < 4 and running.poll() is None:
+            time.sleep(0.002)
+    finally:
+        os.killpg(running.pid, 9)
+        running.communicate()
+    done = {path.name: path.stat().st_mtime_ns for path in tiles(warehouse)}
+    assert len(done) >= 4
+    kept = tmp_path / "kept"
+    monkeypatch.setattr(TableStore, "_remove_scratch", lambda _, folder: shutil.copytree(folder, kept))
+    knn.run(store, kill_points.knn_settings(), 0)
+    now = {path.name: path.stat().st_mtime_ns for path in kept.rglob("tile-*")}
+    assert {name: now[name] for name in done} == done and len(now) > len(done) + 2
+    assert left_behind(warehouse) == []

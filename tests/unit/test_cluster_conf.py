@@ -1,0 +1,54 @@
+"""The settings for clusters say the same as embedded Spark's, and overlays say nothing twice."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from avlib.layers import CONF_FOLDER
+from avlib.spark.session import DELTA_PACKAGE, WORKER_ENVIRONMENT
+
+OVERLAYS = {
+    "gpu-standalone": ["spark-cluster"],
+    "spark-yarn": ["spark-cluster"],
+    "gpu-yarn": ["spark-cluster", "spark-yarn"],
+    "spark-kubernetes": ["spark-cluster"],
+    "gpu-kubernetes": ["spark-cluster", "spark-kubernetes"],
+}
+
+
+def properties(name: str) -> dict[str, str]:
+    lines = (CONF_FOLDER / f"{name}.conf").read_text().splitlines()
+    found = [line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#")]
+    values = {key: rest[0] if rest else "" for key, *rest in found}
+    assert len(values) == len(found)
+    return values
+
+
+def test_workers_get_the_environment_they_get_locally() -> None:
+    cluster = properties("spark-cluster")
+    prefix = "spark.executorEnv."
+    assert {key.removeprefix(prefix): cluster[key] for key in cluster if key.startswith(prefix)} == WORKER_ENVIRONMENT
+    assert cluster["spark.jars.packages"] == DELTA_PACKAGE
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_repeats_nothing(overlay: str) -> None:
+    below: dict[str, str] = {}
+    for name in OVERLAYS[overlay]:
+        below |= properties(name)
+    values = properties(overlay)
+    assert values
+    assert all(key.startswith("spark.") for key in values)
+    assert [key for key, value in values.items() if below.get(key) == value] == []
+
+
+def test_files_that_are_named_are_there() -> None:
+    text = "".join(conf.read_text() for conf in CONF_FOLDER.glob("*.conf"))
+    named = set(re.findall(r"[ =/](conf/[\w.-]+)", text)) - {"conf/spark-env.sh"}  # each worker's own
+    assert {"conf/log4j2.properties", "conf/gpu-discovery.sh"} < named
+    assert [path for path in named if not (CONF_FOLDER.parent / path).is_file()] == []
+    assert os.access(Path(CONF_FOLDER, "gpu-discovery.sh"), os.X_OK)
