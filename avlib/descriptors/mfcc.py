@@ -37,6 +37,15 @@ def mfcc_windows(
     Returns shape (n, len(window_frames)·n_mfcc), float32. Memory beyond input and output stays below 100 MB.
     Raises ParameterError for a waveform that is not mono, a frame rate ≤ 0, a window shorter than one sample,
     an unknown window function.
+
+    Five windows of 13 numbers each, as the paper has them; the first number of a window is its loudness:
+
+    >>> from avlib.config import load_settings
+    >>> settings, second = load_settings().describe.audio, np.arange(16_000) / 16_000
+    >>> waveform = (second * np.sin(2 * np.pi * 440 * second)).astype(np.float32)
+    >>> mfcc = mfcc_windows(waveform, times_s=np.array([0.2, 0.5, 0.8]), frame_rate_hz=25.0, settings=settings)
+    >>> mfcc.shape, bool(mfcc[0, 0] < mfcc[1, 0] < mfcc[2, 0])
+    ((3, 65), True)
     """
     if waveform.ndim != 1:
         raise ParameterError("waveform", f"an array of shape {waveform.shape}", "a mono waveform of shape (samples,)")

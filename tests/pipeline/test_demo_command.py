@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
+
+from notebooks.execute import NOTEBOOKS, outputs, run, small
+from tests.pipeline.test_notebooks import MOST_BYTES
+
+if TYPE_CHECKING:
+    from tests.pipeline.conftest import Demo
 
 pytestmark = [pytest.mark.spark, pytest.mark.pipeline]
 
 
-def test_the_demo_ends_in_a_report(tmp_path: Path) -> None:
-    command = shutil.which("avlib", path=str(Path(sys.executable).parent))
-    if command is None:
-        pytest.skip("avlib is not installed beside this Python; `make test` installs it")
-    out = tmp_path / "demo"
-    ran = subprocess.run([command, "demo", "--out", str(out)], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr[-2000:]
-
+def test_the_demo_ends_in_a_report(demo: Demo) -> None:
+    out, ran = demo.out, demo.ran
     printed = re.search(r"clean +(\d+)% of all samples, (\d+)% of those kept", ran.stdout)
     assert printed is not None, ran.stdout
     before, after = int(printed[1]), int(printed[2])
@@ -36,7 +36,16 @@ def test_the_demo_ends_in_a_report(tmp_path: Path) -> None:
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", report)  # self-contained
     assert len(report) < 8_000_000
 
-    again = subprocess.run([command, "demo", "--out", str(Path(__file__).parent)], capture_output=True, text=True)
+    again = subprocess.run([demo.command, "demo", "--out", str(Path(__file__).parent)], capture_output=True, text=True)
     assert again.returncode == 2  # a folder of somebody else's
     assert again.stderr.strip().splitlines()[-1].startswith("avlib: ")
     assert "Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs(path: Path, demo: Demo) -> None:
+    ran = run(path, warehouse=demo.out / "warehouse")  # a cell that fails is shown by its error
+    bundles = [output["data"] for output in outputs(ran) if "data" in output]
+    assert any("text/html" in bundle for bundle in bundles)
+    assert len(nbformat.writes(small(ran))) < MOST_BYTES
+    assert str(demo.out) not in nbformat.writes(ran)

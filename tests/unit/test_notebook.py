@@ -8,14 +8,16 @@ import json
 import socket
 from pathlib import Path
 
+import deltalake
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 from small_warehouse import RATE_HZ, SmallWarehouse, make_warehouse, sounds
 
+from avlib import tables
 from avlib.cli import main
-from avlib.errors import InputError
+from avlib.errors import InputError, WarehouseError
 from avlib.notebook import open_warehouse
 
 
@@ -97,6 +99,20 @@ def test_a_port_that_is_taken(made: SmallWarehouse, capsys: pytest.CaptureFixtur
         main(["serve", "-w", made.uri, "--port", str(taken.getsockname()[1])])
     assert exit_.value.code == 2
     assert "cannot be listened at; give another --port" in capsys.readouterr().err
+
+
+def test_what_is_not_there_or_out_of_date(made: SmallWarehouse, tmp_path: Path) -> None:
+    with open_warehouse(made.uri) as collection:
+        for name in ("none.png", "none.wav"):
+            with pytest.raises(InputError, match=rf"{name}: there is no such file"):
+                collection.suggest(tmp_path / name)
+        place = tables.COLLECTION.path(made.uri, "default")
+        made.write_collection(deltalake.DeltaTable(place).to_pyarrow_table())
+        try:
+            with pytest.raises(WarehouseError, match="the index is older than the collection"):
+                collection.suggest(made.queries["red"])
+        finally:
+            Path(place, "_delta_log", f"{1:020}.json").unlink()
 
 
 def test_values_out_of_range(made: SmallWarehouse) -> None:

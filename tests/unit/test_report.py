@@ -65,7 +65,8 @@ def _run(stage: str, second: int, seconds: float, settings: str = "[]") -> dict[
     started = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
     name = "default" if stage == "filter" else ""
     versions = {"inputs": {"samples": 1, "descriptions": 1}, "outputs": {"collection": 1}}  # made, then filled
-    told = {"fingerprint": "x", "code_version": "0", "summary": f"<i>{stage}</i>"} | versions
+    told = {"fingerprint": "x", "code_version": "0", "summary": f"<i>{stage}</i>", "host": "h", "rows": 0, "bytes": 0}
+    told |= versions
     return {"stage": stage, "filter_name": name, "settings": settings, "started": started, "seconds": seconds} | told
 
 
