@@ -6,7 +6,6 @@ already there, that session is taken as it is and nothing of it is changed.
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from delta import configure_spark_with_delta_pip
 from pyspark.errors import PySparkException
@@ -96,28 +96,21 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
         .config("spark.python.worker.reuse", "true")
         .config("spark.python.daemon.module", "avlib.spark.daemon")
     )
-    log = _log_file()
-    try:
-        with _stderr_to(log):
-            return configure_spark_with_delta_pip(builder).getOrCreate()
-    except (PySparkException, RuntimeError) as error:
-        said = log.read_text(errors="replace").strip().splitlines() or str(error).splitlines()
-        raise ConfigError(
-            "Spark did not start. Its first start fetches Delta Lake's JARs through Ivy: check the network. The last "
-            f"thing Spark said: {said[-1].strip()}"
-        ) from error
-
-
-def _log_file() -> Path:
-    """Where the JVM and its Python workers write what they have to say; removed at the end."""
-    handle, name = tempfile.mkstemp(prefix="avlib-spark-", suffix=".log")
-    os.close(handle)
-    atexit.register(Path(name).unlink, missing_ok=True)
-    return Path(name)
+    with tempfile.TemporaryFile("w+", errors="replace") as log:  # has no name: gone with whoever writes it
+        try:
+            with _stderr_to(log):
+                return configure_spark_with_delta_pip(builder).getOrCreate()
+        except (PySparkException, RuntimeError) as error:
+            log.seek(0)
+            said = log.read().strip().splitlines() or str(error).splitlines()
+            raise ConfigError(
+                "Spark did not start. Its first start fetches Delta Lake's JARs through Ivy: check the network. The "
+                f"last thing Spark said: {said[-1].strip()}"
+            ) from error
 
 
 @contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
+def _stderr_to(log: IO[str]) -> Iterator[None]:
     """Processes started inside inherit `log` as their stderr: Ivy's and Spark's chatter is not for the user.
 
     With --debug it is.
@@ -126,13 +119,12 @@ def _stderr_to(log: Path) -> Iterator[None]:
         yield
         return
     kept = os.dup(2)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def require_java() -> None:

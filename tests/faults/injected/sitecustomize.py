@@ -21,17 +21,16 @@ def _misbehave(name: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ctypes.PyDLL(None).sleep(1_000_000)
     if "hogs" in name:  # address space, which is what is limited: to write into it can take longer than a stall
-        import numpy as np
-
         hoard = []
         while True:
-            hoard.append(np.empty(64 << 20, np.uint8))
+            hoard.append(ctypes.create_string_buffer(64 << 20))
     if "crashes" in name:
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def _inject() -> None:
     import av
+    import numpy as np
     from PIL import Image
 
     from avlib.media import sound
