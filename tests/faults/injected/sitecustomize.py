@@ -21,9 +21,11 @@ def _misbehave(name: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ctypes.PyDLL(None).sleep(1_000_000)
     if "hogs" in name:  # address space, which is what is limited: to write into it can take longer than a stall
+        from numpy import empty
+
         hoard = []
         while True:
-            hoard.append(ctypes.create_string_buffer(64 << 20))
+            hoard.append(empty(64 << 20, "u1"))
     if "crashes" in name:
         os.kill(os.getpid(), signal.SIGSEGV)
 
