@@ -30,11 +30,12 @@ def run(store: TableStore, settings: Settings, last_step: int) -> None:
     inputs: list[Table | Step] = [*of_samples, *scores, *(Step(tables.COMPONENTS, step) for step in steps)]
     given = [settings.filter.audio, settings.filter.scored]
     work = Work("collection", inputs, [tables.COLLECTION], given, store.name)
-    if not is_done(store, work):
-        with store.claim_filter(), recorded(store, work) as record:
-            _gather(store, settings, steps, work.note(store))
-            record.summary = f"{store.read(tables.COLLECTION).count()} samples"
-    remove_folder(rounds_place(store))  # a killed run may have left those of a step that the strategy has no more
+    with store.claim_filter():
+        if not is_done(store, work):
+            with recorded(store, work) as record:
+                _gather(store, settings, steps, work.note(store))
+                record.summary = f"{store.read(tables.COLLECTION).count()} samples"
+        remove_folder(rounds_place(store))  # a killed run may have left those of a step that the strategy has no more
 
 
 def _gather(store: TableStore, settings: Settings, steps: range, note: Note) -> None:

@@ -23,6 +23,7 @@ from avlib.spark.contraction import contract_in_chunks, contract_whole
 from avlib.spark.progress import say, watched
 from avlib.spark.rounds import Rounds, content
 from avlib.spark.runs import Step, Work, is_done, recorded
+from avlib.spark.samples import learned_inputs
 from avlib.spark.steps import drop_later, require_edges
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder, remove_if_empty
@@ -37,12 +38,13 @@ def run(store: TableStore, settings: Settings, step: int) -> None:
     """Write the components of one step that are large enough."""
     require_edges(store, step)
     work = _work(store, settings, step)
-    if is_done(store, work):
-        remove_folder(f"{rounds_place(store)}/step-{step}")  # it was killed before it could
-        return
-    with store.claim_filter(), recorded(store, work) as record:
-        drop_later(store, step)
-        record.summary = _run(store, settings, step, work.note(store))
+    with store.claim_filter():
+        if is_done(store, work):
+            remove_folder(f"{rounds_place(store)}/step-{step}")  # it was killed before it could
+            return
+        with recorded(store, work) as record:
+            drop_later(store, step)
+            record.summary = _run(store, settings, step, work.note(store))
 
 
 def _work(store: TableStore, settings: Settings, step: int) -> Work:
@@ -51,6 +53,7 @@ def _work(store: TableStore, settings: Settings, step: int) -> Work:
         tables.DESCRIPTIONS,
         tables.SAMPLES,
         tables.DESCRIPTOR_STATS,
+        *learned_inputs(settings.filter.audio),
         Step(tables.MUTUAL_EDGES, step),
     ]
     inputs += [Step(tables.COMPONENTS, step - 1)] if step else []

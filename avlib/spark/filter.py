@@ -7,7 +7,7 @@ from avlib.config import Settings
 from avlib.spark import agreement, collection, components, copies, knn, mutual_edges
 from avlib.spark.progress import say
 from avlib.spark.runs import Work, is_recorded, recorded
-from avlib.spark.samples import audio_samples, samples_described_with
+from avlib.spark.samples import audio_samples, learned_inputs, samples_described_with
 from avlib.spark.store import TableStore, spark_schema
 
 
@@ -18,9 +18,11 @@ def run(store: TableStore, settings: Settings) -> None:
     """
     scored = settings.filter.scored
     less_copies = settings.copies.dropped_by(scored=scored)
+    audio = [settings.filter.audio, *(settings.agreement.audio if scored else [])]
+    of_samples = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS]
     work = Work(
         "filter",
-        [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS],
+        [*of_samples, *learned_inputs(*audio)],
         [tables.COLLECTION, *([tables.SCORES] if scored else []), *([tables.COPIES] if less_copies else [])],
         [
             settings.filter.chosen,

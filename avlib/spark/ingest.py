@@ -16,7 +16,7 @@ from avlib.fetching import find_remote, identify_remote
 from avlib.inputs import FileIdentity, Inputs, find_inputs, identify, is_local, local_path, read_manifest, remote_uri
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Work, recorded
-from avlib.spark.store import TableStore, spark_schema
+from avlib.spark.store import TableStore, retried, spark_schema
 from avlib.tables import UTC, VIDEOS
 
 _ASKED_AT_ONCE = 32  # servers, by one task
@@ -47,7 +47,8 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
                 "modified": F.col("given.modified"),
                 "metadata": F.col("given.metadata"),
             }
-            store.merge(VIDEOS, _with_ids(store, changed), on="uri", update=stored)
+            # Ids are given anew at each attempt: without locks another ingest may have given some meanwhile.
+            retried(lambda: store.merge(VIDEOS, _with_ids(store, changed), on="uri", update=stored))
             total = _check_ids(store)
         record.summary = f"{total} videos"
     say(f"ingest: {total} videos")

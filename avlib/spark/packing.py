@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -139,7 +140,8 @@ def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> l
     """The blocks that `pack` writes into a folder; those that a run before a kill has written there are taken."""
     place = f"{folder}/{name}.json"
     if is_file(place):
-        return [BlockFile(**values) for values in json.loads(read_whole(place).to_pybytes())]
+        with suppress(ValueError, TypeError):  # not whole: the machine lost power
+            return [BlockFile(**values) for values in json.loads(read_whole(place).to_pybytes())]
     blocks = pack()
     write_whole(place, json.dumps([asdict(block) for block in blocks]).encode())
     return blocks

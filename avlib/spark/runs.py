@@ -69,18 +69,23 @@ class Work:
         """The settings as plain values."""
         return [one.model_dump(mode="json") if isinstance(one, Section) else one for one in self.settings]
 
-    def fingerprint(self, inputs: dict[str, int]) -> str:
-        """Hash of all that decides the rows: equal for the same work."""
-        return hash_of([self.stage, self.filter_name, avlib.__version__, inputs, self.settings_values()])
+    def fingerprint(self, store: TableStore) -> str:
+        """Hash of all that decides the rows: equal for the same work, on the tables as they are."""
+        versions = self.input_versions(store)
+        ids = []  # versions begin anew where a table was removed and made again
+        for given in self.inputs:
+            table = given.table if isinstance(given, Step) else given
+            ids.append(store.table_id(table) if store.exists(table) else "")
+        return hash_of([self.stage, self.filter_name, avlib.__version__, ids, versions, self.settings_values()])
 
     def note(self, store: TableStore, *, said: str = "") -> Note:
         """What goes with the commits of the outputs. Ask for it before anything is read."""
-        return Note(self.fingerprint(self.input_versions(store)), said=said)
+        return Note(self.fingerprint(store), said=said)
 
 
 def is_done(store: TableStore, work: Work) -> bool:
     """Whether each output was written last from the inputs and settings as they are."""
-    wanted = work.fingerprint(work.input_versions(store))
+    wanted = work.fingerprint(store)
     changes = [store.last_change(table, step=work.step) for table in work.outputs]
     return all(change is not None and change.note.made_from == wanted for change in changes)
 
@@ -98,7 +103,7 @@ def is_recorded(store: TableStore, work: Work, *, same_work: bool = True) -> boo
     newest = newest_record(store, work.stage, work.filter_name)
     if newest is None or newest["outputs"] != work.output_versions(store):
         return False
-    return not same_work or newest["fingerprint"] == work.fingerprint(work.input_versions(store))
+    return not same_work or newest["fingerprint"] == work.fingerprint(store)
 
 
 @dataclass
@@ -114,7 +119,8 @@ def recorded(store: TableStore, work: Work) -> Iterator[Record]:
 
     Raises WarehouseError where a disk is full, naming it.
     """
-    inputs, before = work.input_versions(store), _newest_versions(store, work)
+    made_from = (work.fingerprint(store), work.input_versions(store))
+    before = _newest_versions(store, work)
     started, peak, record, failed = time.monotonic(), memory.begin(store.jvm_process), Record(), True
     store.recording += 1
     try:
@@ -133,7 +139,7 @@ def recorded(store: TableStore, work: Work) -> Iterator[Record]:
         memory.end(peak, store.jvm_process)
         store.recording -= 1
         if not failed and record.summary is not None:
-            row = (*_row(work, inputs, work.output_versions(store)), record.summary)
+            row = (*_row(work, made_from, work.output_versions(store)), record.summary)
             seconds = time.monotonic() - started
             began = datetime.now(UTC) - timedelta(seconds=seconds)
             took = (peak.driver_bytes or None, peak.worker_bytes or None)
@@ -149,10 +155,9 @@ def _enter(store: TableStore) -> None:
         store.append(RUNS, store.spark.createDataFrame(rows, schema=spark_schema(RUNS)))
 
 
-def _row(work: Work, inputs: dict[str, int], outputs: dict[str, int]) -> tuple[object, ...]:
+def _row(work: Work, made_from: tuple[str, dict[str, int]], outputs: dict[str, int]) -> tuple[object, ...]:
     """What the record says of the work itself."""
-    settings = json.dumps(work.settings_values())
-    made = (work.fingerprint(inputs), inputs, outputs, settings, avlib.__version__)
+    made = (*made_from, outputs, json.dumps(work.settings_values()), avlib.__version__)
     return (work.stage, work.filter_name, work.step, *made, socket.gethostname())
 
 

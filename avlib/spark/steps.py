@@ -46,7 +46,7 @@ def drop_later(store: TableStore, step: int) -> None:
     """Delete all that later steps wrote: they lie inside components of this one that are about to change."""
     if store.read(tables.NEIGHBORS).where(f"step > {step}").isEmpty():
         return  # knn comes first in a step, and drops what it had
-    for table in tables.BY_STEP:
+    for table in reversed(tables.BY_STEP):  # neighbors last: a run that is killed here must come back
         store.drop_steps(table, first=step + 1)
 
 

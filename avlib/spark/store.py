@@ -16,8 +16,10 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
+import delta.exceptions.captured  # noqa: F401 - else conflicts reach Python as Py4JJavaError
 from delta import exceptions as conflicts
 from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -146,11 +148,14 @@ class TableStore:
             retried(self._delta(table).delete)
 
     def merge(self, table: Table, rows: DataFrame, *, on: str, update: Mapping[str, Column]) -> None:
-        """Merge rows by a column: unknown ones are inserted, known ones (`stored`) get the `update` columns."""
+        """Merge rows by a column: unknown ones are inserted, known ones (`stored`) get the `update` columns.
+
+        Tried once: where another commit gets in its way, rows made from the table have to be made again (`retried`).
+        """
         self._create(table)
         same = f"stored.{on} = given.{on}"
         merge = self._delta(table).alias("stored").merge(rows.alias("given"), same)
-        retried(merge.whenMatchedUpdate(set=dict(update)).whenNotMatchedInsertAll().execute)
+        merge.whenMatchedUpdate(set=dict(update)).whenNotMatchedInsertAll().execute()
 
     def delete_matching(self, table: Table, given: DataFrame, condition: str) -> None:
         """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
@@ -289,7 +294,16 @@ class TableStore:
         )
         for check, condition in table.checks.items():
             builder = builder.property(f"delta.constraints.{check}", condition)
-        builder.execute()
+        try:
+            builder.execute()
+        except AnalysisException as error:
+            if error.getCondition() != "DELTA_TABLE_NOT_FOUND":
+                raise
+            # There is a log without a commit: another run is making the table now, or was cut off when it did.
+            time.sleep(_FIRST_PAUSE_S)
+            if not self.exists(table):
+                remove_folder(f"{self.path(table)}/_delta_log")
+                builder.execute()
 
     def _properties(self, table: Table) -> dict[str, str]:
         detail = self._delta(table).detail().select("properties").first()

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from deltalake import DeltaTable
 from filled_store import fill
 from malformed import write_good
 from pyspark.sql import SparkSession
@@ -70,9 +71,12 @@ def content(store: TableStore) -> dict[str, tuple[int, str]]:
     found = {}
     for table in tables.ALL:
         if table is not tables.RUNS and store.exists(table):
-            rows = sorted(map(str, store.read(table).toArrow().to_pylist()))
-            found[table.name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
+            found[table.name] = rows_and_hash(DeltaTable(store.path(table)).to_pyarrow_table().to_pylist())
     return found
+
+
+def rows_and_hash(rows: list[dict[str, object]]) -> tuple[int, str]:
+    return len(rows), hashlib.sha256("\n".join(sorted(map(str, rows))).encode()).hexdigest()
 
 
 def tiles(warehouse: Path) -> list[Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,6 +49,19 @@ def test_ids_stay_and_only_changes_are_written(store: TableStore, tmp_path: Path
     assert {name: second[name]["video_id"] for name in first} == {name: first[name]["video_id"] for name in first}
     assert second["a.mov"]["video_id"] == max(row["video_id"] for row in second.values())  # type: ignore[type-var]
     assert second["b.mp4"]["bytes"] == 4
+
+
+def test_two_at_once_without_locks(store: TableStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on object stores: whose commit comes second numbers its videos anew."""
+    monkeypatch.setattr(TableStore, "claim", lambda *_, **__: nullcontext())
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "a.mp4").write_bytes(b"1")
+    ingest.run(store, load_settings(), [str(folders[0])])
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda folder: ingest.run(store, load_settings(), [str(folder)]), folders[1:]))
+    assert sorted(row["video_id"] for row in store.read(tables.VIDEOS).collect()) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "txt"])

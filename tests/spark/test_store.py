@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import deltalake
@@ -9,6 +10,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from avlib import tables
 from avlib.errors import ParameterError, WarehouseError
@@ -27,6 +29,32 @@ def test_declared_tables_can_be_created_and_read_without_spark(store: TableStore
         for check, condition in table.checks.items():
             assert delta.metadata().configuration[f"delta.constraints.{check}"] == condition
         assert delta.protocol().min_reader_version == 1  # no deletion vectors, no column mapping
+
+
+@pytest.mark.parametrize("left", [None, ".00000000000000000000.json.da6a7bd7.tmp"])
+def test_a_creation_that_was_cut_off_is_done_again(store: TableStore, left: str | None) -> None:
+    log = Path(store.path(tables.MUTUAL_EDGES), "_delta_log")
+    log.mkdir(parents=True)
+    if left:
+        (log / left).touch()
+    store.append(tables.MUTUAL_EDGES, store.spark.createDataFrame([(0, 1, 2, 0.5)], f"step int, {EDGES}"))
+    assert store.read(tables.MUTUAL_EDGES).count() == 1 and not (left and (log / left).exists())
+
+
+def test_several_may_make_and_change_a_table_at_once(store: TableStore) -> None:
+    def append(number: int) -> None:
+        rows = store.spark.createDataFrame([(0, number, number + 1, 0.5)], f"step int, {EDGES}")
+        store.append(tables.MUTUAL_EDGES, rows)
+
+    def delete(number: int) -> None:  # from the same file as the others: one commit gets in the way of the next
+        store.delete(tables.MUTUAL_EDGES, F.col("src") == number)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(append, range(4)))
+        assert sorted(row["src"] for row in store.read(tables.MUTUAL_EDGES).collect()) == list(range(4))
+        store.compact(tables.MUTUAL_EDGES)
+        list(threads.map(delete, range(4)))
+    assert store.read(tables.MUTUAL_EDGES).count() == 0
 
 
 def test_a_step_is_replaced_and_the_others_stay(store: TableStore) -> None:
