@@ -1,21 +1,24 @@
 """Who is at work on a warehouse: a file for each kind of work, locked by the process that does it.
 
-The lock goes with its process, however that ends, so a killed run blocks nobody. On file systems that are not mounted
-there are no locks: there is one driver for a warehouse (README, Run it again).
+The lock goes with its process, however that ends, so a killed run blocks nobody, nor another user. On file systems that
+are not mounted, or without locks, nothing is checked: there is one driver for a warehouse (README, Run it again).
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import logging
 import os
 import random
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from pyarrow import fs
@@ -23,10 +26,13 @@ from pyarrow import fs
 from avlib.errors import WarehouseError
 from avlib.storage import filesystem
 
+_LOG = logging.getLogger("avlib.claims")
+
 _FOLDER = "_running"
 _LONGEST_PAUSE_S = 2.0
 _LEAST_WAIT_S = 0.3  # `running` holds a lock for a moment
 _JVM_ENDS_S = 20.0
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # Lustre's noflock, some of FUSE, old NFS
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,12 @@ def claimed(warehouse: str, work: str, *, jvm: int = 0, wait_s: float = 0.0) -> 
         return
     place = folder / f"{work}.json"
     handle = _locked(place, warehouse, wait_s)
+    if handle is None:
+        _say_unchecked(warehouse)
+        _remove(place)
+        yield
+        return
     try:
-        _wait_for_its_jvm(handle)
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         claim = Claim(work, socket.gethostname(), os.getpid(), jvm, now)
         with suppress(OSError):  # a full disk: the lock holds all the same
@@ -64,10 +74,8 @@ def claimed(warehouse: str, work: str, *, jvm: int = 0, wait_s: float = 0.0) -> 
             os.pwrite(handle, json.dumps(asdict(claim)).encode(), 0)
         yield
     finally:
-        place.unlink(missing_ok=True)  # before the lock goes: whoever waits for it looks whether the file is still it
+        _remove(place)  # before the lock goes: whoever waits for it looks whether the file is still it
         os.close(handle)
-        with suppress(OSError):  # others are at work
-            folder.rmdir()
 
 
 def running(warehouse: str) -> list[Claim]:
@@ -76,11 +84,11 @@ def running(warehouse: str) -> list[Claim]:
     found = []
     for place in sorted(folder.glob("*.json")) if folder is not None else ():
         try:
-            handle = os.open(place, os.O_RDWR)
-        except OSError:  # it has just ended, or is another user's
+            handle = os.open(place, os.O_RDONLY)
+        except OSError:  # it has just ended
             continue
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # of a run that was killed
+            _lock(handle, fcntl.LOCK_SH)  # of a run that was killed, or not known
         except BlockingIOError:
             claim = _read(handle)
             found += [claim] if claim else []
@@ -89,34 +97,85 @@ def running(warehouse: str) -> list[Claim]:
     return found
 
 
+def has_locks(place: Path) -> bool:
+    """Whether a file lies where runs can know of each other."""
+    handle = os.open(place, os.O_RDWR)
+    try:
+        return _lock(handle, fcntl.LOCK_EX)
+    finally:
+        os.close(handle)
+
+
 def _local_folder(warehouse: str) -> Path | None:
     system, path = filesystem(warehouse)
     return Path(path, _FOLDER) if isinstance(system, fs.LocalFileSystem) else None
 
 
-def _locked(place: Path, warehouse: str, wait_s: float) -> int:
-    """The open file, locked."""
+def _locked(place: Path, warehouse: str, wait_s: float) -> int | None:
+    """The open file, locked; None where the file system has no locks."""
     deadline, pause_s = time.monotonic() + max(wait_s, _LEAST_WAIT_S), 0.05
     while True:
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
+            handle, writable = _opened(place)
         except FileNotFoundError:  # the last that was at work has just removed the folder
             continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_there(handle, place):
-                return handle
-        except BlockingIOError:
-            holder = _read(handle)
-            if time.monotonic() >= deadline:
-                os.close(handle)
-                raise WarehouseError(
-                    f"{warehouse}: another run is at this ({holder or place.stem}); wait for it, or end it first"
-                ) from None
-        os.close(handle)
+        with ExitStack() as opened:
+            opened.callback(os.close, handle)
+            try:
+                if not _lock(handle, fcntl.LOCK_EX):
+                    return None
+                if _is_there(handle, place):
+                    _wait_for_its_jvm(handle, place)
+                    if writable:
+                        opened.pop_all()
+                        return handle
+                    place.unlink()  # another user's, whose run was killed; now one's own takes its place
+            except BlockingIOError:
+                holder = _read(handle)
+                if time.monotonic() >= deadline:
+                    raise WarehouseError(
+                        f"{warehouse}: another run is at this ({holder or place.stem}); wait for it, or end it first"
+                    ) from None
+            except OSError as error:
+                if writable:
+                    raise
+                said = f"{place} is left from another user's run and cannot be replaced ({error.strerror})"
+                raise WarehouseError(f"{said}: remove it, as its owner") from error
         time.sleep(pause_s * random.uniform(0.5, 1))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _remove(place: Path) -> None:
+    with suppress(OSError):  # another user's, where nothing is locked; or others are at work
+        place.unlink(missing_ok=True)
+        place.parent.rmdir()
+
+
+def _opened(place: Path) -> tuple[int, bool]:
+    """The open file, and whether it may be written; of another user's reading is enough, to lock it."""
+    try:
+        return os.open(place, os.O_RDWR | os.O_CREAT, 0o644), True
+    except PermissionError as error:
+        with suppress(OSError):
+            return os.open(place, os.O_RDONLY), False
+        raise WarehouseError(f"{place} cannot be written ({error.strerror}): its folder must be writable") from error
+
+
+def _lock(handle: int, kind: int) -> bool:
+    """Lock an open file; False where its file system has no locks. Raises BlockingIOError where another has it."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
+
+
+@cache  # once
+def _say_unchecked(warehouse: str) -> None:
+    _LOG.warning("%s has no file locks: nobody checks who else is at work; run one driver at a time there", warehouse)
 
 
 def _is_there(handle: int, place: Path) -> bool:
@@ -127,15 +186,27 @@ def _is_there(handle: int, place: Path) -> bool:
         return False
 
 
-def _wait_for_its_jvm(handle: int) -> None:
+def _wait_for_its_jvm(handle: int, place: Path) -> None:
     """Wait for the JVM of a run that was killed: it outlives its Python by a moment, and may commit in it."""
     left = _read(handle)
     if left is None or not left.jvm or left.host != socket.gethostname():
         return
-    name = Path(f"/proc/{left.jvm}/comm")
     deadline = time.monotonic() + _JVM_ENDS_S
-    while time.monotonic() < deadline and name.exists() and name.read_text().strip() == "java":
+    while _is_java(left.jvm):
+        if time.monotonic() >= deadline:
+            raise WarehouseError(
+                f"the JVM of a run that was killed ({left}) is still there and may write: end it (kill {left.jvm}); "
+                f"or, if that process is something else's, remove {place}"
+            )
         time.sleep(0.1)
+
+
+def _is_java(process: int) -> bool:
+    """Whether a process runs Java. One that has ended, whose parent does not ask for it, has no command any more."""
+    with suppress(OSError):  # it ends while it is read
+        command = Path(f"/proc/{process}/cmdline").read_bytes().partition(b"\0")[0]
+        return Path(os.fsdecode(command)).name == "java"
+    return False
 
 
 def _read(handle: int) -> Claim | None:
