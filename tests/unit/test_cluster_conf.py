@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from avlib.config import load_settings
 from avlib.layers import CONF_FOLDER
 from avlib.spark.session import DELTA_PACKAGE, WORKER_ENVIRONMENT
 
@@ -44,6 +45,18 @@ def test_an_overlay_repeats_nothing(overlay: str) -> None:
     assert values
     assert all(key.startswith("spark.") for key in values)
     assert [key for key, value in values.items() if below.get(key) == value] == []
+
+
+@pytest.mark.parametrize("overlay", ["spark-yarn", "spark-kubernetes"])
+def test_a_driver_in_the_cluster_has_room_for_its_python(overlay: str) -> None:
+    values = properties("spark-cluster") | properties(overlay)
+    assert values["spark.submit.deployMode"] == "cluster"
+    assert values["spark.driver.memory"] == load_settings().spark.driver_memory
+    assert int(values["spark.driver.memoryOverhead"].removesuffix("g")) >= 2
+
+
+def test_yarn_starts_no_second_driver() -> None:
+    assert properties("spark-yarn")["spark.yarn.maxAppAttempts"] == "1"
 
 
 def test_files_that_are_named_are_there() -> None:
