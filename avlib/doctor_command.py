@@ -37,8 +37,11 @@ def doctor(
 def _check_all(settings: Settings, warehouse: str | None) -> list[Finding]:
     from avlib.doctor.machine import check_gpus, check_space, check_warehouse, check_weights
     from avlib.spark.doctor import check_spark
+    from avlib.spark.session import submitted
 
-    findings = [check_weights(settings.describe), check_gpus(settings.describe), check_space(warehouse)]
+    findings = [check_weights(settings.describe), check_space(warehouse)]
+    if not submitted():  # else executors describe: their own check answers for them
+        findings.insert(1, check_gpus(settings.describe))
     if warehouse is None:
         return findings + check_spark(settings, None)
     writable = check_warehouse(warehouse)

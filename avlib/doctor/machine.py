@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs
 
+from avlib.claims import has_locks
 from avlib.config import DescribeSettings
 from avlib.descriptors.weights import resolve_weights
 from avlib.doctor.finding import Finding
@@ -46,7 +47,7 @@ def check_warehouse(warehouse: str) -> Finding:
     """Whether a file can be written, renamed, read and deleted in the warehouse."""
     try:
         uri = normalise_uri(warehouse)
-        _probe(uri)
+        locks = _probe(uri)
     except AvlibError as error:
         return Finding("warehouse", str(error), "name another one by --warehouse")
     except (OSError, pa.ArrowException) as error:
@@ -54,13 +55,17 @@ def check_warehouse(warehouse: str) -> Finding:
         if "://" in uri:
             return Finding("warehouse", said, "check the address and the credentials (for S3: AWS_*), and your rights")
         return Finding("warehouse", said, f"mkdir -p {uri} && chmod -R u+rwX {uri}   (as its owner)")
+    found = f"{uri}: files can be written, renamed, deleted"
     if uri.startswith(("s3://", "s3a://")):
         once = "one driver at a time writes there, unless Spark has a LogStore that coordinates several"
-        return Finding("warehouse", f"{uri}: files can be written, renamed, deleted; {once}")
-    return Finding("warehouse", f"{uri}: files can be written, renamed, deleted")
+        return Finding("warehouse", f"{found}; {once}")
+    if not locks:
+        found += ", not locked: nobody checks who else is at work; run one driver at a time there"
+    return Finding("warehouse", found)
 
 
-def _probe(uri: str) -> None:
+def _probe(uri: str) -> bool:
+    """Whether a file there can be locked, too."""
     system, path = filesystem(uri)
     there = system.get_file_info(path).type != fs.FileType.NotFound
     name, content = f"{path}/_doctor-{uuid.uuid4().hex}", b"avlib"
@@ -72,6 +77,7 @@ def _probe(uri: str) -> None:
         with system.open_input_file(name) as stream:
             if stream.read() != content:
                 raise OSError("what was written reads otherwise")
+        return isinstance(system, fs.LocalFileSystem) and has_locks(Path(name))
     finally:
         for left in (name, f"{name}.partial"):
             if system.get_file_info(left).type == fs.FileType.File:

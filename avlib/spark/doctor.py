@@ -27,7 +27,7 @@ from avlib.config import Settings
 from avlib.doctor.finding import Finding
 from avlib.doctor.packages import installed_versions
 from avlib.doctor.space import SPARE_BYTES, free_bytes
-from avlib.errors import ConfigError, in_one_line
+from avlib.errors import ConfigError, WarehouseError, in_one_line
 from avlib.spark.resources import gpu_profile, task_device
 from avlib.spark.session import DELTA_PACKAGE, JAVA_MEND, WORKER_ENVIRONMENT, get_session, java_problem, submitted
 from avlib.spark.store import TableStore
@@ -38,8 +38,9 @@ _ARCHIVE = (
     "--conf spark.pyspark.python=environment/bin/python …"
 )
 _NAMED = 4  # hosts and the like; of more only so many
+_ANOTHER_ENDS_S = 60.0  # another doctor of the same warehouse
 _TASKS_PER_SLOT = 2
-_TASK_S = 0.3  # so long that no executor takes all tasks before another has begun
+_TASK_S = 0.3  # so that one executor seldom takes all tasks before another has begun
 
 
 @dataclass(frozen=True)
@@ -196,16 +197,19 @@ def check_executors_gpus(reports: list[Report], device: str) -> Finding:
 
 
 def check_tables(spark: SparkSession, warehouse: str) -> Finding:
-    """A table written by executors, read by them and the driver, and removed."""
+    """A table written by executors, read by them and the driver, and removed; the warehouse of this schema version."""
     rows = 100 * spark.sparkContext.defaultParallelism
     try:
         store = TableStore(spark, warehouse)
-        with store.scratch("doctor") as folder:
+        # The claim's next holder removes what a killed one leaves.
+        with store.claim("doctor", wait_s=_ANOTHER_ENDS_S), store.scratch("doctor") as folder:
             spark.range(rows).write.format("delta").save(folder)
             seen = spark.read.format("delta").load(folder).count()
             here = len(list(Path(folder).glob("*.parquet"))) if "://" not in folder else rows
         with suppress(OSError):  # there are tables in it, or it is no folder of this machine
             Path(store.warehouse).rmdir()
+    except WarehouseError as error:
+        return Finding("Delta", str(error), "do as it says, or name another warehouse by --warehouse")
     except (PySparkException, Py4JError) as error:
         said = in_one_line(error) or str(error)
         return Finding("Delta", f"no table can be written in {warehouse}: {said}", _shared(warehouse))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import runpy
 import shutil
 import sys
 from collections.abc import Iterator
@@ -25,7 +28,8 @@ from avlib.doctor import machine, packages
 from avlib.doctor.finding import Finding, findings_as_text
 from avlib.doctor.machine import check_gpus, check_space, check_warehouse, check_weights
 from avlib.doctor.packages import check_packages, requirements
-from avlib.errors import ConfigError
+from avlib.errors import ConfigError, WarehouseError
+from avlib.layers import CONF_FOLDER
 from avlib.spark import doctor
 from avlib.spark.doctor import (
     Report,
@@ -104,6 +108,16 @@ def test_warehouse(tmp_path: Path) -> None:
     assert "no file can be written" in finding.found and str(finding.mend).startswith(f"mkdir -p {tmp_path}/file &&")
     assert "--warehouse" in str(check_warehouse("what*").mend)
     assert "AWS_" in str(check_warehouse("nosuch://bucket/w").mend)
+
+
+def test_a_warehouse_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "not locked" not in check_warehouse(str(tmp_path)).found
+    monkeypatch.setattr(fcntl, "flock", MagicMock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
+    finding = check_warehouse(str(tmp_path))
+    assert finding.ok and finding.found.endswith(
+        "not locked: nobody checks who else is at work; run one driver at a time there"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("refuses", ["move", "delete_file", "open_input_file"])
@@ -187,6 +201,12 @@ def test_tables_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hadoop-aws" in str(check_tables(session, "s3://bucket/W").mend)  # type: ignore[arg-type]
 
 
+def test_tables_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "TableStore", MagicMock(side_effect=WarehouseError("/W has schema version 2")))
+    finding = check_tables(MagicMock(), "/W")
+    assert finding.found == "/W has schema version 2" and "--warehouse" in str(finding.mend)
+
+
 @pytest.mark.parametrize(("seen", "there", "ok"), [(200, True, True), (7, True, False), (200, False, False)])
 def test_tables_that_not_all_see(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: int, there: bool, ok: bool
@@ -198,7 +218,14 @@ def test_tables_that_not_all_see(
             self.warehouse = warehouse
 
         @contextmanager
+        def claim(self, work: str, *, wait_s: float) -> Iterator[None]:
+            self.claimed = work
+            yield
+            self.claimed = ""
+
+        @contextmanager
         def scratch(self, purpose: str) -> Iterator[str]:
+            assert self.claimed == "doctor"  # by whose next holder leftovers are removed
             folder.mkdir(parents=True)
             (folder / "part.parquet").touch() if there else None
             yield str(folder)
@@ -268,6 +295,23 @@ def test_executors_gpus() -> None:
     )
     refused = check_executors_gpus([report(device="describe.device = cuda: torch sees none")], "cuda")
     assert refused.found.startswith("describe.device = cuda") and "README, GPUs" in str(refused.mend)
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_the_gpus_of_a_driver_that_was_submitted_do_not_count(monkeypatch: pytest.MonkeyPatch, submitted: bool) -> None:
+    monkeypatch.setattr(doctor, "check_spark", lambda settings, warehouse: [])
+    if submitted:
+        monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    else:
+        monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
+    checks = [finding.check for finding in doctor_command._check_all(settings(), None)]
+    assert checks == ["weights", "disk"] if submitted else ["weights", "GPU", "disk"]
+
+
+def test_a_package_that_does_not_list_its_files_is_not_packed() -> None:
+    files_of = runpy.run_path(str(CONF_FOLDER.parent / ".ci" / "pack.py"))["files_of"]
+    with pytest.raises(SystemExit, match="pack: some-package"):
+        list(files_of(SimpleNamespace(name="some-package", files=None)))
 
 
 @pytest.mark.parametrize("as_json", [False, True])
