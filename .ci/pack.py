@@ -82,7 +82,9 @@ def _wanted(requirement: Requirement, extras: set[str]) -> bool:
 
 def files_of(package: metadata.Distribution) -> Iterator[tuple[Path, str]]:
     """Its files, and their places below site-packages; commands, which lie elsewhere, are left out."""
-    for file in package.files or []:
+    if package.files is None:
+        raise SystemExit(f"pack: {package.name} does not say which files it has (no RECORD): install it anew, by pip")
+    for file in package.files:
         name = file.as_posix()
         if ".." not in file.parts and not name.startswith(NOT_PACKED) and (path := Path(str(file.locate()))).is_file():
             yield path, name
