@@ -20,6 +20,7 @@ from avlib.retrieval.diversity import canonical
 from avlib.retrieval.hearing import Listener
 from avlib.retrieval.index import MODALITIES, IndexManifest, index_folder, read_manifest
 from avlib.retrieval.search import Neighbor, SampleIndex
+from avlib.table_log import last_change
 from avlib.warehouse import Warehouse
 
 NOTHING_LIKE_IT = {
@@ -158,12 +159,15 @@ class Suggester:
 
     def _check_version(self) -> None:
         table = self._warehouse.open(tables.COLLECTION)
-        version = table.version()
         if str(table.metadata().id) != self.manifest.collection_id:
             raise NotReadyError(self._folder, "the index is of another collection; run `avlib index` again")
-        if version != self.manifest.collection_version:
-            age = "older" if self.manifest.collection_version < version else "newer"
-            raise NotReadyError(self._folder, f"the index is {age} than the collection; run `avlib index` again")
+        indexed, version = self.manifest.collection_version, table.version()
+        if indexed > version:
+            raise NotReadyError(self._folder, "the index is newer than the collection; run `avlib index` again")
+        if indexed < version:  # by a VACUUM, perhaps, which leaves the rows as they are
+            changed = last_change(tables.COLLECTION.path(self._warehouse.uri, self._warehouse.name), version)
+            if changed is None or changed.version > indexed:
+                raise NotReadyError(self._folder, "the index is older than the collection; run `avlib index` again")
 
     def describe(self, picture: UInt8Array, region: Region | None = None) -> Float32Array:
         """The descriptor of a query picture, shape (d,), L2-normalised.  picture: shape (height, width, 3), RGB."""

@@ -32,15 +32,17 @@ _READ = ("sample_id", "uri", "time_s", "component_id", "visual", "audio")
 
 
 def run(store: TableStore, settings: Settings) -> None:
-    """Index the collection as it is now. Skipped where a whole index is of this very version and these settings."""
+    """Index the collection as it is now. Skipped where a whole index is of these very rows and settings."""
     folder = index_folder(store.warehouse, store.name)
     version = store.version(tables.COLLECTION)  # first: should rows be of a later one, the index is found to be older
     audio = _audio(store, settings)
-    assert version is not None
+    changed = store.last_change(tables.COLLECTION)  # a VACUUM is a version too, of the same rows
+    assert version is not None and changed is not None
     stats_version = latest_stats_version(store, audio)
     present = _present(folder)
-    wanted = (store.table_id(tables.COLLECTION), version, stats_version, settings.index.fingerprint())
-    if present is not None and _made_from(present) == wanted:
+    wanted = (store.table_id(tables.COLLECTION), stats_version, settings.index.fingerprint())
+    same_rows = present is not None and changed.version <= present.collection_version <= version
+    if present is not None and same_rows and _made_from(present) == wanted:
         if all(is_whole(folder, shard) for shard in present.shards):
             _remove_superseded(folder, present)  # a run that was killed may have left them
             say(f"index {store.name}: nothing has changed")
@@ -161,8 +163,8 @@ def _present(folder: str) -> IndexManifest | None:
         return None
 
 
-def _made_from(manifest: IndexManifest) -> tuple[str, int, int, str]:
-    return manifest.collection_id, manifest.collection_version, manifest.stats_version, manifest.made_with
+def _made_from(manifest: IndexManifest) -> tuple[str, int, str]:
+    return manifest.collection_id, manifest.stats_version, manifest.made_with
 
 
 def _described_with(store: TableStore) -> str:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import deltalake
 import pytest
 from small_warehouse import SmallWarehouse, make_warehouse
 
+from avlib import tables
 from avlib.errors import WarehouseError
+from avlib.retrieval.suggest import NotReadyError, Suggester
 from avlib.spark import index
+from avlib.table_log import Commit, last_change
+from avlib.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,11 @@ class StandIn:
     def read(self, table: object) -> None:
         return None
 
-    def version(self, table: object) -> int:
-        return 0
+    def version(self, table: tables.Table) -> int:
+        return deltalake.DeltaTable(table.path(self.warehouse, self.name)).version()
+
+    def last_change(self, table: tables.Table) -> Commit | None:
+        return last_change(table.path(self.warehouse, self.name), self.version(table))
 
     def table_id(self, table: object) -> str:
         return self.collection_id
@@ -91,3 +99,31 @@ def test_an_index_that_is_not_whole_is_made_anew(
     with pytest.raises(_AnewError):
         run(made)
     assert "missing or damaged" in "".join(capsys.readouterr())
+
+
+def test_a_vacuum_leaves_the_index_up_to_date(made: SmallWarehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tables.COLLECTION.path(made.uri, "default")
+    manifest = Path(made.uri, "index", "default", "manifest.json")
+
+    def vacuum() -> int:
+        collection = deltalake.DeltaTable(place)
+        collection.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        return collection.version()
+
+    rows = deltalake.DeltaTable(place).to_pyarrow_table()
+    made.write_collection(rows)
+    manifest.write_text(manifest.read_text().replace('"collection_version": 0', '"collection_version": 1'))
+    vacuumed = vacuum()
+    assert vacuumed > 1
+    for indexed in (1, vacuumed):  # before, and between one and the next
+        manifest.write_text(manifest.read_text().replace('"collection_version": 1', f'"collection_version": {indexed}'))
+        assert vacuum() > indexed
+        run(made)
+        assert "nothing has changed" in "".join(capsys.readouterr())
+        Suggester(Warehouse(made.uri), made.settings.suggest).check()
+    made.write_collection(rows)
+    vacuum()
+    with pytest.raises(_AnewError):
+        run(made)
+    with pytest.raises(NotReadyError, match="older than the collection"):
+        Suggester(Warehouse(made.uri), made.settings.suggest)
