@@ -102,13 +102,13 @@ def _described(store: TableStore, pending: DataFrame) -> DataFrame:
 
 def _descriptions(store: TableStore, duplicates: DataFrame) -> DataFrame:
     """Rows of `descriptions`. duplicates: columns as `pending`, and content_hash, first_id."""
-    uris = store.read(tables.VIDEOS).select(F.col("video_id").alias("first_id"), F.col("uri").alias("first_uri"))
-    given = duplicates.join(uris, "first_id").withColumns(
+    given = duplicates.withColumns(
         {
             "status": F.lit("duplicate"),
             "error_class": F.lit("duplicate"),
             "transient": F.lit(False),
-            "error": F.concat(F.lit("the same content as "), "first_uri"),
+            # Not its URI, which would stay when it is forgotten.
+            "error": F.concat(F.lit("the same content as video "), F.col("first_id").cast("string")),
         }
     )
     empty = Description()

@@ -67,6 +67,8 @@ def test_equal_files_are_described_once(store: TableStore, inputs: Path, video: 
         "c.mp4": ("duplicate", 1, 0),
         "same size.mp4": ("ok", 1, samples),
     }
+    said = [row["error"] for row in latest_descriptions(store).where("status = 'duplicate'").collect()]
+    assert said == ["the same content as video 0"] * 2  # no URI, which may be forgotten
     (inputs / "d.mp4").write_bytes(video)  # later: the one that has been described counts
     ingest.run(store, settings(), [str(inputs)])
     describe.run(store, settings())
