@@ -21,7 +21,7 @@ def forget(
     assign: Assign = [],
     debug: Debug = False,
 ) -> None:
-    """Drop videos and all that was made of them: samples, descriptions, their part of collections. Says what would go.
+    """Drop videos and all that was made of them: samples, descriptions, their part of collections, all indexes. Says what would go.
 
     The bytes go when the tables are vacuumed; the paths are printed.
     """
@@ -42,12 +42,17 @@ def forget(
     typer.echo(f"{len(found.videos)} videos, {found.samples} samples{of_filters}")
     if not found.videos:
         return
+    typer.echo("all indexes go with them, as any may hold them")
     if not yes:
         typer.echo("nothing is done yet: add --yes")
         return
-    stage.run(store, found)
+    changed = stage.run(store, found)
     typer.echo("old files hold the rows until they are vacuumed, once no run and no reader needs them:")
-    for place in found.places:
-        typer.echo(f"  VACUUM delta.`{place}`")
-    for name in found.filters:
-        typer.echo(f"the collection {name} has changed: run `avlib filter --name {name}`, then `avlib index`")
+    for place in stage.places(store):
+        typer.echo(f"  VACUUM delta.`{place}`;")
+    typer.echo("VACUUM keeps all files younger than 7 days. Where nothing else is at work, these remove them at once:")
+    typer.echo("  SET spark.databricks.delta.retentionDurationCheck.enabled = false;")
+    typer.echo("  VACUUM delta.`…` RETAIN 0 HOURS;")
+    for name in changed:
+        typer.echo(f"the collection {name} has changed: run `avlib filter --name {name}`")
+    typer.echo("there is no index any more: run `avlib index` for each collection")

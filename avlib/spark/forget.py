@@ -1,23 +1,25 @@
-"""forget: videos leave a warehouse: their rows, the collections they are in, and indexes that hold them.
+"""forget: videos leave a warehouse: their rows, the collections they are in, and all indexes.
 
 Ids are not given again. What filter runs had made of them is noticed as old by the next run.
 """
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from functools import reduce
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib import tables
 from avlib.claims import running
 from avlib.errors import InputError
 from avlib.identity import VIDEO_ID_SHIFT
-from avlib.inputs import is_local, local_path
+from avlib.inputs import is_local, local_path, remote_uri
 from avlib.inspection import filter_names
 from avlib.retrieval.index import index_folder
 from avlib.spark.progress import say, watched
@@ -25,48 +27,51 @@ from avlib.spark.store import TableStore
 from avlib.storage import remove_folder
 
 _BY_SAMPLE = (tables.SAMPLES, tables.AUDIO_LEARNED)
+_LEARNING = "_learning"  # of `learn`: where it was killed, the sound of its videos is still there
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """videos: uri by id.  samples: of theirs.  filters: the runs whose collection holds some.  places: of all tables
-    whose old files still hold their rows, until these are vacuumed.
-    """
+    """videos: uri by id.  samples: of theirs.  filters: the runs whose collection holds some, as it is now."""
 
     videos: dict[int, str]
     samples: int
     filters: tuple[str, ...]
-    places: tuple[str, ...]
 
 
 def find(store: TableStore, inputs: Sequence[str], *, missing: bool) -> Forgotten:
-    """What would go: videos named by their path or URI, a folder above them or a pattern; and those that are missing.
-
-    missing: files of this machine that are there no more. Raises InputError for an input that names no video.
-    """
-    rows = store.read(tables.VIDEOS).select("video_id", "uri").collect()
-    uris = {row["video_id"]: row["uri"] for row in rows}
-    chosen: set[int] = set()
-    for given in inputs:
-        wanted = {given, _uri(given)}
-        named = {video for video, uri in uris.items() if any(_names(one, uri) for one in wanted)}
-        if not named:
-            raise InputError(f"{given}: no video of {store.warehouse} has this path, lies below it, or matches it")
-        chosen |= named
-    if missing:
-        chosen |= {video for video, uri in uris.items() if is_local(uri) and not Path(local_path(uri)).exists()}
-    videos = {video: uris[video] for video in sorted(chosen)}
+    """What would go (see `choose`), also of what a collection alone still holds. Raises InputError as that does."""
+    read = [store.read(tables.VIDEOS), *(of_run.read(tables.COLLECTION) for of_run in _filtered(store))]
+    rows = reduce(DataFrame.unionByName, [rows.select("video_id", "uri") for rows in read]).distinct().collect()
+    videos = choose({row["video_id"]: row["uri"] for row in rows}, inputs, missing=missing)
     of_video = F.shiftright("sample_id", VIDEO_ID_SHIFT).isin(list(videos))
     samples = store.read(tables.SAMPLES).where(of_video).count() if store.exists(tables.SAMPLES) else 0
-    filters = tuple(name for name in filter_names(store.warehouse) if _holds(store.of_run(name), list(videos)))
-    own = (tables.VIDEOS, tables.DESCRIPTIONS, *_BY_SAMPLE)
-    places = [store.path(table) for table in own if store.exists(table)]
-    places += [store.of_run(name).path(tables.COLLECTION) for name in filters]
-    return Forgotten(videos, samples, filters, tuple(places))
+    return Forgotten(videos, samples, _holding(store, list(videos)))
 
 
-def run(store: TableStore, found: Forgotten) -> None:
-    """Let them go. After a kill the same command does the rest: `videos`, by which they are found, goes last.
+def choose(uris: Mapping[int, str], inputs: Sequence[str], *, missing: bool) -> dict[int, str]:
+    """Of the uris by video, those named by path or URI, a folder above them or a pattern; and those that are missing.
+
+    missing: files of this machine that are there no more. Raises InputError for an input that names no video, and
+    where all local files are missing: what they lie on may not be mounted here.
+    """
+    places = {video: _place(uri) for video, uri in uris.items()}
+    chosen = {video for given in inputs for video in _named(given, places)}
+    if missing:
+        local = {video for video, uri in uris.items() if is_local(uri)}
+        gone = {video for video in local if not local_path(uris[video]).exists()}
+        if gone and gone == local:
+            raise InputError(
+                f"--missing: all local videos ({len(gone)}) are; is what they lie on mounted here? To forget them all "
+                "the same, name the folder above them"
+            )
+        chosen |= gone
+    return {video: uris[video] for video in sorted(chosen)}
+
+
+def run(store: TableStore, found: Forgotten) -> tuple[str, ...]:
+    """Let them go; returns the filter runs whose collection has lost some. All indexes go: one may be of an earlier,
+    wider collection. After a kill the same command does the rest: `videos`, by which they are found, goes last.
 
     Raises WarehouseError, naming it, where a run is at work that reads or writes them.
     """
@@ -76,32 +81,52 @@ def run(store: TableStore, found: Forgotten) -> None:
         at_work = [claim.work for claim in running(store.warehouse)]  # a first filter run has no tables yet
         for work in dict.fromkeys(["ingest", "describe", "learn", *of_runs, *at_work]):
             claims.enter_context(store.claim(work))
-        for name in found.filters:
-            of_run = store.of_run(name)
-            remove_folder(index_folder(store.warehouse, name))  # first: nobody shall be offered what is gone
-            of_run.delete(tables.COLLECTION, F.col("video_id").isin(ids))
+        remove_folder(index_folder(store.warehouse, "").rstrip("/"))  # first: nobody shall be offered what is gone
+        remove_folder(f"{store.warehouse}/{_LEARNING}")
+        holding = _holding(store, ids)  # now: a filter run may have ended since they were found
+        for name in holding:
+            store.of_run(name).delete(tables.COLLECTION, F.col("video_id").isin(ids))
         for table in _BY_SAMPLE:
             store.delete(table, F.shiftright("sample_id", VIDEO_ID_SHIFT).isin(ids))
         store.delete(tables.DESCRIPTIONS, F.col("video_id").isin(ids))
         store.keep_ids()
         store.delete(tables.VIDEOS, F.col("video_id").isin(ids))
     say(f"forget: {len(ids)} videos and {found.samples} samples are gone from the tables")
+    return holding
 
 
-def _uri(given: str) -> str:
-    return given.rstrip("/") if "://" in given and not given.startswith("file:") else str(_absolute(given))
+def places(store: TableStore) -> list[str]:
+    """Where tables lie whose old files may hold rows of forgotten videos: a collection, also of an earlier filter."""
+    own = [store.path(table) for table in (tables.VIDEOS, tables.DESCRIPTIONS, *_BY_SAMPLE) if store.exists(table)]
+    return own + [of_run.path(tables.COLLECTION) for of_run in _filtered(store)]
 
 
-def _absolute(given: str) -> Path:
-    return local_path(given).expanduser().absolute()
+def _filtered(store: TableStore) -> list[TableStore]:
+    """The filter runs that have a collection."""
+    of_runs = [store.of_run(name) for name in filter_names(store.warehouse)]
+    return [of_run for of_run in of_runs if of_run.exists(tables.COLLECTION)]
 
 
-def _names(wanted: str, uri: str) -> bool:
-    own = str(local_path(uri)) if is_local(uri) else uri
-    return own == wanted or own.startswith(f"{wanted}/") or fnmatch.fnmatchcase(own, wanted)
+def _holding(store: TableStore, videos: list[int]) -> tuple[str, ...]:
+    """The filter runs whose collection holds some of the videos."""
+    held = F.col("video_id").isin(videos)
+    return tuple(of_run.name for of_run in _filtered(store) if not of_run.read(tables.COLLECTION).where(held).isEmpty())
 
 
-def _holds(of_run: TableStore, videos: list[int]) -> bool:
-    if not of_run.exists(tables.COLLECTION):
-        return False
-    return not of_run.read(tables.COLLECTION).where(F.col("video_id").isin(videos)).isEmpty()
+def _named(given: str, places: Mapping[int, str]) -> set[int]:
+    """The video of this very place and those below it; a name may hold brackets, so it is a pattern last."""
+    if not given.rpartition("://")[2].strip("/"):
+        raise InputError(f"'{given}': name a video, a folder or a pattern")
+    wanted = _place(given)
+    named = {video for video, place in places.items() if place == wanted or place.startswith(f"{wanted}/")}
+    named = named or {video for video, place in places.items() if fnmatchcase(place, wanted)}
+    if not named:
+        raise InputError(f"{given}: no video of the warehouse has this path, lies below it, or matches it")
+    return named
+
+
+def _place(given: str) -> str:
+    """The absolute path, or the URI under its one name."""
+    if is_local(given):
+        return os.path.normpath(local_path(given).expanduser().absolute())
+    return (remote_uri(given) or given).rstrip("/")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-import deltalake
+import pyarrow as pa
 import pytest
-from filled_store import fill, two_steps
+from filled_store import STEPS, fill
+from index_files import build_index
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from raw_samples import RawSamples
@@ -14,59 +17,112 @@ from raw_samples import RawSamples
 from avlib import tables
 from avlib.config import load_settings
 from avlib.errors import InputError
+from avlib.forget_command import forget as forget_command
 from avlib.inspection import read_status
-from avlib.retrieval.index import index_folder
-from avlib.spark import filter, forget, ingest, optimize
+from avlib.retrieval.index import index_folder, read_manifest
+from avlib.spark import filter, forget, ingest, learn, optimize
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
 
+ONE_STEP = [f"filter.strategies.mine={STEPS.partition('}')[0]}}}]", "filter.strategy=mine", "components.min_size=1"]
+UNCHECKED = "spark.databricks.delta.retentionDurationCheck.enabled"
 
-def test_forget_and_optimize(spark: SparkSession, tmp_path: Path) -> None:
-    store = TableStore(spark, str(tmp_path / "warehouse"))
-    fill(store, RawSamples())
-    filter.run(store, two_steps())
-    states = {run.stage: run.state for run in read_status(store.warehouse).runs if run.state}
-    assert set(states.values()) == {"up to date"} and {"knn", "components", "collection", "filter"} <= set(states)
 
-    # Laid out anew, nothing is run again.
+@pytest.fixture(scope="module")
+def store(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableStore]:
+    """Filtered; the tests leave it to one another."""
+    filled = TableStore(spark, str(tmp_path_factory.mktemp("forget") / "warehouse"))
+    fill(filled, RawSamples())
+    filter.run(filled, load_settings(assignments=ONE_STEP))
+    yield filled
+    spark.conf.unset(UNCHECKED)
+
+
+def states(store: TableStore) -> dict[str, str]:
+    return {run.stage: run.state for run in read_status(store.warehouse).runs if run.state}
+
+
+def held(store: TableStore, table: tables.Table) -> set[int]:
+    video = "sample_id >> 24" if table == tables.SAMPLES else "video_id"
+    return {row["video"] for row in store.read(table).selectExpr(f"{video} AS video").distinct().collect()}
+
+
+def test_laid_out_anew_nothing_is_run_again(store: TableStore) -> None:
+    assert set(states(store).values()) == {"up to date"}
+    assert {"knn", "components", "collection", "filter"} <= set(states(store))
     store.append(tables.SAMPLES, store.read(tables.SAMPLES).limit(0))
-    version = store.version(tables.COLLECTION)
+    filter.run(store, load_settings(assignments=ONE_STEP))  # a commit is a commit
+    outputs = (tables.NEIGHBORS, tables.MUTUAL_EDGES, tables.COMPONENTS, tables.COLLECTION)
+    versions, changed = [store.version(table) for table in outputs], store.last_change(tables.SAMPLES)
     found = {table.name: (before, after) for table, before, after in optimize.run(store)}
-    assert found["samples"][1] == 1 and found["runs"][0] >= 1
-    assert store.last_change(tables.VIDEOS).version < store.version(tables.VIDEOS) + 1  # type: ignore[union-attr, operator]
-    filter.run(store, two_steps())
+    assert found["samples"][0] > found["samples"][1] == 1 and found["runs"][0] >= 1
+    newest = store.version(tables.SAMPLES)
+    assert changed is not None and newest is not None and changed.version < newest
+    assert store.last_change(tables.SAMPLES) == changed
+    filter.run(store, load_settings(assignments=ONE_STEP))
+    assert [store.version(table) for table in outputs] == versions
 
+
+def test_forget(store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
+    warehouse, raw = Path(store.warehouse), RawSamples()
     with pytest.raises(InputError, match="nowhere: no video"):
         forget.find(store, ["nowhere"], missing=False)
-    assert list(forget.find(store, [], missing=True).videos) == list(range(6))  # their files were never there
-    chosen = forget.find(store, ["4.mp4", "5.*"], missing=False)
-    assert list(chosen.videos) == [4, 5] and chosen.samples == 50 and chosen.filters == ("default",)
-    folder = Path(index_folder(store.warehouse, "default"))
-    folder.mkdir(parents=True)
-    forget.run(store, chosen)
-    assert not folder.exists()
-    assert store.version(tables.COLLECTION) != version
-    for table in (tables.VIDEOS, tables.DESCRIPTIONS, tables.COLLECTION):
-        left = {row["video_id"] for row in store.read(table).select("video_id").distinct().collect()}
-        assert left == {0, 1, 2, 3}
-    videos = store.read(tables.SAMPLES).select(F.shiftright("sample_id", 24).alias("video")).distinct().collect()
-    assert {row["video"] for row in videos} == {0, 1, 2, 3}
+    folder = index_folder(store.warehouse, "default")
+    uris = pa.chunked_array([[f"{video}.mp4" for video in (raw.ids >> 24).tolist()]])
+    build_index(Path(folder), raw.ids, raw.visual, raw.audio, load_settings().index, uris=uris)
+    assert read_manifest(folder) is not None
+    store.delete(tables.COLLECTION, F.col("video_id") == 5)  # filtered anew since: the index alone has it
+    shutil.copytree(warehouse / "filters" / "default", warehouse / "filters" / "late")
+    (warehouse / learn._FOLDER).mkdir()
 
-    states = {run.stage: run.state for run in read_status(store.warehouse).runs if run.state}
-    assert states["collection"] == "collection changed since" and states["filter"] == "collection changed since"
-    filter.run(store, two_steps())
+    chosen = forget.find(store, ["5.mp4"], missing=False)
+    assert chosen.videos == {5: "5.mp4"} and chosen.samples == 25 and chosen.filters == ()
+    assert forget.run(store, chosen) == ()
+    assert not Path(folder).exists() and not (warehouse / learn._FOLDER).exists()
+
+    shutil.move(warehouse / "filters" / "late", warehouse / "late")
+    chosen = forget.find(store, ["4.*"], missing=False)
+    assert set(chosen.videos) == {4} and chosen.filters == ("default",)
+    shutil.move(warehouse / "late", warehouse / "filters" / "late")  # a filter run that ends in between
+    assert forget.run(store, chosen) == ("default", "late")
+    late = store.of_run("late")
+    for table in (tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.COLLECTION):
+        assert held(store, table) == {0, 1, 2, 3}
+    assert held(late, tables.COLLECTION) == {0, 1, 2, 3}
+
+    # Of a collection that alone still holds one.
+    row = (
+        late.read(tables.COLLECTION).limit(1).withColumns({"video_id": F.lit(9).cast("bigint"), "uri": F.lit("9.mp4")})
+    )
+    late.append(tables.COLLECTION, row)
+    capsys.readouterr()
+    forget_command(store.warehouse, ["9.mp4"], yes=True)
+    said = capsys.readouterr().out
+    assert held(late, tables.COLLECTION) == {0, 1, 2, 3}
+    assert "avlib filter --name late`" in said and "avlib filter --name default`" not in said
+
+    # The bytes go with the old files, as is printed.
+    own = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.COLLECTION]
+    places = [*map(store.path, own), late.path(tables.COLLECTION)]
+    printed = [line for line in said.splitlines() if "VACUUM delta.`/" in line]
+    assert printed == [f"  VACUUM delta.`{place}`;" for place in places]
+    allowed, vacuum = (line.strip(" ;") for line in said.splitlines() if "SET " in line or "RETAIN" in line)
+    place = Path(store.path(tables.SAMPLES))
+    files = set(place.glob("*.parquet"))
+    for statement in (allowed, vacuum.replace("…", str(place))):
+        store.spark.sql(statement)
+    assert set(place.glob("*.parquet")) < files
+    assert store.read(tables.SAMPLES).count() == 100
+
+
+def test_what_filters_had_made_is_made_anew(store: TableStore, tmp_path: Path) -> None:
+    assert states(store)["collection"] == states(store)["filter"] == "collection changed since"
+    filter.run(store, load_settings(assignments=ONE_STEP))
     neighbors = store.read(tables.NEIGHBORS).select(F.explode("neighbor_ids").alias("id")).where("id >> 24 > 3")
     assert neighbors.isEmpty()
 
     # Ids are not given again.
     (tmp_path / "new.mp4").write_bytes(b"new")
     ingest.run(store, load_settings(), [str(tmp_path / "new.mp4")])
-    assert sorted(row["video_id"] for row in store.read(tables.VIDEOS).collect()) == [0, 1, 2, 3, 6]
-
-    # The bytes go with the old files.
-    place = Path(store.path(tables.SAMPLES))
-    files = set(place.glob("*.parquet"))
-    deltalake.DeltaTable(place).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-    assert set(place.glob("*.parquet")) < files
-    assert store.read(tables.SAMPLES).count() == 100
+    assert held(store, tables.VIDEOS) == {0, 1, 2, 3, 6}
