@@ -21,9 +21,9 @@ def forget(
     assign: Assign = [],
     debug: Debug = False,
 ) -> None:
-    """Drop videos and all that was made of them: samples, descriptions, their part of collections, all indexes. Says what would go.
+    """Drop videos and all that was made of them: samples, descriptions, their part of collections. Says what would go.
 
-    The bytes go when the tables are vacuumed; the paths are printed.
+    All indexes go too, as any may hold them. The bytes go when the tables are vacuumed; the paths are printed.
     """
     if not inputs and not missing:
         raise ConfigError("forget: name videos, or --missing")
