@@ -191,6 +191,7 @@ def test_a_stage_that_is_killed_in_every_round_gives_the_same_rows(
     assert (ran.rows(tables.COMPONENTS), ran.rows(tables.COMPONENT_STATS)) == before
 
 
+@pytest.mark.long
 def test_a_filter_that_is_killed_goes_on_with_its_rounds(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
     """And a shorter strategy leaves no steps behind."""
     store = TableStore(ran.store.spark, ran.store.warehouse, name="shorter")
