@@ -164,6 +164,16 @@ def local_path(uri: str) -> Path:
     return Path(uri)
 
 
+def video_name(uri: str) -> str:
+    """The file name at the end of a path or URI, without what a web address may carry besides.
+
+    >>> video_name("/data/films/bark?.mp4"), video_name("https://example.org/films/bark.mp4?session=7")
+    ('bark?.mp4', 'bark.mp4')
+    """
+    place = re.split("[?#]", uri, maxsplit=1)[0] if uri.startswith(("http:", "https:")) else uri
+    return place.rpartition("/")[2]
+
+
 def identify(path: Path) -> FileIdentity:
     """Size and time of a local file, None for a folder or a file that is not there."""
     try:

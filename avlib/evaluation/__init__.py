@@ -2,7 +2,7 @@
 
 from avlib.evaluation.labels import Cleanliness, Labels, StrArray, Truth, read_labels
 from avlib.evaluation.retrieval import RetrievalRates, answer_rates, nearest_rows, retrieval_rates
-from avlib.evaluation.samples import SampleSet, read_kept, read_run, read_samples, read_visual, video_name
+from avlib.evaluation.samples import SampleSet, read_kept, read_run, read_samples, read_visual
 
 __all__ = [
     "Cleanliness",
@@ -19,5 +19,4 @@ __all__ = [
     "read_samples",
     "read_visual",
     "retrieval_rates",
-    "video_name",
 ]

@@ -15,6 +15,7 @@ from avlib.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from avlib.errors import WarehouseError
 from avlib.evaluation.labels import Labels, StrArray, Truth
 from avlib.identity import video_ids
+from avlib.inputs import video_name
 from avlib.tables import Table
 from avlib.warehouse import Warehouse
 
@@ -42,11 +43,6 @@ class SampleSet:
     def truth(self, labels: Labels) -> Truth:
         """What the labels say of them."""
         return labels.at(self.videos, self.times_s)
-
-
-def video_name(uri: str) -> str:
-    """The file name at the end of a path or URI."""
-    return uri.rpartition("/")[2]
 
 
 def read_samples(warehouse: Warehouse) -> SampleSet:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from avlib.arrays import UInt8Array
 from avlib.config import Settings, SuggestSettings, load_settings
 from avlib.errors import AvlibError, InputError
-from avlib.evaluation import video_name
+from avlib.inputs import video_name
 from avlib.media import Region
 from avlib.notebook.sheet import Clip, ContactSheet
 from avlib.notebook.stills import WAVEFORM_POINTS, waveform_png

@@ -17,7 +17,8 @@ from avlib.columns import descriptor_rows
 from avlib.config import Settings, load_settings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.errors import ParameterError, WarehouseError
-from avlib.evaluation import SampleSet, read_samples, video_name
+from avlib.evaluation import SampleSet, read_samples
+from avlib.inputs import video_name
 from avlib.notebook.scatter import CollectionMap, principal_plane
 from avlib.notebook.sheet import Clip, ContactSheet
 from avlib.report import clips

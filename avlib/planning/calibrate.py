@@ -30,17 +30,7 @@ from avlib.errors import ConfigError
 from avlib.neighbors import Block, NeighborRule, nearest
 from avlib.planning.cost import entries
 from avlib.planning.rates import Calibration, DescribeRates, Rates
-
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-"""As avlib.spark.session sets it, which cannot be imported without Spark; a test compares the two."""
+from avlib.worker_environment import WORKER_ENVIRONMENT
 
 _TILE_ROWS = (512, 960)  # as the kernel's tiles
 _K = 20

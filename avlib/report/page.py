@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import avlib
 from avlib.arrays import Int64Array
-from avlib.evaluation import Truth, video_name
+from avlib.evaluation import Truth
+from avlib.inputs import video_name
 from avlib.report import clips
 from avlib.report.findings import Findings, RateRow
 from avlib.report.picks import largest_components, spread_over_videos

@@ -22,8 +22,8 @@ from avlib.evaluation import (
     read_labels,
     read_visual,
     retrieval_rates,
-    video_name,
 )
+from avlib.inputs import video_name
 from avlib.media import open_picture
 from avlib.report import Findings, RateRow, read_findings, write_report
 from avlib.retrieval.answers import Answer, Workshop

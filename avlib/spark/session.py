@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 from avlib.config import SparkSettings
 from avlib.errors import ConfigError
 from avlib.layers import CONF_FOLDER
+from avlib.worker_environment import WORKER_ENVIRONMENT
 
 MINIMUM_JAVA = 17
 JAVA_MEND = (
@@ -31,19 +32,6 @@ JAVA_MEND = (
     "macOS: brew install openjdk@17) or point JAVA_HOME to it"
 )
 DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.3.1"
-
-# Set before the JVM starts, and so inherited by every Python worker. Each worker computes on one thread, as there
-# are as many workers as cores. Keeping freed memory in the process spares the page faults that make CNN
-# inference several times slower.
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "MALLOC_TOP_PAD_": "268435456",
-}
 
 
 def get_session(settings: SparkSettings) -> SparkSession:

@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 from PIL import Image
 
 from avlib.arrays import UInt8Array
 from avlib.config import Settings
 from avlib.errors import AvlibError, InputError, MediaError
+from avlib.inputs import video_name
 from avlib.media import IsolatedVideo
 from avlib.retrieval.answers import picture_at
 from avlib.retrieval.films import film
@@ -212,11 +212,6 @@ def _sample(suggester: Suggester, sample_id: int) -> Neighbor:
     if found is None:
         raise GoneError("the collection has no such sample")
     return found
-
-
-def video_name(uri: str) -> str:
-    """The last part of a path or URI, without what an address may carry besides."""
-    return (urlsplit(uri).path if "://" in uri else uri).rpartition("/")[2]
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from avlib.arrays import Float32Array
 from avlib.columns import descriptor_rows
 from avlib.config import Settings, load_settings
 from avlib.descriptors import normalise_visual
-from avlib.evaluation import Cleanliness, Labels, StrArray, answer_rates, read_labels, retrieval_rates, video_name
+from avlib.evaluation import Cleanliness, Labels, StrArray, answer_rates, read_labels, retrieval_rates
+from avlib.inputs import video_name
 from avlib.media import open_picture
 from avlib.retrieval.answers import Answer, Workshop
 from avlib.retrieval.suggest import Suggester, Suggestion, Wish

@@ -18,8 +18,8 @@ from real_clips import write_clip
 from avlib.config import Settings, load_settings
 from avlib.descriptors.network import build_network
 from avlib.spark import describe, ingest
-from avlib.spark.session import WORKER_ENVIRONMENT
 from avlib.spark.store import TableStore
+from avlib.worker_environment import WORKER_ENVIRONMENT
 
 pytestmark = pytest.mark.spark
 

@@ -15,7 +15,7 @@ import sys
 
 import pytest
 
-from avlib.spark.session import WORKER_ENVIRONMENT
+from avlib.worker_environment import WORKER_ENVIRONMENT
 
 _ALLOCATOR = {name: value for name, value in WORKER_ENVIRONMENT.items() if name.startswith("MALLOC_")}
 _SCRIPT = """

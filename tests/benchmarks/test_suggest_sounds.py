@@ -20,7 +20,8 @@ from avlib.demo.plan import CATEGORIES, plan_videos
 from avlib.demo.render import SOUNDS, soundtrack
 from avlib.demo.synthesis import recorded
 from avlib.descriptors import loud_frames, rms_energy
-from avlib.evaluation import read_labels, video_name
+from avlib.evaluation import read_labels
+from avlib.inputs import video_name
 from avlib.media import open_picture
 from avlib.retrieval.diversity import mean_distance
 from avlib.retrieval.events import RATE_HZ, event_around

@@ -10,7 +10,8 @@ import pytest
 
 from avlib.config import load_settings
 from avlib.layers import CONF_FOLDER
-from avlib.spark.session import DELTA_PACKAGE, WORKER_ENVIRONMENT
+from avlib.spark.session import DELTA_PACKAGE
+from avlib.worker_environment import WORKER_ENVIRONMENT
 
 OVERLAYS = {
     "gpu-standalone": ["spark-cluster"],

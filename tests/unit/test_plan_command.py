@@ -15,7 +15,7 @@ from test_cli import said
 from avlib.cli import main
 from avlib.config import load_settings
 from avlib.planning import Calibration
-from avlib.planning.calibrate import WORKER_ENVIRONMENT, Sizes, calibrate_apart
+from avlib.planning.calibrate import Sizes, calibrate_apart
 from avlib.planning.rates import default_place, read_rates
 
 SMALL = Sizes(queries=64, samples=1024, dims=8, clip_s=1.0, pictures=2, edges=1000, file_bytes=10_000, rounds=1)
@@ -143,12 +143,6 @@ def test_calibration_measures_and_leaves_nothing(measured: tuple[Calibration, Pa
     assert 0.01 < known.describe.s_per_video_minute < 600
     assert known.describe.visual_model == "hog_color"
     assert known.machine and known.date and {"numpy", "blas"} <= set(known.versions)
-
-
-def test_workers_are_timed_in_the_environment_they_get() -> None:
-    from avlib.spark.session import WORKER_ENVIRONMENT as OF_SPARK
-
-    assert WORKER_ENVIRONMENT == OF_SPARK
 
 
 def test_rates_are_kept_and_read(
