@@ -38,6 +38,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
+WRITTEN_OUT = {"--retry-failed": "--retry-failed=any", "--no-labels": "no-labels"}
+"""Options that typer does not know: one whose value may be left out, one that is a command."""
+
 Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
 Name = Annotated[str, typer.Option("--name", help="Which filter run.")]
 Step = Annotated[int, typer.Option("--step", min=0, help="Step of the strategy; 0 is the first.")]
@@ -285,9 +288,7 @@ def _exit_strictly(warehouse: str, strict: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Errors that a user can mend are one line and exit code 2; --debug shows the trace."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    # typer knows no option whose value may be left out
-    arguments = ["--retry-failed=any" if argument == "--retry-failed" else argument for argument in arguments]
-    arguments = ["no-labels" if argument == "--no-labels" else argument for argument in arguments]  # nor this
+    arguments = [WRITTEN_OUT.get(argument, argument) for argument in arguments]
     try:
         app(arguments, prog_name="avlib")
     except Exception as error:

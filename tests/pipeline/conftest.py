@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,11 +25,18 @@ class Demo:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """`avlib demo` as a new user runs it: the installed command, a process of its own."""
+    """`avlib demo` as a new user runs it: the installed command, a process of its own. Nothing may write into it."""
     command = shutil.which("avlib", path=str(Path(sys.executable).parent))
     if command is None:
         pytest.skip("avlib is not installed beside this Python; `make test` installs it")
-    out = tmp_path_factory.mktemp("demo") / "demo"
-    ran = subprocess.run([command, "demo", "--out", str(out)], capture_output=True, text=True, check=False)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out, said = shared / "demo", shared / "demo.json"
+    with (shared / "demo.lock").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)  # the first worker that asks makes it for all
+        if not said.exists():
+            ran = subprocess.run([command, "demo", "--out", str(out)], capture_output=True, text=True, check=False)
+            said.write_text(json.dumps([ran.returncode, ran.stdout, ran.stderr]))
+    ran = subprocess.CompletedProcess([command, "demo", "--out", str(out)], *json.loads(said.read_text()))
     assert ran.returncode == 0, ran.stderr[-2000:]
     return Demo(command, out, ran)

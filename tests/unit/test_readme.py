@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 import typer
-from readme import BLOCKS, PAGES, ROOT, Block
+from readme import BLOCKS, PAGES, ROOT, Block, whole
 
-from avlib.cli import app
+from avlib.cli import WRITTEN_OUT, app
 from avlib.config import load_settings
 
 COMMANDS = [(block, words) for block in BLOCKS for words in block.commands()]
@@ -31,21 +32,18 @@ def heading_anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize(("block", "words"), COMMANDS, ids=[" ".join(words)[:60] for _, words in COMMANDS])
 def test_commands_are_taken(block: Block, words: list[str]) -> None:
     program, *arguments = words
-    if program == "make":
-        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert {one for one in arguments if "=" not in one} <= set(targets), block
-    elif program == "spark-submit":
-        (job,) = [one for one in arguments if one.startswith("jobs/")]
-        assert (ROOT / job).is_file(), block
-    elif program == "avlib":
-        command = typer.main.get_group(app)
-        arguments = ["no-labels" if one == "--no-labels" else one for one in arguments if one != "…"]
-        while hasattr(command, "commands"):
-            command = command.commands[arguments.pop(0)]
-        required = ["W"] if command.name == "pipeline" and "…" in words else []
-        if required and "--warehouse" not in arguments:
-            required += ["--warehouse", "W"]
-        command.make_context(words[1], [*required, *arguments])
+    match program:
+        case "avlib":
+            command = typer.main.get_group(app)
+            arguments = [WRITTEN_OUT.get(one, one) for one in whole(words, inputs="videos", warehouse="W")[1:]]
+            while hasattr(command, "commands"):
+                command = command.commands[arguments.pop(0)]
+            command.make_context(words[1], arguments)
+        case "make":
+            subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, check=True, capture_output=True)
+        case _:
+            named = [one for one in arguments if re.match(r"(jobs|conf|notebooks)/", one)]
+            assert named and [one for one in named if not (ROOT / one).is_file()] == [], block
 
 
 def test_settings_are_there() -> None:
