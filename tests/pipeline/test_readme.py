@@ -52,9 +52,6 @@ SMALLER = {
 SIZES = Sizes(queries=64, samples=1024, dims=8, clip_s=1.0, pictures=2, edges=1000, file_bytes=10_000, rounds=1)
 """`avlib plan --calibrate` takes no such options."""
 
-INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-"""To compile Spark's plans would take longer than to run them."""
-
 LONG = (
     "avlib pipeline …",
     "avlib filter --name",
@@ -126,11 +123,7 @@ def reader(demo: Demo, spark: SparkSession, tmp_path_factory: pytest.TempPathFac
         patch.setenv("TORCH_HOME", str(folder / "torch"))
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(calibrate, "calibrate_apart", partial(calibrate_apart, sizes=SIZES))
-        for name, value in INTERPRETED.items():
-            spark.conf.set(name, value)
         yield folder
-    for name in INTERPRETED:
-        spark.conf.unset(name)
 
 
 def save_arbitrary_weights(folder: Path) -> None:
