@@ -74,7 +74,7 @@ def as_options(settings: Settings) -> list[str]:
 @pytest.fixture
 def videos(shared_data: Path, tmp_path: Path) -> list[Path]:
     (tmp_path / "videos").mkdir()
-    return sorted((shared_data / "collection" / "videos").glob("*.mp4"))
+    return sorted((shared_data / "collection" / "videos").iterdir())
 
 
 def seconds_of_stages(store: TableStore) -> dict[str, float]:

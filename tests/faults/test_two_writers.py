@@ -40,7 +40,7 @@ def until_it_may(work: Callable[[], object]) -> None:
             time.sleep(0.2)
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.long)])
 def test_two_writers_and_optimize(spark: SparkSession, tmp_path: Path, rounds: int) -> None:
     (tmp_path / "good").mkdir()
     good = write_good(tmp_path / "good")[0].read_bytes()
