@@ -35,9 +35,6 @@ CUDA = ("nvidia-", "cuda-", "triton")
 NOT_PACKED = ("pyspark/jars/", "pyspark/examples/")
 COMPRESSION = 1  # most of it is machine code: more takes minutes and saves little
 
-OF_DELTA = ("io.delta_", "io.unitycatalog_")
-"""JARs that Spark does not have by itself; --packages fetches others too, which it has in newer versions."""
-
 # Printed by spark-submit's own resolution, so that --packages and --jars mean the same files.
 LIST_JARS = """
 from pyspark import SparkConf, SparkContext
@@ -126,7 +123,7 @@ def _nobodys(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def fetch_jars(folder: Path) -> list[Path]:
     """Delta Lake's JARs, resolved as spark-submit --packages does: from Ivy's cache, else the network."""
-    from avlib.spark.session import DELTA_PACKAGE
+    from avlib.spark.delta_jars import DELTA_PACKAGE, OF_DELTA
 
     submit = str(metadata.distribution("pyspark").locate_file("pyspark/bin/spark-submit"))
     with tempfile.TemporaryDirectory() as scratch:

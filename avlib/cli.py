@@ -20,12 +20,14 @@ from avlib.doctor_command import doctor
 from avlib.errors import in_one_line
 from avlib.evaluate_command import app as evaluate
 from avlib.forget_command import forget
+from avlib.inputs import find_inputs
 from avlib.optimize_command import optimize
 from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Strategy
 from avlib.options import chosen_settings as _settings
 from avlib.plan_command import plan
 from avlib.serve_command import serve
 from avlib.suggest_command import suggest
+from avlib.warehouse import normalise_uri
 
 if TYPE_CHECKING:
     from avlib.spark.store import TableStore
@@ -69,11 +71,16 @@ def pipeline(
 ) -> None:
     """All stages: videos in, a filtered collection that suggests sounds out."""
     settings = _settings(config, assign, strategy, keep)
-    store = _store(settings, warehouse, name)
-    from avlib.spark import pipeline as stages
+    from avlib.spark import finished
 
-    stages.run(store, settings, inputs)
-    _exit_strictly(store.warehouse, strict)
+    found = find_inputs(inputs, extensions=settings.ingest.extensions)
+    if finished.is_finished(warehouse, name, settings, found):
+        typer.echo(f"pipeline {name}: nothing has changed", err=True)
+    else:
+        from avlib.spark import pipeline as stages
+
+        stages.run(_store(settings, warehouse, name), settings, found)
+    _exit_strictly(normalise_uri(warehouse), strict)
 
 
 @app.command(epilog="Example: avlib ingest /data/videos films.csv -w /data/warehouse")

@@ -5,9 +5,11 @@ The picture model, and the network behind audio_learned where `avlib learn` has 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 
 from avlib.config import DescribeSettings, LearnSettings, hash_of
@@ -48,9 +50,15 @@ class StoredModel:
 def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
     """Find the model's weights, check that they fit, and keep a copy in the warehouse.
 
+    A warehouse that has them from the same source already is not asked twice: to load them takes torch, and seconds.
     Raises ConfigError where the weights cannot be had or do not fit the model.
     """
     name, size_px = settings.visual_model, settings.picture_size_px
+    source = source_of_weights(settings)
+    if is_file(_place(warehouse, source)):
+        known = read_model(warehouse, source)
+        if is_file(f"{warehouse}/{known.weights}"):
+            return replace(known, picture_size_px=size_px)
     found = resolve_weights(name, settings.visual_weights)
     if found is None:
         return StoredModel(name, None, load_visual_descriptor(name, None).model_hash, size_px)
@@ -61,7 +69,20 @@ def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
         stored = f"models/{name}-{model_hash[:16]}.safetensors"
         if not is_file(f"{warehouse}/{stored}"):
             write_whole(f"{warehouse}/{stored}", copy.read_bytes())
-    return StoredModel(name, stored, model_hash, size_px)
+    model = StoredModel(name, stored, model_hash, size_px)
+    write_model(model, warehouse=warehouse, described_with=source)
+    return model
+
+
+def source_of_weights(settings: DescribeSettings) -> str:
+    """Hash of what decides which weights the picture model gets, told without torch."""
+    weights = Path(settings.visual_weights).expanduser()
+    if weights.is_file():
+        with weights.open("rb") as file:
+            given = hashlib.file_digest(file, "sha256").hexdigest()
+    else:
+        given = f"{settings.visual_weights} of torchvision {metadata.version('torchvision')}"
+    return hash_of([settings.visual_model, weights.suffix, given])
 
 
 def described_with(settings: DescribeSettings, model: StoredModel) -> str:

@@ -17,6 +17,11 @@ from pyarrow import fs
 _FULL = ("No space left on device", "Disk quota exceeded")
 
 
+def cache_folder() -> Path:
+    """Where avlib keeps, for this user of this machine, what could be found out again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "avlib"
+
+
 def filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system of a path or URI, and the path in it. s3a:// (Hadoop's name) is s3://."""
     if "://" not in uri and not uri.startswith("file:"):

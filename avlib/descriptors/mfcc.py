@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import librosa.filters
 import numpy as np
 import scipy.fft
 
@@ -106,8 +105,10 @@ def _mfcc(windows: Float32Array, settings: AudioSettings) -> Float32Array:
 
 @lru_cache(maxsize=64)
 def _window_function(window: str, length: int) -> Float64Array:
+    from librosa import filters  # takes seconds to import: not for who describes nothing
+
     try:
-        return librosa.filters.get_window(window, length, fftbins=True)
+        return filters.get_window(window, length, fftbins=True)
     except ValueError as error:
         raise ParameterError("window", window, f"a window function scipy.signal.get_window knows ({error})") from None
 
@@ -118,7 +119,9 @@ def _mel_filters(length: int, settings: AudioSettings) -> list[tuple[slice, slic
 
     Filters are of shape (width of the span, bands), that is transposed.
     """
-    filters: Float32Array = librosa.filters.mel(
+    from librosa import filters
+
+    bands: Float32Array = filters.mel(
         sr=settings.sr,
         n_fft=length,
         n_mels=settings.n_mels,
@@ -130,7 +133,7 @@ def _mel_filters(length: int, settings: AudioSettings) -> list[tuple[slice, slic
     )
     groups = []
     for first in range(0, settings.n_mels, _BANDS_TOGETHER):
-        group = filters[first : first + _BANDS_TOGETHER]
+        group = bands[first : first + _BANDS_TOGETHER]
         heard = np.flatnonzero(group.any(axis=0))
         span = slice(int(heard[0]), int(heard[-1]) + 1) if heard.size else slice(0, 0)
         groups.append((slice(first, first + len(group)), span, np.ascontiguousarray(group[:, span].T)))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import librosa.filters
 import numpy as np
 import scipy.fft
 
@@ -46,13 +45,17 @@ def log_mel_track(waveform: Float32Array, *, sample_rate_hz: int, settings: Trac
 
 @lru_cache(maxsize=8)
 def _taper(length: int) -> Float64Array:
-    return librosa.filters.get_window("hann", length, fftbins=True)
+    from librosa import filters  # takes seconds to import: not for who describes nothing
+
+    return filters.get_window("hann", length, fftbins=True)
 
 
 @lru_cache(maxsize=8)
 def _mel_filters(length: int, sample_rate_hz: int, settings: TrackSettings) -> Float32Array:
     """Shape (1 + length // 2, n_mels)."""
-    filters: Float32Array = librosa.filters.mel(
+    from librosa import filters
+
+    bands: Float32Array = filters.mel(
         sr=sample_rate_hz, n_fft=length, n_mels=settings.n_mels, fmin=settings.fmin, fmax=settings.fmax
     )
-    return np.ascontiguousarray(filters.T)
+    return np.ascontiguousarray(bands.T)

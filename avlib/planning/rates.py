@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from avlib.config import DescribeSettings, Section
 from avlib.errors import InputError
+from avlib.storage import cache_folder
 
 
 class Rates(Section):
@@ -71,8 +71,7 @@ class Calibration(Section):
 
 def default_place() -> Path:
     """The file that rates are written to and read from where the user names none."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "avlib" / "rates.json"
+    return cache_folder() / "rates.json"
 
 
 def read_rates(path: Path) -> Calibration:

@@ -23,7 +23,7 @@ from avlib.evaluation import (
     read_visual,
     retrieval_rates,
 )
-from avlib.inputs import video_name
+from avlib.inputs import find_inputs, video_name
 from avlib.media import open_picture
 from avlib.report import Findings, RateRow, read_findings, write_report
 from avlib.retrieval.answers import Answer, Workshop
@@ -118,7 +118,7 @@ def _run_pipeline(out: Path, settings: Settings) -> None:
     from avlib.spark.store import TableStore
 
     store = TableStore(get_session(settings.spark), str(out / "warehouse"))
-    pipeline.run(store, settings, [str(out / "videos")])
+    pipeline.run(store, settings, find_inputs([str(out / "videos")], extensions=settings.ingest.extensions))
 
 
 def _answer_rates(answers: list[Answer], labels: Labels, *, top: int) -> RetrievalRates:

@@ -65,6 +65,12 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     say(f"describe: {total} new, {summary}")
 
 
+def is_done(store: TableStore, settings: Settings) -> bool:
+    """Whether a run would find nothing to describe."""
+    model = store_model(settings.describe, warehouse=store.warehouse)
+    return _pending(store, described_with(settings.describe, model), None).isEmpty()
+
+
 def _describe(store: TableStore, pending: DataFrame, settings: Settings, model: StoredModel) -> None:
     """Describe what is pending, batch by batch; those of equal content once, whose duplicates are entered last."""
     described_again = not pending.where("attempt > 1").isEmpty()

@@ -28,8 +28,9 @@ from avlib.doctor.finding import Finding
 from avlib.doctor.packages import installed_versions
 from avlib.doctor.space import SPARE_BYTES, free_bytes
 from avlib.errors import ConfigError, WarehouseError, in_one_line
+from avlib.spark.delta_jars import DELTA_PACKAGE
 from avlib.spark.resources import gpu_profile, task_device
-from avlib.spark.session import DELTA_PACKAGE, JAVA_MEND, get_session, java_problem, submitted
+from avlib.spark.session import JAVA_MEND, get_session, java_problem, submitted
 from avlib.spark.store import TableStore
 from avlib.worker_environment import WORKER_ENVIRONMENT
 

@@ -16,27 +16,13 @@ def run(store: TableStore, settings: Settings) -> None:
 
     A strategy that is scored begins with agreement.
     """
-    scored = settings.filter.scored
-    less_copies = settings.copies.dropped_by(scored=scored)
-    audio = [settings.filter.audio, *(settings.agreement.audio if scored else [])]
-    of_samples = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS]
-    work = Work(
-        "filter",
-        [*of_samples, *learned_inputs(*audio)],
-        [tables.COLLECTION, *([tables.SCORES] if scored else []), *([tables.COPIES] if less_copies else [])],
-        [
-            settings.filter.chosen,
-            settings.knn,
-            *([settings.copies] if less_copies else []),
-            *([settings.agreement] if scored else []),
-        ],
-        filter_name=store.name,
-    )
+    work = _work(store, settings)
     if is_recorded(store, work):
         say(f"filter {store.name}: nothing has changed, {store.read(tables.COLLECTION).count()} samples")
         return
     samples_described_with(store)  # one setting for all, or an error
-    strategy = settings.filter.strategy
+    strategy, scored = settings.filter.strategy, settings.filter.scored
+    less_copies = settings.copies.dropped_by(scored=scored)
     with store.claim_filter(), recorded(store, work) as record:
         say(f"filter {store.name}: strategy {strategy}")
         if not scored:
@@ -54,6 +40,30 @@ def run(store: TableStore, settings: Settings) -> None:
             summary += f", {left_out} are copies"
         record.summary = summary
     say(f"filter {store.name}: {summary}")
+
+
+def is_done(store: TableStore, settings: Settings) -> bool:
+    """Whether the collection is of the samples and settings as they are."""
+    return is_recorded(store, _work(store, settings))
+
+
+def _work(store: TableStore, settings: Settings) -> Work:
+    scored = settings.filter.scored
+    less_copies = settings.copies.dropped_by(scored=scored)
+    audio = [settings.filter.audio, *(settings.agreement.audio if scored else [])]
+    of_samples = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.DESCRIPTOR_STATS]
+    return Work(
+        "filter",
+        [*of_samples, *learned_inputs(*audio)],
+        [tables.COLLECTION, *([tables.SCORES] if scored else []), *([tables.COPIES] if less_copies else [])],
+        [
+            settings.filter.chosen,
+            settings.knn,
+            *([settings.copies] if less_copies else []),
+            *([settings.agreement] if scored else []),
+        ],
+        filter_name=store.name,
+    )
 
 
 def _steps(store: TableStore, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pyarrow as pa
@@ -33,27 +34,49 @@ _READ = ("sample_id", "uri", "time_s", "component_id", "visual", "audio")
 
 def run(store: TableStore, settings: Settings) -> None:
     """Index the collection as it is now. Skipped where a whole index is of these very rows and settings."""
-    folder = index_folder(store.warehouse, store.name)
+    folder, state = index_folder(store.warehouse, store.name), _state(store, settings)
+    if state.present is not None:
+        if all(is_whole(folder, shard) for shard in state.present.shards):
+            _remove_superseded(folder, state.present)  # a run that was killed may have left them
+            say(f"index {store.name}: nothing has changed")
+            return
+        say(f"index {store.name}: files are missing or damaged; it is made again")
+    if state.audio == tables.AUDIO_LEARNED.name:
+        _check_network(store)
+    work = Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
+    with store.claim(f"index-{store.name}"), recorded(store, work) as record:
+        record.summary = _write(store, settings, version=state.version, stats_version=state.stats_version)
+    say(f"index {store.name}: {record.summary}")
+
+
+def is_done(store: TableStore, settings: Settings) -> bool:
+    """Whether there is an index of the collection and settings as they are; its files are not looked at."""
+    return _state(store, settings).present is not None
+
+
+@dataclass(frozen=True)
+class _State:
+    """version: of the collection.  stats_version, audio: of its sound descriptor.  present: the index, if it is of
+    these very rows and settings."""
+
+    version: int
+    stats_version: int
+    audio: str
+    present: IndexManifest | None
+
+
+def _state(store: TableStore, settings: Settings) -> _State:
     version = store.version(tables.COLLECTION)  # first: should rows be of a later one, the index is found to be older
     audio = _audio(store, settings)
     changed = store.last_change(tables.COLLECTION)  # a VACUUM is a version too, of the same rows
     assert version is not None and changed is not None
     stats_version = latest_stats_version(store, audio)
-    present = _present(folder)
+    present = _present(index_folder(store.warehouse, store.name))
     wanted = (store.table_id(tables.COLLECTION), stats_version, settings.index.fingerprint())
     same_rows = present is not None and changed.version <= present.collection_version <= version
-    if present is not None and same_rows and _made_from(present) == wanted:
-        if all(is_whole(folder, shard) for shard in present.shards):
-            _remove_superseded(folder, present)  # a run that was killed may have left them
-            say(f"index {store.name}: nothing has changed")
-            return
-        say(f"index {store.name}: files are missing or damaged; it is made again")
-    if audio == tables.AUDIO_LEARNED.name:
-        _check_network(store)
-    work = Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
-    with store.claim(f"index-{store.name}"), recorded(store, work) as record:
-        record.summary = _write(store, settings, version=version, stats_version=stats_version)
-    say(f"index {store.name}: {record.summary}")
+    if present is None or not same_rows or _made_from(present) != wanted:
+        present = None
+    return _State(version, stats_version, audio, present)
 
 
 def _write(store: TableStore, settings: Settings, *, version: int, stats_version: int) -> str:

@@ -32,12 +32,16 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
     A manifest's columns replace those stored before; a file named without a manifest keeps the ones it has.
     Raises InputError where there is nothing to add.
     """
-    found = find_inputs(inputs, extensions=settings.ingest.extensions)
+    add(store, settings, find_inputs(inputs, extensions=settings.ingest.extensions))
+
+
+def add(store: TableStore, settings: Settings, found: Inputs) -> None:
+    """`run`, of inputs that have been found already."""
     work = Work("ingest", [], [VIDEOS], [settings.ingest])
     with store.claim("ingest", wait_s=_WAITS_S), recorded(store, work) as record, watched(store.spark, "ingest"):
         given = _given(store, found, settings)
-        if given.isEmpty():
-            raise InputError(f"no video found: {', '.join(inputs)} names none")
+        if given is None:
+            raise InputError(f"no video found: {', '.join(map(str, (*found.manifests, *found.remote)))} names none")
         with store.frozen(_changed(store, given), "changed") as changed:  # files may change while they are merged
             if changed.isEmpty():
                 say(f"ingest: nothing new, {store.read(VIDEOS).count()} videos")
@@ -54,16 +58,22 @@ def run(store: TableStore, settings: Settings, inputs: Sequence[str]) -> None:
     say(f"ingest: {total} videos")
 
 
-def _given(store: TableStore, found: Inputs, settings: Settings) -> DataFrame:
-    """uri, bytes, modified, metadata (null: none given) of every input; one row per uri."""
+def _given(store: TableStore, found: Inputs, settings: Settings) -> DataFrame | None:
+    """uri, bytes, modified, metadata (null: none given) of every input; one row per uri. None where nothing is."""
     schema = StructType([field for field in spark_schema(VIDEOS) if field.name != "video_id"])
     schema["metadata"].nullable = True
     remote = find_remote(found.remote, extensions=settings.ingest.extensions, settings=settings.fetch)
-    files: list[tuple[object, ...]] = [(f.uri, f.bytes, f.modified, None) for f in (*found.files, *remote)]
-    given = store.spark.createDataFrame(files, schema=schema)
-    for manifest in found.manifests:
-        listed = store.spark.createDataFrame(read_manifest(manifest))
-        given = given.unionByName(listed.mapInArrow(_Identifier(settings.fetch), schema))
+    files = [
+        {"uri": file.uri, "bytes": file.bytes, "modified": file.modified, "metadata": None}
+        for file in (*found.files, *remote)
+    ]
+    manifests = [listed for listed in map(read_manifest, found.manifests) if listed.num_rows]
+    if not files and not manifests:
+        return None
+    given = store.spark.createDataFrame(pa.Table.from_pylist(files, schema=_IDENTITY), schema)
+    for listed in manifests:
+        identified = store.spark.createDataFrame(listed).mapInArrow(_Identifier(settings.fetch), schema)
+        given = given.unionByName(identified)
     # The same uri twice is one video; a manifest's columns win over a bare file's.
     return given.groupBy("uri").agg(
         F.max("bytes").alias("bytes"),

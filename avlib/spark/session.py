@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from delta import configure_spark_with_delta_pip
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from avlib.config import SparkSettings
 from avlib.errors import ConfigError
 from avlib.layers import CONF_FOLDER
+from avlib.spark.delta_jars import DELTA_PACKAGE, remember, with_delta
 from avlib.worker_environment import WORKER_ENVIRONMENT
 
 MINIMUM_JAVA = 17
@@ -31,7 +31,6 @@ JAVA_MEND = (
     f"install Java {MINIMUM_JAVA} or newer (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; "
     "macOS: brew install openjdk@17) or point JAVA_HOME to it"
 )
-DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.3.1"
 
 
 def get_session(settings: SparkSettings) -> SparkSession:
@@ -87,7 +86,7 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
     with tempfile.TemporaryFile("w+", errors="replace") as log:  # has no name: gone with whoever writes it
         try:
             with _stderr_to(log):
-                return configure_spark_with_delta_pip(builder).getOrCreate()
+                session = with_delta(builder).getOrCreate()
         except (PySparkException, RuntimeError) as error:
             log.seek(0)
             said = log.read().strip().splitlines() or str(error).splitlines()
@@ -95,6 +94,8 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
                 "Spark did not start. Its first start fetches Delta Lake's JARs through Ivy: check the network. The "
                 f"last thing Spark said: {said[-1].strip()}"
             ) from error
+    remember(session)
+    return session
 
 
 @contextmanager

@@ -306,8 +306,10 @@ class TableStore:
                 builder.execute()
 
     def _properties(self, table: Table) -> dict[str, str]:
-        detail = self._delta(table).detail().select("properties").first()
-        return {} if detail is None else dict(detail["properties"])
+        jvm = self.spark._jvm
+        assert jvm is not None
+        # Asking for the table's detail() would say so too, by a Spark job: seconds, where Spark has just started.
+        return dict(jvm.scala.jdk.javaapi.CollectionConverters.asJava(self._snapshot(table).metadata().configuration()))
 
     def _check_schema_version(self) -> None:
         if not self.exists(VIDEOS):

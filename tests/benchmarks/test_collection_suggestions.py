@@ -23,7 +23,7 @@ from avlib.columns import descriptor_rows
 from avlib.config import Settings, load_settings
 from avlib.descriptors import normalise_visual
 from avlib.evaluation import Cleanliness, Labels, StrArray, answer_rates, read_labels, retrieval_rates
-from avlib.inputs import video_name
+from avlib.inputs import find_inputs, video_name
 from avlib.media import open_picture
 from avlib.retrieval.answers import Answer, Workshop
 from avlib.retrieval.suggest import Suggester, Suggestion, Wish
@@ -58,7 +58,8 @@ def test_suggestions_for_held_out_pictures(spark: SparkSession, shared_data: Pat
 
     started = time.monotonic()
     store = TableStore(spark, warehouse)
-    pipeline.run(store, settings_for(shared_data, "V+A"), [str(collection / "videos")])
+    settings = settings_for(shared_data, "V+A")
+    pipeline.run(store, settings, find_inputs([str(collection / "videos")], extensions=settings.ingest.extensions))
     print(f"\n{platform.processor() or platform.machine()}, local[2]; pipeline {time.monotonic() - started:.0f} s")
     print(f"{'samples':<12} kept  clean | sound right: best, majority of 5 | picture right: best")
     _print_unfiltered(store, labels, pictures, categories, settings_for(shared_data, "V+A"))

@@ -22,6 +22,7 @@ from test_collection_suggestions import settings_for
 
 from avlib import tables
 from avlib.config import Settings
+from avlib.inputs import find_inputs
 from avlib.spark import describe, ingest, pipeline
 from avlib.spark.store import TableStore
 
@@ -113,7 +114,7 @@ def test_run_again(spark: SparkSession, shared_data: Path, tmp_path: Path, video
 
 def timed(store: TableStore, settings: Settings, folder: Path) -> float:
     started = time.perf_counter()
-    pipeline.run(store, settings, [str(folder)])
+    pipeline.run(store, settings, find_inputs([str(folder)], extensions=settings.ingest.extensions))
     return time.perf_counter() - started
 
 
@@ -126,7 +127,7 @@ def test_planned(spark: SparkSession, shared_data: Path, tmp_path: Path, videos:
     for stage in json.loads(said)["stages"]:
         planned[stage["stage"]] += stage["seconds"]
     store = TableStore(spark, str(tmp_path / "warehouse"))
-    pipeline.run(store, settings, [folder])
+    pipeline.run(store, settings, find_inputs([folder], extensions=settings.ingest.extensions))
     took = seconds_of_stages(store)
     print(f"\n{MACHINE}, local[2]; {len(videos)} videos")
     for stage in planned:

@@ -21,7 +21,7 @@ from avlib.demo.render import SOUNDS, soundtrack
 from avlib.demo.synthesis import recorded
 from avlib.descriptors import loud_frames, rms_energy
 from avlib.evaluation import read_labels
-from avlib.inputs import video_name
+from avlib.inputs import find_inputs, video_name
 from avlib.media import open_picture
 from avlib.retrieval.diversity import mean_distance
 from avlib.retrieval.events import RATE_HZ, event_around
@@ -109,7 +109,7 @@ def test_variety_beside_the_nearest(spark: SparkSession, tmp_path: Path) -> None
         folder = tmp_path / str(seed)
         made = make_collection(folder, seed=seed)
         store = TableStore(spark, str(folder / "warehouse"))
-        pipeline.run(store, settings, [str(made.videos_dir)])
+        pipeline.run(store, settings, find_inputs([str(made.videos_dir)], extensions=settings.ingest.extensions))
         labels = read_labels(made.labels_csv)
         suggester = Suggester(Warehouse(store.warehouse), settings.suggest)
 

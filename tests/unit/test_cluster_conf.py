@@ -10,7 +10,7 @@ import pytest
 
 from avlib.config import load_settings
 from avlib.layers import CONF_FOLDER
-from avlib.spark.session import DELTA_PACKAGE
+from avlib.spark.delta_jars import DELTA_PACKAGE
 from avlib.worker_environment import WORKER_ENVIRONMENT
 
 OVERLAYS = {
