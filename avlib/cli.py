@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="avlib",
     help="Picture-sound pairs from raw web videos, and sounds for any picture.",
+    epilog="Example: avlib pipeline /data/videos -w /data/warehouse, then avlib suggest picture.jpg -w /data/warehouse",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -176,8 +177,9 @@ def _sub_stage(name: str, run: Callable[[TableStore, Settings, int], None], expl
     ) -> None:
         settings = _settings(config, assign, strategy)
         if step >= len(settings.filter.steps):
+            last = len(settings.filter.steps) - 1
             raise typer.BadParameter(
-                f"{settings.filter.strategy} has {len(settings.filter.steps)} steps", param_hint="step"
+                f"the last step of strategy {settings.filter.strategy} is {last}", param_hint="--step"
             )
         run(_store(settings, warehouse, name), settings, step)
 
@@ -247,7 +249,8 @@ def failures(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     for failure in found if not as_json else ():
-        typer.echo(f"{failure['status']:<10} {failure['uri']}: {failure['error']} ({failure['error_class']})")
+        kind = f"{failure['error_class']}, transient" if failure["transient"] else failure["error_class"]
+        typer.echo(f"{failure['status']:<10} {failure['uri']}: {failure['error']} ({kind})")
 
 
 @app.command(epilog="Example: avlib demo --out demo-out")

@@ -5,8 +5,10 @@ Every section is a frozen model; an unknown key or a value out of range fails na
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -280,11 +282,14 @@ def _with_defaults(strategy: Any, defaults: dict[str, Any]) -> Any:
         return strategy  # malformed: field validation says where
 
 
-def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()) -> Settings:
-    """Settings from conf/default.toml, then each overlay file, then each `section.key=value`.
+def load_settings(
+    overlays: Sequence[Path] = (), assignments: Sequence[str] = (), options: Mapping[str, str] = MappingProxyType({})
+) -> Settings:
+    """Settings from conf/default.toml, then each overlay file, then each `section.key=value`, then those of options.
 
     An overlay named without a folder that is not here is looked up in avlib's conf folder (`demo.toml`).
-    Raises ConfigError naming the file (or --set) and the key.
+    options: `section.key=value` → the option of a command that stands for it, as typed.
+    Raises ConfigError naming the file (or --set, or the option) and the key.
 
     >>> load_settings(assignments=["filter.strategy=V+A", "knn.k=50"]).filter.steps[0].k
     50
@@ -292,16 +297,19 @@ def load_settings(overlays: Sequence[Path] = (), assignments: Sequence[str] = ()
     Traceback (most recent call last):
     avlib.errors.ConfigError: --set knn.kk=50: knn.kk: no such key; conf/default.toml lists them all
     """
-    merged, origins = read_layers(overlays, assignments)
+    merged, origins = read_layers(overlays, assignments, options)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_explain(error, origins)) from None
 
 
+_OF_A_UNION = re.compile(r"constrained-\w+|literal\[.*\]")  # pydantic's name of one of several types of a value
+
+
 def _explain(error: ValidationError, origins: Origins) -> str:
     first = error.errors()[0]
-    location = tuple(str(part) for part in first["loc"])
+    location = tuple(str(part) for part in first["loc"] if not _OF_A_UNION.fullmatch(str(part)))
     prefixes = (location[:length] for length in range(len(location), 0, -1))
     source = next((origins[prefix] for prefix in prefixes if prefix in origins), "settings")
     message = first["msg"].removeprefix("Value error, ")

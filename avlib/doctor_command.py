@@ -39,10 +39,11 @@ def _check_all(settings: Settings, warehouse: str | None) -> list[Finding]:
     from avlib.spark.doctor import check_spark
     from avlib.spark.session import submitted
 
-    findings = [check_weights(settings.describe), check_space(warehouse)]
+    findings = [check_weights(settings.describe)]
     if not submitted():  # else executors describe: their own check answers for them
-        findings.insert(1, check_gpus(settings.describe))
+        findings.append(check_gpus(settings.describe))
     if warehouse is None:
-        return findings + check_spark(settings, None)
+        return [*findings, check_space(None), *check_spark(settings, None)]
     writable = check_warehouse(warehouse)
-    return [*findings, writable, *check_spark(settings, warehouse if writable.ok else None)]
+    usable = warehouse if writable.ok else None
+    return [*findings, check_space(usable), writable, *check_spark(settings, usable)]

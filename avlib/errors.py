@@ -72,7 +72,7 @@ def in_one_line(error: Exception) -> str | None:
     if raised:
         return raised[1]
     if isinstance(error, OSError) or type(error).__module__.startswith(("pyspark.errors", "py4j")):
-        cause = re.search(r"^(?:Caused by|: )[\w.$]*: ?(.+)$", str(error), re.MULTILINE)
-        said = cause[1] if cause else str(error).strip().splitlines()[0]
+        cause = re.search(r"^(?:Caused by)?: [\w.$]+: ?(.+)$", str(error), re.MULTILINE)
+        said = cause[1] if cause else (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"{said} (--debug shows where)"
     return None

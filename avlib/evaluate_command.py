@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avlib.errors import InputError
-from avlib.options import Assign, Config, Debug, Strategy, chosen_settings
+from avlib.options import Assign, Config, Debug, Strategy, chosen_settings, standing_for
 
 if TYPE_CHECKING:
     from avlib.config import Settings
     from avlib.listening import Item
 
 app = typer.Typer(
-    name="evaluate", help="The paper's experiments, on videos that labels speak of.", no_args_is_help=True
+    name="evaluate",
+    help="The paper's experiments, on videos that labels speak of.",
+    epilog="Example: avlib evaluate corruption -w /data/warehouse --labels labels.csv",
+    no_args_is_help=True,
 )
 
 Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
@@ -33,9 +35,10 @@ Ratios = Annotated[
     str | None, typer.Option("--ratios", help="Shares of sounds to replace: FIRST:LAST:STEP, or a list 0,0.3,0.6.")
 ]
 Strategies = Annotated[
-    str | None, typer.Option("--strategies", help="List: unfiltered, random, and strategies of [filter.strategies].")
+    str | None,
+    typer.Option("--strategies", help="List: unfiltered, random, and strategies of the settings."),
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Repetitions with other sounds replaced.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Repetitions, each with another seed.")]
 Unit = Annotated[str | None, typer.Option("--unit", help="What is replaced at a time: frame, segment or video.")]
 ReplaceFrom = Annotated[
     str | None, typer.Option("--replace-from", help="By sounds outside the categories (outside), or other-category.")
@@ -48,7 +51,7 @@ AsConfigured = Annotated[
 _TRUTH = "truth"  # as an arm of the user study: the query's own sound
 
 
-@app.command(epilog="Example: avlib evaluate corruption -w W --labels labels.csv --ratios 0:0.9:0.1")
+@app.command(epilog="Example: avlib evaluate corruption -w /data/warehouse --labels labels.csv --ratios 0:0.9:0.1")
 def corruption(
     warehouse: Warehouse,
     labels: LabelsFile,
@@ -72,10 +75,10 @@ def corruption(
         "replace_from": replace_from,
         "choose": False if as_configured else None,
     }
-    _run(warehouse, labels, out, config, [*assign, *_assignments(given)])
+    _run(warehouse, labels, out, chosen_settings(config, assign, options=_options(given)))
 
 
-@app.command(epilog="Example: avlib evaluate size -w W --labels labels.csv --shares 0.2,0.5,1 --ratios 0.3")
+@app.command(epilog="Example: avlib evaluate size -w /data/warehouse --labels labels.csv --shares 0.2,0.5,1")
 def size(
     warehouse: Warehouse,
     labels: LabelsFile,
@@ -99,10 +102,10 @@ def size(
         "seeds": seeds,
         "choose": False if as_configured else None,
     }
-    _run(warehouse, labels, out, config, [*assign, *_assignments(given)])
+    _run(warehouse, labels, out, chosen_settings(config, assign, options=_options(given)))
 
 
-@app.command("no-labels", epilog="Example: avlib evaluate no-labels -w W --strategy A+V")
+@app.command("no-labels", epilog="Example: avlib evaluate no-labels -w /data/warehouse --strategy A+V")
 def no_labels(
     warehouse: Warehouse,
     strategy: Strategy = None,
@@ -112,7 +115,7 @@ def no_labels(
     debug: Debug = False,
 ) -> None:
     """Without labels: what a strategy keeps, how stable that is, what it keeps of shuffled sound. Also --no-labels."""
-    settings = chosen_settings(config, [*assign, *_assignments({"seeds": seeds})], strategy)
+    settings = chosen_settings(config, assign, strategy, options=_options({"seeds": seeds}))
     from avlib.spark import unlabelled as stage
     from avlib.spark.session import get_session
     from avlib.spark.store import TableStore
@@ -120,7 +123,7 @@ def no_labels(
     typer.echo(stage.as_text(stage.run(TableStore(get_session(settings.spark), warehouse), settings)))
 
 
-@app.command("listening-sheet", epilog="Example: avlib evaluate listening-sheet -w W --each 20 --out listening")
+@app.command("listening-sheet", epilog="Example: avlib evaluate listening-sheet -w /data/warehouse --each 20")
 def listening_sheet(
     warehouse: Warehouse,
     name: Annotated[str, typer.Option("--name", help="Which filter run; not with --arms.")] = "default",
@@ -135,7 +138,7 @@ def listening_sheet(
         typer.Option("--each", min=1, help="Kept samples, and as many dropped; with --arms, pictures of a category."),
     ] = 10,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw and the order.")] = 0,
-    out: Out = Path("listening"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the sheet and its key.")] = Path("listening"),
     config: Config = [],
     assign: Assign = [],
     debug: Debug = False,
@@ -149,13 +152,17 @@ def listening_sheet(
     else:
         wanted = [word for word in _words(arms) or [] if word != _TRUTH]
         given = {"strategies": wanted, "ratios": [ratio], "seed": seed}
-        settings = chosen_settings(config, [*assign, *_assignments(given)])
+        settings = chosen_settings(config, assign, options=_options(given))
         items = _of_arms(warehouse, settings, labels, each=each, truth=_TRUTH in (_words(arms) or []))
     from avlib.listening import write_sheet
     from avlib.sources import Sources
 
     with Sources(settings.fetch, settings.decode) as sources:
-        sheet, key = write_sheet(items, sources, out, seed=seed)
+        sheet, key, left_out = write_sheet(items, sources, out, seed=seed)
+    if left_out == len(items):
+        raise InputError(f"none of the videos can be read, such as {items[0].picture.uri}: are they where they were?")
+    if left_out:
+        typer.echo(f"{left_out} of {len(items)} items are left out: their videos cannot be read", err=True)
     typer.echo(f"{sheet}: open it in a browser, then: avlib evaluate listening {key} answers.csv")
 
 
@@ -191,8 +198,7 @@ def _of_arms(warehouse: str, settings: Settings, labels: Path, *, each: int, tru
     return study.run(TableStore(get_session(settings.spark), warehouse), settings, found, each=each, truth=truth)
 
 
-def _run(warehouse: str, labels: Path, out: Path, config: list[Path], assign: list[str]) -> None:
-    settings = chosen_settings(config, assign)
+def _run(warehouse: str, labels: Path, out: Path, settings: Settings) -> None:
     from avlib.evaluation import read_labels
     from avlib.evaluation.summary import as_text, means
 
@@ -207,8 +213,15 @@ def _run(warehouse: str, labels: Path, out: Path, config: list[Path], assign: li
     typer.echo(as_text(rows))
 
 
-def _assignments(given: Mapping[str, object]) -> list[str]:
-    return [f"evaluate.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+def _options(given: Mapping[str, object]) -> dict[str, str]:
+    """Settings of [evaluate] by their keys, and the options they were given by."""
+    found: dict[str, str] = {}
+    for key, value in given.items():
+        found |= standing_for(f"evaluate.{key}", f"--{_NAMED_OTHERWISE.get(key, key).replace('_', '-')}", value)
+    return found
+
+
+_NAMED_OTHERWISE = {"choose": "as_configured"}
 
 
 def _words(said: str | None) -> list[str] | None:
@@ -223,6 +236,8 @@ def _numbers(option: str, said: str | None) -> list[float] | None:
         if ":" not in said:
             return [float(word) for word in said.split(",")]
         first, last, step = (float(word) for word in said.split(":"))
-        return [round(first + place * step, 9) for place in range(int((last - first) / step + 1e-9) + 1)]
+        if found := [round(first + place * step, 9) for place in range(int((last - first) / step + 1e-9) + 1)]:
+            return found
+        raise ValueError
     except (ValueError, ZeroDivisionError, OverflowError):
         raise InputError(f"{option} {said}: write FIRST:LAST:STEP, as 0:0.9:0.1, or a list, as 0,0.3,0.6") from None

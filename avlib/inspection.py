@@ -13,10 +13,10 @@ from pyarrow import fs
 from avlib import tables
 from avlib.claims import Claim, running
 from avlib.errors import WarehouseError
-from avlib.storage import filesystem
+from avlib.storage import filesystem, is_file
 from avlib.table_log import last_change
 from avlib.tables import Table
-from avlib.warehouse import Warehouse
+from avlib.warehouse import Warehouse, is_filter_name
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,18 @@ def _runs(reader: Warehouse) -> tuple[RunStatus, ...]:
     )
 
 
+_MADE_BESIDE_TABLES = {"index": "index/{name}/manifest.json", "learn": "models/audio_learned.json"}
+"""By stage: a file that there is as long as what the stage made."""
+
+
 def _state(warehouse: str, row: dict[str, Any]) -> str:
     """Whether a record's outputs are as it says, and its inputs still what they were."""
     of_run = Warehouse(warehouse, name=row["filter_name"] or "default")
     outputs = {name if row["step"] is None else f"{name}/{row['step']}": version for name, version in row["outputs"]}
     if changed := _changed(of_run, outputs):
         return f"{' and '.join(changed)} changed since"
+    if (made := _MADE_BESIDE_TABLES.get(row["stage"])) and not is_file(f"{warehouse}/{made.format(name=of_run.name)}"):
+        return f"gone, make it again by avlib {row['stage']}"
     if newer := _changed(of_run, dict(row["inputs"])):
         return f"older than {' and '.join(newer)}"
     return "up to date"
@@ -167,10 +173,11 @@ def read_failures(warehouse: str) -> list[dict[str, object]]:
 
 
 def filter_names(warehouse: str) -> list[str]:
-    """The filter runs of a warehouse."""
+    """The filter runs of a warehouse; a folder that somebody put beside theirs is none."""
     system, path = filesystem(f"{warehouse}/filters")
     folders = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    return sorted(folder.base_name for folder in folders if folder.type == fs.FileType.Directory)
+    names = sorted(folder.base_name for folder in folders if folder.type == fs.FileType.Directory)
+    return [name for name in names if is_filter_name(name)]
 
 
 def _outcomes(reader: Warehouse) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,11 +18,17 @@ Origins: TypeAlias = dict[tuple[str, ...], str]
 """Which file, or --set, a key was last set by."""
 
 
-def read_layers(overlays: Sequence[Path], assignments: Sequence[str]) -> tuple[dict[str, Any], Origins]:
-    """All values, later layers over earlier ones, and where each key comes from. Raises ConfigError."""
+def read_layers(
+    overlays: Sequence[Path], assignments: Sequence[str], options: Mapping[str, str]
+) -> tuple[dict[str, Any], Origins]:
+    """All values, later layers over earlier ones, and where each key comes from. Raises ConfigError.
+
+    options: assignments that options of their own stand for, and these as they were typed.
+    """
     layers = [_read_toml(CONF_FOLDER / "default.toml")]
     layers += [_read_toml(_overlay_place(path)) for path in overlays]
     layers += [(f"--set {text}", _parse_assignment(text)) for text in assignments]
+    layers += [(option, _parse_assignment(text)) for text, option in options.items()]
     merged: dict[str, Any] = {}
     origins: Origins = {}
     for source, values in layers:

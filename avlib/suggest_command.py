@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from avlib.errors import ParameterError
-from avlib.options import AsJson, Assign, Config, Debug, chosen_settings
+from avlib.options import AsJson, Assign, Config, Debug, chosen_settings, standing_for
 
 
 def suggest(
@@ -32,9 +33,8 @@ def suggest(
     debug: Debug = False,
 ) -> None:
     """Sounds for pictures: the nearest clean samples, their sound as WAV files. For sounds: pictures."""
-    given = {"suggest.top": top, "suggest.duration_s": _toml(duration)}
-    chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings = chosen_settings(config, [*assign, *chosen])
+    length = standing_for("suggest.duration_s", "--duration", _seconds_or_auto(duration))
+    settings = chosen_settings(config, assign, options=standing_for("suggest.top", "--top", top) | length)
     from avlib.media import Region
     from avlib.retrieval.answers import Workshop, as_text
     from avlib.retrieval.answers import as_json as answers_as_json
@@ -53,11 +53,14 @@ def suggest(
         raise typer.Exit(2)
 
 
-def _toml(duration: str | None) -> str | None:
+def _seconds_or_auto(duration: str | None) -> float | str | None:
     """The option as a setting's value."""
     if duration is None or duration == "auto":
-        return duration and f'"{duration}"'
+        return duration
     try:
-        return repr(float(duration))
+        seconds = float(duration)
     except ValueError:
-        raise ParameterError("--duration", duration, "seconds, such as 2.5, or auto") from None
+        seconds = math.nan
+    if math.isfinite(seconds):
+        return seconds
+    raise ParameterError("--duration", duration, "seconds, such as 2.5, or auto")

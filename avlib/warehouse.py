@@ -49,7 +49,7 @@ class Warehouse:
         try:
             delta = deltalake.DeltaTable(table.path(self.uri, self.name))
         except TableNotFoundError:
-            raise missing_table(table, self.uri) from None
+            raise missing_table(table, self.uri, self.name) from None
         found = delta.metadata().configuration.get(SCHEMA_VERSION_PROPERTY)
         if found != str(SCHEMA_VERSION):
             raise wrong_schema_version(self.uri, found)
@@ -68,19 +68,26 @@ def normalise_uri(warehouse: str) -> str:
     return str(local_path(warehouse).expanduser().resolve())
 
 
+def is_filter_name(name: str) -> bool:
+    """Whether a filter run may be called so."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name))
+
+
 def check_filter_name(name: str) -> str:
     """The name itself. It becomes a folder, so it is a plain word. Raises ParameterError otherwise."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+    if not is_filter_name(name):
         raise ParameterError("--name", name, "letters, digits, - and _, at most 64, beginning with no sign")
     return name
 
 
-def missing_table(table: Table, warehouse: str) -> WarehouseError:
-    """The error for a table that is not there yet."""
-    command = _WRITTEN_BY[table.name]
+def missing_table(table: Table, warehouse: str, name: str) -> WarehouseError:
+    """The error for a table that is not there yet.  name: the filter run, for the tables that exist once per run."""
+    command, of_run, option = _WRITTEN_BY[table.name], "", ""
+    if "{name}" in table.place and name != "default":
+        of_run, option = f" of a filter run named {name}", f" --name {name}"
     return WarehouseError(
-        f"{warehouse} has no table {table.name}: run `avlib {command} … --warehouse {warehouse}` first, "
-        "or `avlib pipeline INPUT… --warehouse …` for all stages"
+        f"{warehouse} has no table {table.name}{of_run}: run `avlib {command} … --warehouse {warehouse}{option}` "
+        "first, or `avlib pipeline INPUT… --warehouse …` for all stages"
     )
 
 

@@ -1,4 +1,4 @@
-"""evaluate: samples, labels → evaluation.  Takes corruption, size or listening-sheet, and its options."""
+"""evaluate: samples, labels → evaluation.  Takes corruption, size, no-labels or listening-sheet, and its options."""
 
 import sys
 

@@ -2,10 +2,13 @@
 
     ingest        inputs                                → videos
     describe      videos                                → samples, descriptions, descriptor_stats
-    filter        for every step of the strategy, inside the components of the step before:
+    filter        where the strategy is scored:
+      copies        samples                             → copies
+      agreement     samples, copies                     → scores
+                  for every step of the strategy, inside the components of the step before:
       knn           samples, components of step - 1     → neighbors
-      mutual_edges  neighbors                           → mutual_edges
-      components    mutual_edges                        → components
+      mutual_edges  neighbors                           → mutual_edges, step_stats
+      components    mutual_edges                        → components, component_stats
       collection    samples, videos, components         → collection
     index         collection                            → FAISS shards
 

@@ -19,7 +19,7 @@ _DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real videos, broken files and weights (see README, Tests). Skips where they are not at hand."""
+    """Real videos, broken files and weights (see README, Contributing). Skips where they are not at hand."""
     folder = Path(os.environ.get("AVLIB_TEST_DATA", _DEFAULT_DATA))
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set AVLIB_TEST_DATA")

@@ -16,6 +16,7 @@ from avlib.errors import WarehouseError
 from avlib.evaluation.labels import Labels, StrArray, Truth
 from avlib.identity import video_ids
 from avlib.inputs import video_name
+from avlib.table_log import last_change
 from avlib.tables import Table
 from avlib.warehouse import Warehouse
 
@@ -69,10 +70,11 @@ def read_run(warehouse: Warehouse) -> tuple[SampleSet, BoolArray]:
     So samples described since do not pass for dropped. Shape (n,).
     Raises WarehouseError where it has not been run, its collection is not of the newest run, or what it read is gone.
     """
-    collection = warehouse.open(tables.COLLECTION).version()
+    newest = warehouse.open(tables.COLLECTION).version()
+    collection = last_change(tables.COLLECTION.path(warehouse.uri, warehouse.name), newest)
     wanted = (pc.field("stage") == "filter") & (pc.field("filter_name") == warehouse.name)
     runs = warehouse.open(tables.RUNS).to_pyarrow_dataset().to_table(filter=wanted).sort_by("started").to_pylist()
-    if not runs or dict(runs[-1]["outputs"]).get(tables.COLLECTION.name) != collection:
+    if not runs or collection is None or dict(runs[-1]["outputs"]).get(tables.COLLECTION.name) != collection.version:
         raise WarehouseError(
             f"{warehouse.uri}: the collection {warehouse.name} is not as `avlib filter` left it, so what it was made "
             f"from is not known; run `avlib filter --name {warehouse.name}` again"

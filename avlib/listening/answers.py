@@ -119,7 +119,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        said = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InputError(f"{path}: cannot be read ({said})") from None
     for row in rows:
         if any(row.get(column) is None for column in columns):
             raise InputError(f"{path}: no column {' or '.join(columns)}, or a row without it")

@@ -66,12 +66,11 @@ def draw_items(samples: SampleSet, kept: BoolArray, *, each: int, seed: int) -> 
     return items
 
 
-def write_sheet(items: Sequence[Item], sources: Sources, folder: Path, *, seed: int) -> tuple[Path, Path]:
+def write_sheet(items: Sequence[Item], sources: Sources, folder: Path, *, seed: int) -> tuple[Path, Path, int]:
     """Write listening.html, items in random order, and listening_key.csv, which says what each is; returns both.
 
-    Items whose video is gone stay in the key and are left out of the sheet.
+    Items whose video is gone stay in the key and are left out of the sheet; returns how many, too.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     environment = Environment(
         loader=PackageLoader("avlib.listening", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -82,6 +81,7 @@ def write_sheet(items: Sequence[Item], sources: Sources, folder: Path, *, seed: 
         for number, item in numbered
     ]
     whole = [one for one in shown if one[1] and one[2]]
+    folder.mkdir(parents=True, exist_ok=True)
     html = environment.get_template("listening.html.jinja").render(items=whole, scale=SCALE)
     sheet, key = folder / "listening.html", folder / "listening_key.csv"
     sheet.write_text(html, encoding="utf-8")
@@ -89,7 +89,7 @@ def write_sheet(items: Sequence[Item], sources: Sources, folder: Path, *, seed: 
         writer = csv.writer(file)
         writer.writerow(KEY_COLUMNS)
         writer.writerows([number, item.arm, *astuple(item.picture), *astuple(item.sound)] for number, item in numbered)
-    return sheet, key
+    return sheet, key, len(shown) - len(whole)
 
 
 def _picture(sources: Sources, moment: Moment) -> str | None:

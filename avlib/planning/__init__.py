@@ -1,7 +1,6 @@
 """What a collection would take, calculated before anything is run. No Spark, no video is opened.
 
-`cost` is also made for `knn.method = auto` to choose by, which the job does not do yet; it needs neither torch nor a
-file of rates.
+`cost` is also what `knn.method = auto` chooses by; it needs neither torch nor a file of rates.
 """
 
 from avlib.planning.cost import (

@@ -56,7 +56,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class CellShape:
-    """How cells are made and probed: guessed. The job finds nprobe by the recall it sees."""
+    """How cells are made and probed: guessed. The job finds how far to probe by the recall it sees."""
 
     members: int = 256
     nprobe: int = 16

@@ -84,5 +84,7 @@ class Listener:
             return audio_context(
                 waveform, times_s=at_s, sounding_s=sounding_s, sample_rate_hz=rate_hz, settings=self.sound.context
             )
+        if self.manifest.audio != "audio_mfcc65":
+            raise WarehouseError(f"{self.manifest.audio}: how to describe a sound that is asked about is not known")
         frame_rate_hz = self.sound.frame_rate_hz
         return mfcc_windows(waveform, times_s=at_s, frame_rate_hz=frame_rate_hz, settings=self.sound.audio)

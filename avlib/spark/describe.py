@@ -62,7 +62,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         update_stats(store)
         if total or not ended_well:
             record.summary = summary
-    say(f"describe: {total} new, {summary}")
+    say(f"describe: {total} described, {summary}")
 
 
 def is_done(store: TableStore, settings: Settings) -> bool:

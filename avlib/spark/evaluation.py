@@ -113,7 +113,9 @@ def read_material(store: TableStore, labels: Labels, settings: Settings) -> Mate
     descriptors = {audio, *asked}
     samples_described_with(store)  # one setting for all, or an error
     videos = store.read(tables.VIDEOS).select("video_id", "uri")
-    named = videos.where(F.substring_index("uri", "/", -1).isin(list(labels.videos)))
+    address = F.col("uri").rlike("^https?:")  # as avlib.inputs.video_name says
+    place = F.when(address, F.regexp_replace("uri", r"[?#].*$", "")).otherwise(F.col("uri"))
+    named = videos.where(F.substring_index(place, "/", -1).isin(list(labels.videos)))
     samples = sound_samples(store, *descriptors)
     with watched(store.spark, "samples of labelled videos"):
         rows = samples.join(F.broadcast(named), "video_id")
@@ -162,9 +164,11 @@ def run_protocol(
 
     first = protocol.seeds[0]
     choices = [(Point(ratio, share, first, fold), one) for ratio, share, fold in places for one in filters]
-    with watched(store.spark, f"evaluate: choosing parameters, {len(choices)} times"):
-        found = spark.parallelize(choices, max(len(choices), 1)).map(choose_one).collect()
-    chosen = {(point, one.name): parameters for (point, one), parameters in zip(choices, found, strict=True)}
+    chosen = {}
+    if choices:
+        with watched(store.spark, f"evaluate: choosing parameters, {len(choices)} times"):
+            found = spark.parallelize(choices, len(choices)).map(choose_one).collect()
+        chosen = {(point, one.name): parameters for (point, one), parameters in zip(choices, found, strict=True)}
 
     tasks = []
     for seed, (ratio, share, fold) in product(protocol.seeds, places):

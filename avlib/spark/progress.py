@@ -117,7 +117,8 @@ def _lines(spark: SparkSession, label: str, stop: threading.Event) -> None:
         said = pace.said(tasks)
         if passed >= _LINE_EVERY_S * (lines + 1):
             lines += 1
-            say(f"  {label}: {said}, {_duration(passed)} so far")
+            said = f"{said}, " if tasks.total else ""  # else the driver is at work
+            say(f"  {label}: {said}{_duration(passed)} so far")
 
 
 class _StagePace:

@@ -109,7 +109,7 @@ class TableStore:
     def read(self, table: Table, *, step: int | None = None) -> DataFrame:
         """All rows of a table, or those of one step, without the step column."""
         if not self.exists(table):
-            raise missing_table(table, self.warehouse)
+            raise missing_table(table, self.warehouse, self.name)
         rows = self.spark.read.format("delta").load(self.path(table))
         return rows if step is None else rows.where(F.col("step") == step).drop("step")
 

@@ -1,7 +1,7 @@
 """What the paper's strategies do for the labelled collection: kept, clean, and the sounds suggested for pictures.
 
-Reads ../shared/data/collection (see README, Tests). Prints a table; nothing passes or fails by its figures, except
-that every WAV must be the right stretch of the right video.
+Reads ../shared/data/collection (see README, Contributing). Prints a table; nothing passes or fails by its figures,
+except that every WAV must be the right stretch of the right video.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The corruption experiment on the labelled collection at 5 frames a second: 10 ratios, 6 strategies, 5 seeds, 5 folds.
 
-Reads ../shared/data/collection (see README, Tests). By default three ratios and one seed are run, once with the
+Reads ../shared/data/collection (see README, Contributing). By default three ratios and one seed are run, once with the
 parameters chosen and once with them fixed, and the whole is extrapolated: choosing grows with the ratios, the points
 with ratios and seeds. With AVLIB_BENCHMARK_WHOLE=1 all of it is run. Nothing fails by its figures.
 """

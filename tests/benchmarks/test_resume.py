@@ -1,7 +1,7 @@
 """What a second run costs, one video more, and a second core; and what `avlib plan` had said of it.
 
-Reads ../shared/data/collection (see README, Tests). Prints figures; nothing passes or fails by them, except that an
-unchanged run must change no table.
+Reads ../shared/data/collection (see README, Contributing). Prints figures; nothing passes or fails by them, except
+that an unchanged run must change no table.
 """
 
 from __future__ import annotations

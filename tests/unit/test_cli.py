@@ -34,6 +34,17 @@ def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["failures", "-w", "nowhere"], "no table videos: run `avlib ingest"),
         (["suggest", "picture.png", "-w", "nowhere"], "no table collection: run `avlib filter"),
         (["suggest", "picture.png", "-w", "nowhere", "--name", "../up"], "--name = '../up'"),
+        (
+            ["suggest", "picture.png", "-w", "nowhere", "--name", "typo"],
+            "of a filter run named typo: run `avlib filter",
+        ),
+        (["suggest", "picture.png", "-w", "nowhere", "--name", "typo"], "nowhere --name typo` first"),
+        (
+            ["suggest", "picture.png", "-w", "W", "--top", "5000"],
+            "--top 5000: suggest.top: input should be less",
+        ),
+        (["suggest", "picture.png", "-w", "W", "--duration", "nan"], "--duration = 'nan': expected seconds"),
+        (["suggest", "picture.png", "-w", "W", "--duration", "601"], "--duration 601.0: suggest.duration_s: input"),
     ],
 )
 def test_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

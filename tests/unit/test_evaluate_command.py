@@ -51,9 +51,15 @@ def refusal(
         (["--labels", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--labels", "overlapping.csv"], "rows 1 and 2 of a.mp4 overlap"),
         (["--labels", "nowhere.csv", "--ratios", "0:1"], "--ratios 0:1: write FIRST:LAST:STEP"),
-        (["--labels", "nowhere.csv", "--ratios", "0.5,1.5"], "evaluate.ratios.1: input should be less than or equal"),
-        (["--labels", "nowhere.csv", "--ratios", "0.9:0:0.1"], "evaluate.ratios: "),
-        (["--labels", "nowhere.csv", "--unit", "word"], "evaluate.unit: input should be 'frame', 'segment' or 'video'"),
+        (
+            ["--labels", "nowhere.csv", "--ratios", "0.5,1.5"],
+            "--ratios [0.5, 1.5]: evaluate.ratios.1: input",
+        ),
+        (["--labels", "nowhere.csv", "--ratios", "0.9:0:0.1"], "--ratios 0.9:0:0.1: write FIRST:LAST:STEP"),
+        (
+            ["--labels", "nowhere.csv", "--unit", "word"],
+            "--unit word: evaluate.unit: input should",
+        ),
         (["--labels", "nowhere.csv", "--set", "evaluate.k=[1,2,3,4]"], "k and min_size make 8 pairs; at most 6"),
     ],
 )

@@ -59,8 +59,9 @@ def test_the_page_gives_nothing_away(tmp_path: Path, sources: Sources) -> None:
     write_flash_and_click(video, video_codec="mpeg4", audio_codec="aac", times_s=[1.0], duration_s=4.0)
     given, kept = samples(str(video))
     items = draw_items(given, kept, each=3, seed=0)
-    sheet, key = write_sheet(items, sources, tmp_path / "out", seed=0)
+    sheet, key, left_out = write_sheet(items, sources, tmp_path / "out", seed=0)
     html = sheet.read_text(encoding="utf-8")
+    assert left_out == 0
     assert re.findall(r"<legend>(\d+)</legend>", html) == ["1", "2", "3", "4", "5", "6"]
     assert html.count('type="radio"') == 6 * 5 and html.count("data:audio/mpeg;base64,") == 6
     html = re.sub(r"base64,[\w+/=]+", "", html)  # any short word may occur in it
@@ -78,7 +79,8 @@ def test_a_video_that_is_gone_is_left_out_of_the_page_only(tmp_path: Path, sourc
     write_flash_and_click(video, video_codec="mpeg4", audio_codec="aac", times_s=[1.0], duration_s=4.0)
     there, gone = Moment(1, str(video), 2.0), Moment(2, str(tmp_path / "gone.mp4"), 2.0)
     items = [Item("a", there, there), Item("b", there, gone), Item("c", gone, there)]
-    sheet, key = write_sheet(items, sources, tmp_path / "out", seed=0)
+    sheet, key, left_out = write_sheet(items, sources, tmp_path / "out", seed=0)
+    assert left_out == 2
     rows = key_rows(key)
     of_a = next(row["item"] for row in rows if row["arm"] == "a")
     assert re.findall(r"<legend>(\d+)</legend>", sheet.read_text(encoding="utf-8")) == [of_a]

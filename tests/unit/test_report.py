@@ -26,6 +26,7 @@ from avlib.config import load_settings
 from avlib.errors import ParameterError, WarehouseError
 from avlib.evaluation import Labels, RetrievalRates, read_kept, read_labels, read_run, read_samples, read_visual
 from avlib.identity import sample_ids
+from avlib.inspection import read_status
 from avlib.models import StoredModel, write_model
 from avlib.report import RateRow, read_findings, write_report
 from avlib.report.clips import encode_mp3
@@ -115,6 +116,23 @@ def labels(folder: Path) -> Labels:
     return read_labels(path)
 
 
+def test_status_tells_what_is_gone(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "W"
+    shutil.copytree(folder, root)
+    _append(root, tables.RUNS, [_run("index", 30, 1.0), _run("learn", 30, 1.0)])
+    (root / "filters" / "default copy").mkdir()
+
+    def states() -> dict[str, str]:
+        return {run.stage: run.state for run in read_status(str(root)).runs if run.state}
+
+    assert states()["index"] == "gone, make it again by avlib index"
+    assert states()["learn"] == "gone, make it again by avlib learn"
+    for made in ("index/default/manifest.json", "models/audio_learned.json"):
+        (root / made).parent.mkdir(parents=True, exist_ok=True)
+        (root / made).write_text("{}")
+    assert states()["index"] == states()["learn"] == "up to date"
+
+
 class _Page(HTMLParser):
     """Tags with their attributes, and the text of every script."""
 
@@ -172,6 +190,10 @@ def test_a_run_is_of_the_samples_it_began_with(folder: Path, tmp_path: Path) -> 
     samples, kept = read_run(Warehouse(str(root)))
     assert samples.times_s.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
     assert kept.tolist() == [True] * 4 + [False] * 4
+    collection = deltalake.DeltaTable(tables.COLLECTION.path(str(root), "default"))
+    collection.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    assert deltalake.DeltaTable(collection.table_uri).version() > 0  # a commit, which changes no row
+    np.testing.assert_array_equal(read_run(Warehouse(str(root)))[1], kept)
     for file in root.glob("samples/*.parquet"):
         file.unlink()
     with pytest.raises(

@@ -60,7 +60,7 @@ def test_a_listener_answers(
     tmp_path: Path,
 ) -> None:
     items = made(video)
-    sheet, key = write_sheet(items, sources, tmp_path, seed=1)
+    sheet, key, _ = write_sheet(items, sources, tmp_path, seed=1)
     browser.set_window_size(width_px, 900)
     browser.get(sheet.as_uri())
 
