@@ -51,6 +51,14 @@ def write_whole(uri: str, content: pa.Buffer | bytes) -> None:
         raise
 
 
+def remove_partial(uri: str) -> None:
+    """Remove what a `write_whole` that was killed left in a folder. For who alone writes there."""
+    system, path = filesystem(uri)
+    for found in system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+        if found.base_name.endswith(".partial"):
+            system.delete_file(found.path)
+
+
 def read_whole(uri: str) -> pa.Buffer:
     """The content of a file: memory-mapped where it is local, else read."""
     system, path = filesystem(uri)

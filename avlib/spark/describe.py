@@ -29,6 +29,7 @@ from avlib.spark.runs import Work, is_recorded, recorded
 from avlib.spark.samples import committed_attempts, latest_descriptions, with_video_id
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore, spark_schema
+from avlib.storage import remove_partial
 
 ANY_FAILURE = "any"
 """Retry whatever failed, of whichever class."""
@@ -43,6 +44,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     """
     work = Work("describe", [tables.VIDEOS], [tables.DESCRIPTIONS, tables.SAMPLES], [settings.describe])
     with store.claim("describe"), recorded(store, work) as record:
+        remove_partial(f"{store.warehouse}/models")
         model = store_model(settings.describe, warehouse=store.warehouse)
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)

@@ -27,25 +27,27 @@ from avlib.spark.runs import Work, newest_record, recorded
 from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.stats import latest_stats, latest_stats_version
 from avlib.spark.store import TableStore
-from avlib.storage import filesystem, remove_folder
+from avlib.storage import filesystem, remove_folder, remove_partial
 
 _READ = ("sample_id", "uri", "time_s", "component_id", "visual", "audio")
 
 
 def run(store: TableStore, settings: Settings) -> None:
     """Index the collection as it is now. Skipped where a whole index is of these very rows and settings."""
-    folder, state = index_folder(store.warehouse, store.name), _state(store, settings)
-    if state.present is not None:
-        if all(is_whole(folder, shard) for shard in state.present.shards):
-            _remove_superseded(folder, state.present)  # a run that was killed may have left them
-            say(f"index {store.name}: nothing has changed")
-            return
-        say(f"index {store.name}: files are missing or damaged; it is made again")
-    if state.audio == tables.AUDIO_LEARNED.name:
-        _check_network(store)
-    work = Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
-    with store.claim(f"index-{store.name}"), recorded(store, work) as record:
-        record.summary = _write(store, settings, version=state.version, stats_version=state.stats_version)
+    folder = index_folder(store.warehouse, store.name)
+    with store.claim(f"index-{store.name}"):
+        state = _state(store, settings)
+        if state.present is not None:
+            if all(is_whole(folder, shard) for shard in state.present.shards):
+                _remove_superseded(folder, state.present)  # a run that was killed may have left them
+                say(f"index {store.name}: nothing has changed")
+                return
+            say(f"index {store.name}: files are missing or damaged; it is made again")
+        if state.audio == tables.AUDIO_LEARNED.name:
+            _check_network(store)
+        work = Work("index", [tables.COLLECTION, tables.DESCRIPTOR_STATS], [], [settings.index], store.name)
+        with recorded(store, work) as record:
+            record.summary = _write(store, settings, version=state.version, stats_version=state.stats_version)
     say(f"index {store.name}: {record.summary}")
 
 
@@ -219,3 +221,4 @@ def _remove_superseded(folder: str, new: IndexManifest) -> None:
     for found in system.get_file_info(fs.FileSelector(path)):
         if found.type == fs.FileType.Directory and found.base_name not in named:
             remove_folder(f"{folder}/{found.base_name}")
+    remove_partial(folder)

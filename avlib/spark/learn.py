@@ -35,7 +35,7 @@ from avlib.spark.runs import Work, newest_record, recorded
 from avlib.spark.samples import live_samples
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
-from avlib.storage import is_file, read_whole, remove_folder, write_whole
+from avlib.storage import is_file, read_whole, remove_folder, remove_partial, write_whole
 
 _FOLDER = "_learning"
 """Of tracks and checkpoints, below the warehouse; gone when a network has been learned."""
@@ -64,6 +64,7 @@ def run(store: TableStore, settings: Settings) -> None:
             record.summary = f"{present.weights}: as an earlier run has left it"
         remove_folder(f"{store.warehouse}/{_FOLDER}")  # with what runs of other settings have left
         with store.claim("describe"):
+            remove_partial(f"{store.warehouse}/models")
             learned.run(store, settings)
             update_stats(store)
 
@@ -98,9 +99,11 @@ def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_fro
         job.write()
         _train(job, local=local)
     report = LearningReport.from_json(read_whole(report_place(folder)).to_pybytes().decode())
-    model = _store(store, job, learned_from)
-    write_whole(f"{store.warehouse}/{model.weights.removesuffix('.safetensors')}-curve.json", report.to_json().encode())
-    write_sound_model(model, warehouse=store.warehouse)
+    with store.claim("describe"):  # whoever holds it alone writes models
+        model = _store(store, job, learned_from)
+        curve = f"{store.warehouse}/{model.weights.removesuffix('.safetensors')}-curve.json"
+        write_whole(curve, report.to_json().encode())
+        write_sound_model(model, warehouse=store.warehouse)
     summary = f"{model.weights}: {report.summary()}"
     say(f"learn: {summary}")
     return summary

@@ -20,7 +20,7 @@ from raw_samples import RawSamples
 
 from avlib import tables
 from avlib.config import Settings, load_settings
-from avlib.spark import describe, filter, ingest, knn, rounds
+from avlib.spark import describe, filter, index, ingest, knn, learn, rounds
 from avlib.spark.store import TableStore
 
 STEPS = "[{w_V = 0.5, w_A = 0.5, k = 6}]"
@@ -34,7 +34,9 @@ def filter_settings() -> Settings:
 
 def media_settings() -> Settings:
     chosen = ["describe.visual_model=hog_color", "describe.frame_stride=5", "describe.batch_videos=3"]
-    return load_settings(assignments=chosen)
+    chosen += ["filter.strategy=joint", "knn.k=4", "components.min_size=2"]
+    learned = ["steps=3", "pairs=4", "checkpoint_steps=2", "channels=[4, 6, 8]", "track.n_mels=12", "window_s=0.5"]
+    return load_settings(assignments=[*chosen, *(f"learn.{word}" for word in learned)])
 
 
 def fill_samples(spark: SparkSession, warehouse: Path) -> None:
@@ -66,6 +68,18 @@ def run_media(spark: SparkSession, warehouse: Path) -> None:
     describe.run(store, media_settings())
 
 
+def run_collection(spark: SparkSession, warehouse: Path) -> None:
+    filter.run(TableStore(spark, str(warehouse)), media_settings())
+
+
+def run_index(spark: SparkSession, warehouse: Path) -> None:
+    index.run(TableStore(spark, str(warehouse)), media_settings())
+
+
+def run_learn(spark: SparkSession, warehouse: Path) -> None:
+    learn.run(TableStore(spark, str(warehouse)), media_settings())
+
+
 def content(store: TableStore) -> dict[str, tuple[int, str]]:
     """Rows of each table there is, and their hash, whatever their order; but for `runs`, which tells of times."""
     found = {}
@@ -93,7 +107,10 @@ def left_behind(warehouse: Path) -> list[str]:
 
 class Killer:
     """Ends this process and its group at a point: `before samples 2` is before the second write of that table,
-    `within` once a file of it is there, `after` when it has been written; `round 1` is inside that round."""
+    `within` once a file of it is there, `after` when it has been written; `round 1` is inside that round.
+
+    `index` and `network` are the files that make an index, and what was learned, seen.
+    """
 
     def __init__(self, point: str) -> None:
         self._when, self._what, *number = point.split()
@@ -103,6 +120,8 @@ class Killer:
     def install(self) -> None:
         for name in ("_save", "merge"):
             self._wrap(TableStore, name)
+        self._wrap_file(index, "write_manifest", "index")
+        self._wrap_file(learn, "write_sound_model", "network")
         write_whole = rounds.write_whole
 
         def write(uri: str, content: Any) -> None:
@@ -112,6 +131,18 @@ class Killer:
             write_whole(uri, content)
 
         rounds.write_whole = write  # type: ignore[attr-defined]
+
+    def _wrap_file(self, owner: Any, name: str, what: str) -> None:
+        write = getattr(owner, name)
+
+        def wrapped(*given: Any, **options: Any) -> None:
+            if what == self._what and self._when == "before":
+                kill()
+            write(*given, **options)
+            if what == self._what and self._when == "after":
+                kill()
+
+        setattr(owner, name, wrapped)
 
     def _wrap(self, owner: Any, name: str) -> None:
         method = getattr(owner, name)
@@ -147,4 +178,5 @@ if __name__ == "__main__":
     stages, place, at = sys.argv[1:]
     session = get_session(load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=1g"]).spark)
     Killer(at).install()
-    {"filter": run_filter, "knn": run_knn, "media": run_media}[stages](session, Path(place))
+    runs = {"filter": run_filter, "knn": run_knn, "media": run_media, "index": run_index, "learn": run_learn}
+    runs[stages](session, Path(place))

@@ -18,6 +18,8 @@ from pyspark.sql import SparkSession
 from raw_samples import RawSamples
 
 from avlib import tables
+from avlib.retrieval.index import index_folder, read_manifest
+from avlib.retrieval.shards import is_whole
 from avlib.spark import knn
 from avlib.spark.store import TableStore
 from avlib.table_log import commits
@@ -85,6 +87,22 @@ def described(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def collected(spark: SparkSession, described: Path) -> Path:
+    """A warehouse that has a collection, and no index."""
+    shutil.copytree(described / "whole", described / "collected")
+    kill_points.run_collection(spark, described / "collected")
+    return described / "collected"
+
+
+@pytest.fixture(scope="module")
+def learned(spark: SparkSession, described: Path) -> Path:
+    """A warehouse with a network of its sound."""
+    shutil.copytree(described / "whole", described / "learned")
+    kill_points.run_learn(spark, described / "learned")
+    return described / "learned"
+
+
 @pytest.mark.parametrize("point", points(*(f"{when} {what}" for what in OF_FILTER for when in WHEN), *ROUNDS))
 def test_filter(spark: SparkSession, filtered: Path, tmp_path: Path, point: str) -> None:
     warehouse = tmp_path / "warehouse"
@@ -111,6 +129,34 @@ def test_media(spark: SparkSession, described: Path, point: str) -> None:
     assert left_behind(warehouse) == []
     assert writes(store, tables.SAMPLES) <= writes(whole, tables.SAMPLES) + 1  # one batch again
     assert writes(store, tables.DESCRIPTIONS) == writes(whole, tables.DESCRIPTIONS)
+
+
+@pytest.mark.parametrize("point", points("before index", "after index"))
+def test_index(spark: SparkSession, collected: Path, tmp_path: Path, point: str) -> None:
+    warehouse = tmp_path / "warehouse"
+    shutil.copytree(collected, warehouse)
+    killed("index", warehouse, point)
+    kill_points.run_index(spark, warehouse)
+    folder = index_folder(str(warehouse), "default")
+    manifest = read_manifest(folder)
+    assert manifest is not None and all(is_whole(folder, shard) for shard in manifest.shards)
+    assert manifest.samples == TableStore(spark, str(warehouse)).read(tables.COLLECTION).count() > 0
+    generations = {shard.file.partition("/")[0] for shard in manifest.shards}
+    assert {path.name for path in Path(folder).iterdir()} == {"manifest.json", *generations}
+    assert left_behind(warehouse) == []
+
+
+OF_LEARN = ("before network", "after network", *(f"{when} audio_learned" for when in WHEN))
+
+
+@pytest.mark.parametrize("point", points(*OF_LEARN))
+def test_learn(spark: SparkSession, described: Path, learned: Path, tmp_path: Path, point: str) -> None:
+    warehouse = tmp_path / "warehouse"
+    shutil.copytree(described / "whole", warehouse)
+    killed("learn", warehouse, point)
+    kill_points.run_learn(spark, warehouse)
+    assert content(TableStore(spark, str(warehouse))) == content(TableStore(spark, str(learned)))
+    assert left_behind(warehouse) == []
 
 
 @pytest.mark.long
