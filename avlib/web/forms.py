@@ -19,7 +19,7 @@ _TEXT_BYTES = 200
 _LEAST_S = 0.05  # of a sound that is asked for; a video may have less
 _USUAL_S = 2.0
 _FILES = ("picture", "sound")
-_FIELDS = ("top", "duration", "various", "region", "sample_id", "start")
+_FIELDS = ("top", "duration", "diverse", "region", "sample_id", "start")
 
 
 class TooLargeError(InputError):
@@ -49,7 +49,7 @@ class Form:
         if top != int(top):
             raise ParameterError("top", top, "a whole number")
         region = Region.parse(self.texts["region"]) if self.texts.get("region") else None
-        return Wish(int(top), duration_s, self.texts.get("various", "") in ("1", "true", "on"), region)
+        return Wish(int(top), duration_s, self.texts.get("diverse", "") in ("1", "true", "on"), region)
 
 
 def usual_wish(settings: Settings) -> Wish:

@@ -32,7 +32,7 @@ function turnTo(kind) {
   byId("panel").setAttribute("aria-labelledby", `tab-${kind}`);
   byId("file").accept = KINDS[kind].accept;
   byId("camera").hidden = kind !== "picture";
-  byId("various").parentElement.hidden = kind !== "picture";
+  byId("diverse").parentElement.hidden = kind !== "picture";
   take(null);
 }
 
@@ -153,7 +153,7 @@ async function ask() {
   asking = new AbortController();
   const signal = asking.signal;
   const fields = { top: byId("top").value, duration: byId("auto").checked ? "auto" : byId("duration").value };
-  if (query.kind === "picture" && byId("various").checked) fields.various = "1";
+  if (query.kind === "picture" && byId("diverse").checked) fields.diverse = "1";
   if (query.region) fields.region = query.region.map(share => share.toFixed(5)).join(",");
   fields[query.kind] = query.file;
   document.body.classList.add("busy");

@@ -151,11 +151,11 @@ def test_number_length_and_variety(browser: Chrome, page: Page, made: SmallWareh
         box = browser.find_element(By.ID, field)
         box.clear()
         box.send_keys(value)
-    browser.find_element(By.ID, "various").click()
+    browser.find_element(By.ID, "diverse").click()
     browser.find_element(By.ID, "go").click()
     wait_for(lambda: len(cards(browser)) == 3)
     assert all("0.50 s of sound" in card.text for card in cards(browser))
-    for box in ("various", "auto"):
+    for box in ("diverse", "auto"):
         browser.find_element(By.ID, box).click()
     browser.find_element(By.ID, "go").click()
     wait_for(lambda: length_s(browser) > 5.5)  # it goes on for the whole video
