@@ -110,7 +110,7 @@ def check_spark(settings: Settings, warehouse: str | None) -> list[Finding]:
         return [*findings, Finding("executors", f"Python does not work there: {worker_problem(error)}", _ARCHIVE)]
     findings += [check_executors(reports, Report.here("cpu")), check_executors_space(reports)]
     if settings.describe.device != "cpu":
-        findings.append(check_executors_gpus(reports, settings.describe.device))
+        findings.append(check_executors_gpus(reports))
     if warehouse is not None:
         findings.append(check_tables(spark, warehouse))
     return findings
@@ -183,7 +183,7 @@ def check_executors_space(reports: list[Report]) -> Finding:
     return Finding("disks", found, "make room there, or: --conf spark.executorEnv.TMPDIR=FOLDER, on a larger disk")
 
 
-def check_executors_gpus(reports: list[Report], device: str) -> Finding:
+def check_executors_gpus(reports: list[Report]) -> Finding:
     """What the tasks of describe would run on."""
     refused = sorted({report.device for report in reports if not report.device.startswith(("cpu", "cuda:"))})
     if refused:

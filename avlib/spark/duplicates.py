@@ -39,7 +39,7 @@ class Duplicates:
 
     def enter(self, store: TableStore) -> None:
         """Write their descriptions."""
-        store.append(tables.DESCRIPTIONS, _descriptions(store, self.rows))
+        store.append(tables.DESCRIPTIONS, _descriptions(self.rows))
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _described(store: TableStore, pending: DataFrame) -> DataFrame:
     return stay.select("video_id", "content_hash", F.lit(False).alias("pending"))
 
 
-def _descriptions(store: TableStore, duplicates: DataFrame) -> DataFrame:
+def _descriptions(duplicates: DataFrame) -> DataFrame:
     """Rows of `descriptions`. duplicates: columns as `pending`, and content_hash, first_id."""
     given = duplicates.withColumns(
         {

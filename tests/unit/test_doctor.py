@@ -287,13 +287,12 @@ def test_executors_without_room() -> None:
 def test_executors_gpus() -> None:
     given = [report(gpus=[address], device=f"cuda:{address}") for address in "01"]
     found = "given by Spark: 0 of node7, 1 of node7; pictures would go to cuda:0, cuda:1"
-    assert check_executors_gpus(given, "auto").found == found
-    assert check_executors_gpus([report()], "auto").ok
-    idle = check_executors_gpus([report(gpus=["1"])], "auto")
-    assert idle.found == "given by Spark: 1 of node7; torch cannot use GPU 1 of node7" and "nvidia-smi" in str(
-        idle.mend
-    )
-    refused = check_executors_gpus([report(device="describe.device = cuda: torch sees none")], "cuda")
+    assert check_executors_gpus(given).found == found
+    assert check_executors_gpus([report()]).ok
+    idle = check_executors_gpus([report(gpus=["1"])])
+    assert idle.found == "given by Spark: 1 of node7; torch cannot use GPU 1 of node7"
+    assert "nvidia-smi" in str(idle.mend)
+    refused = check_executors_gpus([report(device="describe.device = cuda: torch sees none")])
     assert refused.found.startswith("describe.device = cuda") and "README, GPUs" in str(refused.mend)
 
 
