@@ -162,9 +162,8 @@ class Trainer:
         report = LearningReport(
             losses, accuracies, tuple(self._held_out), self._chance, len(self._job.train), len(self._job.held_out)
         )
-        content, _ = network_bytes(self._network, self._job.settings)
         write_whole(report_place(self._job.folder), report.to_json().encode())
-        write_whole(weights_place(self._job.folder), content)  # last: who finds it finds the report
+        write_whole(weights_place(self._job.folder), network_bytes(self._network))  # last: who finds it finds both
 
 
 def _rate(step: int, steps: int) -> float:

@@ -15,11 +15,10 @@ _DECIDING = ("track", "window_s", "channels", "projection")
 """Settings that what the network says hangs on, besides its weights."""
 
 
-def network_bytes(network: SoundNet, settings: LearnSettings) -> tuple[bytes, str]:
-    """A safetensors file of the network, and its hash (see `hash_network`), which is in its metadata too."""
+def network_bytes(network: SoundNet) -> bytes:
+    """A safetensors file of the network."""
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    digest = hash_network(state, settings)
-    return safetensors.torch.save(state, metadata={"model_hash": digest}), digest
+    return safetensors.torch.save(state)
 
 
 def hash_network(state: dict[str, torch.Tensor], settings: LearnSettings) -> str:

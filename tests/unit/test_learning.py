@@ -146,7 +146,6 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
         trained(job(tmp_path / name, *more)) for name, more in (("a", []), ("b", []), ("c", ["seed=1"]))
     )
     assert first == again != other
-    assert b"model_hash" in first[:4096]
 
 
 def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
