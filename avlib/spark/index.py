@@ -170,9 +170,10 @@ def _recorded(store: TableStore) -> list[DescribeSettings]:
     """[describe] of all earlier runs that this version of avlib understands, the newest first."""
     if not store.exists(tables.RUNS):
         return []
-    runs = store.read(tables.RUNS).where(F.col("stage") == "describe").orderBy(F.desc("started")).select("settings")
+    runs = store.read(tables.RUNS).where(F.col("stage") == "describe")
+    newest = runs.groupBy("settings").agg(F.max("started").alias("started")).orderBy(F.desc("started"))
     found = []
-    for row in runs.distinct().collect():
+    for row in newest.collect():
         try:
             found.append(DescribeSettings.model_validate(json.loads(row["settings"])[0]))
         except (ValidationError, ValueError, IndexError):
