@@ -194,7 +194,7 @@ class Suggester:
         neighbors = self._index.search(descriptor, modality=modality, count=count)
         sure = confidence(neighbors[0].distance, np.array(self.manifest.nearest.get(modality, ())))
         if wish.diverse:
-            neighbors = _various(neighbors, wish.top, among=wish.top * settings.diverse_of)
+            neighbors = _diverse(neighbors, wish.top, among=wish.top * settings.diverse_of)
         doubtful = sure is not None and sure < settings.doubt
         return Found(tuple(neighbors), sure, NOTHING_LIKE_IT[modality] if doubtful else None)
 
@@ -207,7 +207,7 @@ class Suggester:
         return Listener.of(self.manifest, self._warehouse.uri)
 
 
-def _various(neighbors: Sequence[Neighbor], count: int, *, among: int) -> list[Neighbor]:
+def _diverse(neighbors: Sequence[Neighbor], count: int, *, among: int) -> list[Neighbor]:
     """Some that sound different, of the nearest so many: of one video no more than are wanted in all."""
     of_video: Counter[str] = Counter()
     near: list[Neighbor] = []
