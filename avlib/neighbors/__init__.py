@@ -1,7 +1,7 @@
 """Nearest neighbors of samples, block by block, exact or in cells. No Spark, no I/O: blocks come in, lists go out."""
 
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
-from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
+from avlib.neighbors.cell_search import CellSearch
 from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, side
 from avlib.neighbors.merge import merged
@@ -25,7 +25,6 @@ __all__ = [
     "mutual_edges_at",
     "named_ids",
     "nearest",
-    "nearest_in_cells",
     "nearest_within",
     "needed_reach",
     "runs",

@@ -112,19 +112,5 @@ class _Probing:
         return NeighborLists(self._ids, lists.ids[back], lists.distances[back])
 
 
-def nearest_in_cells(
-    samples: Block, probes: Int32Array, *, weights: tuple[float, float], k: int, rule: NeighborRule
-) -> NeighborLists:
-    """The k nearest samples of every sample, of those that it is compared with.
-
-    probes: shape (samples, n), as of `CellSearch`. Where each probes every cell the lists are exact; `recall` finds
-    how many it takes.
-    Returns lists in the order of the samples.
-    """
-    search = CellSearch(samples, probes, weights=weights, k=k, rule=rule)
-    search.compare_members()
-    return search.lists()
-
-
 def _gathered(side: Side, rows: Int64Array) -> Side:
     return Side._make(kernel.read_only(array[rows]) for array in side)

@@ -93,18 +93,6 @@ def choose_reach(needed: Float64Array, sample: Int64Array, *, target: float) -> 
     return ReachChoice(reach, *_share(needed <= reach, sample))
 
 
-def mutual_edge_recall(approximate: NeighborLists, exact: NeighborLists, *, sample_ids: Int64Array) -> float:
-    """The share of the exact mutual edges at some samples that are mutual in the approximate lists too.
-
-    Both must hold the lists of these samples and of those that they name. 1 without any edge.
-    """
-    true, found = (
-        {(int(i), int(j)) for i, j in zip(*mutual_edges_at(sample_ids, lists), strict=True)}
-        for lists in (exact, approximate)
-    )
-    return len(true & found) / len(true) if true else 1.0
-
-
 def _places(wanted: Int64Array, ids: Int64Array) -> Int64Array:
     missing = np.setdiff1d(wanted, ids)
     if len(missing):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from avlib.arrays import Float32Array, Float64Array, Int64Array
@@ -38,14 +36,6 @@ def distances(sounds: Float32Array) -> Float64Array:
     wide = sounds.astype(np.float64)
     apart: Float64Array = np.sqrt(np.square(wide[:, None] - wide[None]).sum(axis=2))
     return apart
-
-
-def mean_distance(sounds: Sequence[Float32Array]) -> float:
-    """Mean distance of all pairs, 0 of fewer than two: how different some sounds are."""
-    if len(sounds) < 2:
-        return 0.0
-    apart = distances(np.stack(sounds))
-    return float(apart[np.triu_indices(len(sounds), 1)].mean())
 
 
 def _groups(apart: Float64Array, count: int) -> Int64Array:

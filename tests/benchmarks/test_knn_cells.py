@@ -18,11 +18,11 @@ import numba
 import numpy as np
 import pytest
 from knn_samples import structured_samples
+from neighbor_blocks import nearest_in_cells
 from threadpoolctl import threadpool_limits
 
 from avlib.arrays import Float32Array, Int32Array, Int64Array
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
-from avlib.neighbors.cell_search import nearest_in_cells
 from avlib.neighbors.cells import TRAINED, Cells, concatenated, train_cells
 from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
 

@@ -23,7 +23,7 @@ from avlib.descriptors import loud_frames, rms_energy
 from avlib.evaluation import read_labels
 from avlib.inputs import find_inputs, video_name
 from avlib.media import open_picture
-from avlib.retrieval.diversity import mean_distance
+from avlib.retrieval.diversity import distances
 from avlib.retrieval.events import RATE_HZ, event_around
 from avlib.retrieval.search import Neighbor
 from avlib.retrieval.suggest import Suggester, Wish
@@ -104,7 +104,7 @@ def test_bounds_of_events() -> None:
 @pytest.mark.spark
 def test_variety_beside_the_nearest(spark: SparkSession, tmp_path: Path) -> None:
     settings = load_settings([Path("demo.toml")])
-    rows = {"nearest": [], "various": []}  # type: dict[str, list[tuple[float, ...]]]
+    rows = {"nearest": [], "diverse": []}  # type: dict[str, list[tuple[float, ...]]]
     for seed in (0, 1, 2):
         folder = tmp_path / str(seed)
         made = make_collection(folder, seed=seed)
@@ -118,12 +118,13 @@ def test_variety_beside_the_nearest(spark: SparkSession, tmp_path: Path) -> None
             right = np.asarray(truth.sound) == wanted
             components = {one.component_id for one in neighbors}
             videos = {one.uri for one in neighbors}
-            apart = mean_distance([one.audio for one in neighbors])
+            sounds = np.stack([one.audio for one in neighbors])
+            apart = distances(sounds)[np.triu_indices(len(sounds), 1)].mean()
             return apart, len(components), len(videos), right[0], right.mean(), right.any(), right.mean() > 0.5
 
         for picture in sorted(made.queries_dir.glob("*/*.png")):
             for name in rows:
-                found = suggester.suggest(open_picture(picture), Wish(5, 2.0, diverse=name == "various"))
+                found = suggester.suggest(open_picture(picture), Wish(5, 2.0, diverse=name == "diverse"))
                 rows[name].append(rated(found.neighbors, picture.parent.name))
     print(f"\n{MACHINE}; 5 suggestions for the 24 pictures of each of three demos")
     for name, values in rows.items():

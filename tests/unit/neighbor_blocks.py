@@ -1,10 +1,10 @@
-"""Samples for the tests of the neighbor search, and its reference: brute force in float64."""
+"""Samples for the tests of the neighbor search, its reference, brute force in float64, and a search in all cells."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from avlib.neighbors import Block, NeighborLists, NeighborRule
+from avlib.neighbors import Block, CellSearch, NeighborLists, NeighborRule
 
 RULES = [
     NeighborRule(),
@@ -35,6 +35,15 @@ def make_block(rows: int, *, videos: int = 5, dimensions: tuple[int, int] = (17,
 
     ids = (video.astype(np.int64) << 24) + frame
     return Block(ids, descriptors(dimensions[0]), descriptors(dimensions[1]), frame / 5)
+
+
+def nearest_in_cells(
+    samples: Block, probes: np.ndarray, *, weights: tuple[float, float], k: int, rule: NeighborRule
+) -> NeighborLists:
+    """The lists of all samples, in their order, by one search of all cells.  probes: as of `CellSearch`."""
+    search = CellSearch(samples, probes, weights=weights, k=k, rule=rule)
+    search.compare_members()
+    return search.lists()
 
 
 def brute_force(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neighbor_blocks import RULES, assert_same, brute_force, make_block
+from neighbor_blocks import RULES, assert_same, brute_force, make_block, nearest_in_cells
 
 from avlib.errors import ParameterError
 from avlib.neighbors import Block, NeighborRule, merged, nearest
-from avlib.neighbors.cell_search import CellSearch, nearest_in_cells
+from avlib.neighbors.cell_search import CellSearch
 from avlib.neighbors.cells import train_cells
 
 

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neighbor_blocks import RULES, make_block
+from neighbor_blocks import RULES, make_block, nearest_in_cells
 
 from avlib.errors import ParameterError
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
-from avlib.neighbors.cell_search import nearest_in_cells
 from avlib.neighbors.cells import train_cells
-from avlib.neighbors.recall import Probes, choose_reach, mutual_edge_recall, mutual_edges_at, named_ids, needed_reach
+from avlib.neighbors.recall import Probes, choose_reach, mutual_edges_at, named_ids, needed_reach
 
 
 def take(block: Block, ids: np.ndarray) -> Block:
@@ -24,6 +23,18 @@ def take(block: Block, ids: np.ndarray) -> Block:
 def of(lists: NeighborLists, ids: np.ndarray) -> NeighborLists:
     rows = np.flatnonzero(np.isin(lists.ids, ids))
     return NeighborLists(lists.ids[rows], lists.neighbor_ids[rows], lists.distances[rows])
+
+
+def mutual_edge_recall(approximate: NeighborLists, exact: NeighborLists, *, sample_ids: np.ndarray) -> float:
+    """The share of the exact mutual edges at some samples that are mutual in the approximate lists too.
+
+    Both must hold the lists of these samples and of those that they name. 1 without any edge.
+    """
+    true, found = (
+        {(int(i), int(j)) for i, j in zip(*mutual_edges_at(sample_ids, lists), strict=True)}
+        for lists in (exact, approximate)
+    )
+    return len(true & found) / len(true) if true else 1.0
 
 
 @settings(max_examples=40, deadline=None)

@@ -11,7 +11,7 @@ from small_warehouse import SmallWarehouse
 from avlib.config import load_settings
 from avlib.errors import ParameterError
 from avlib.media import open_picture
-from avlib.retrieval.diversity import canonical, mean_distance
+from avlib.retrieval.diversity import canonical, distances
 from avlib.retrieval.suggest import Suggester, Wish
 from avlib.warehouse import Warehouse
 
@@ -38,7 +38,7 @@ def test_the_first_one_stands_for_its_group() -> None:
 def test_more_different_than_the_first(tmp_path: object) -> None:
     sounds, _ = groups([20, 3, 3, 3, 3], seed=2)
     chosen = canonical(sounds, count=5)
-    assert mean_distance(list(sounds[chosen])) > mean_distance(list(sounds[:5]))
+    assert distances(sounds[chosen]).mean() > distances(sounds[:5]).mean()
 
 
 def test_equal_sounds_count_once() -> None:
@@ -78,7 +78,7 @@ def test_of_one_video_there_are_no_more_than_are_wanted(made: SmallWarehouse) ->
     settings = load_settings(assignments=["suggest.diverse_of=2"]).suggest
     suggester, red = Suggester(Warehouse(made.uri), settings), open_picture(made.queries["red"])
     plain = suggester.suggest(red, Wish(6, 1.0)).neighbors
-    various = suggester.suggest(red, Wish(3, 1.0, diverse=True)).neighbors
+    diverse = suggester.suggest(red, Wish(3, 1.0, diverse=True)).neighbors
     assert {one.uri for one in plain} == {str(made.videos["red"])}
-    assert len({one.uri for one in various}) == 2
-    assert len(various) == 3 and various[0].sample_id == plain[0].sample_id
+    assert len({one.uri for one in diverse}) == 2
+    assert len(diverse) == 3 and diverse[0].sample_id == plain[0].sample_id
