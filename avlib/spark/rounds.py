@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from avlib.errors import WarehouseError
 from avlib.spark.progress import say
+from avlib.spark.written import read_back
 from avlib.storage import is_file, read_whole, remove_folder, write_whole
 
 _KEPT = 3  # rounds on disk: the newest, and two to fall back to
@@ -71,9 +72,8 @@ class Rounds:
         return None
 
     def read(self, one: Round) -> DataFrame:
-        """The rows of a round. A file that has gone or is damaged is an error, whatever the session ignores."""
-        reader = self._spark.read.schema(self._schema).option("ignoreMissingFiles", False)
-        return reader.option("ignoreCorruptFiles", False).parquet(self._place(one.number))
+        """The rows of a round, as `read_back` reads them."""
+        return read_back(self._spark, self._place(one.number), self._schema)
 
     def write(self, rows: DataFrame, *, settled: bool = False) -> Round:
         """Write the next round and check what can be read of it. Raises WarehouseError where that is not the same."""

@@ -17,6 +17,7 @@ from avlib.spark.medoids import MedoidSearch, medoids
 from avlib.spark.samples import audio_samples
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
+from avlib.spark.written import written_anew
 from avlib.table_log import Note
 
 
@@ -47,8 +48,8 @@ def select(store: TableStore, found: DataFrame, settings: Settings, target: Targ
     """
     step, folder = target.step, target.folder
     rule = settings.filter.steps[step]
-    members = _written(with_parents(found, step_scope(store, step)), f"{folder}/members")
-    rows = _written(component_rows(members, rule), f"{folder}/selection")
+    members = written_anew(with_parents(found, step_scope(store, step)), f"{folder}/members")
+    rows = written_anew(component_rows(members, rule), f"{folder}/selection")
     search = MedoidSearch((rule.w_V, rule.w_A), latest_stats(store, settings.filter.audio), settings.knn.block_rows)
     size, kept = F.col("size"), F.col("kept")
     totals = rows.agg(
@@ -62,13 +63,6 @@ def select(store: TableStore, found: DataFrame, settings: Settings, target: Targ
     store.write_step(tables.COMPONENT_STATS, rows.join(found_medoids, "component_id"), step=step, note=target.note)
     stay = rows.where(kept).select("component_id")
     return Selection(members.join(stay, "component_id"), samples, components)
-
-
-def _written(rows: DataFrame, place: str) -> DataFrame:
-    """The same rows, read back from files: what uses them does not compute them again."""
-    rows.write.mode("overwrite").parquet(place)  # one may be left by a killed driver
-    reader = rows.sparkSession.read.schema(rows.schema).option("ignoreMissingFiles", False)
-    return reader.option("ignoreCorruptFiles", False).parquet(place)  # whatever the session ignores
 
 
 def step_scope(store: TableStore, step: int) -> DataFrame:
