@@ -18,10 +18,14 @@ def descriptor_column(rows: Float32Array) -> pa.ListArray:
 
 
 def descriptor_rows(column: pa.Array | pa.ChunkedArray) -> Float32Array:
-    """A list column of n equally long rows → shape (n, d); (0, 0) where there are none."""
+    """A list column of n descriptors → shape (n, d); (0, 0) where there are none."""
+    rows: Float32Array = matrix(column)
+    return rows
+
+
+def matrix(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A list column of n equally long rows, of any type → shape (n, m); (0, 0) where there are none."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if len(column) == 0:
-        return np.zeros((0, 0), dtype=np.float32)
-    values: Float32Array = column.flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(len(column), -1)
+    values: np.ndarray = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(column), -1 if len(column) else 0)

@@ -40,6 +40,7 @@ from avlib.agreement import (
     threshold_doubting,
     threshold_keeping,
 )
+from avlib.columns import matrix
 from avlib.config import AgreementSettings, Settings
 from avlib.spark import copies
 from avlib.spark.companions import (
@@ -157,7 +158,7 @@ class _Scoring:
         first = first.sort_by("sample_id")
         samples = views_of(first)
         weights = weights_of(samples.ids, weighted, count=self.count)
-        seen_ids, seen, heard_ids, heard = (_matrix(first[name]) for name in ("seen_ids", "seen", "heard_ids", "heard"))
+        seen_ids, seen, heard_ids, heard = (matrix(first[name]) for name in ("seen_ids", "seen", "heard_ids", "heard"))
         nothing = np.empty((len(samples), 0, 0), np.float32)
         theirs = Companions(seen_ids, nothing, heard_ids, nothing)
         found = Evidence(seen, heard, first["radius"].to_numpy())
@@ -202,9 +203,3 @@ def _by_slice(
 def _histogram(scores: DataFrame) -> Histogram:
     rows = scores.groupBy("score").agg(F.count("*").alias("samples")).orderBy("score").toArrow()
     return Histogram(rows["score"].to_numpy(), rows["samples"].to_numpy())
-
-
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
-    """A list column of n equally long rows → shape (n, m)."""
-    values: np.ndarray = column.combine_chunks().flatten().to_numpy()
-    return values.reshape(len(column), -1)

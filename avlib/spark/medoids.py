@@ -18,7 +18,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.arrays import Float32Array, Int64Array
-from avlib.columns import descriptor_rows
+from avlib.columns import descriptor_rows, matrix
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.filtering import descriptor_sum, distance_steps, mean_of
 from avlib.filtering import medoids as medoids_in_memory
@@ -111,13 +111,13 @@ def _of_cut(samples: DataFrame, search: MedoidSearch) -> DataFrame:
 
     def mean(rows: pa.Table) -> pa.Table:
         count = int(rows["samples"].to_numpy().sum())
-        visual, audio = (mean_of(_matrix(rows[name]).sum(axis=0), count) for name in ("visual", "audio"))
+        visual, audio = (mean_of(matrix(rows[name]).sum(axis=0), count) for name in ("visual", "audio"))
         return pa.table([rows["component_id"][:1], [count], [visual], [audio]], schema=_MEANS)
 
     def nearest(rows: pa.Table, means: pa.Table) -> pa.Table:
         if rows.num_rows == 0:  # a hash may leave a piece empty
             return _NEAREST.empty_table()
-        visual, audio = _matrix(means["visual"])[0], _matrix(means["audio"])[0]
+        visual, audio = matrix(means["visual"])[0], matrix(means["audio"])[0]
         steps_away = distance_steps(search.normalised(rows), (visual, audio), weights=search.weights)
         ids = rows["sample_id"].to_numpy()
         best = np.lexsort((ids, steps_away))[:1]
@@ -165,9 +165,3 @@ def _sum_rows(sums: dict[int, _Sums]) -> pa.RecordBatch:
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, _SUMS, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=_SUMS)
-
-
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
-    """A list column of n equally long rows → shape (n, d)."""
-    column = column.combine_chunks()
-    return np.asarray(column.flatten().to_numpy().reshape(len(column), -1))
