@@ -57,6 +57,11 @@ class LearningJob:
         return {video: read_track(self.folder, video) for video in videos}
 
 
+def learning_folder(warehouse: str) -> str:
+    """Where tracks and checkpoints lie until a network has been learned; after a kill they are still there."""
+    return f"{warehouse}/_learning"
+
+
 def deal(videos: Sequence[int], settings: LearnSettings) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Videos to learn from, and those held out: drawn by the seed, whatever the order they come in.
 

@@ -21,13 +21,13 @@ from avlib.errors import InputError
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.inputs import is_local, local_path, remote_uri
 from avlib.inspection import filter_names
+from avlib.learning.job import learning_folder
 from avlib.retrieval.index import index_folder
 from avlib.spark.progress import say, watched
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder
 
 _BY_SAMPLE = (tables.SAMPLES, tables.AUDIO_LEARNED)
-_LEARNING = "_learning"  # of `learn`: where it was killed, the sound of its videos is still there
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def run(store: TableStore, found: Forgotten) -> tuple[str, ...]:
         for work in dict.fromkeys(["ingest", "describe", "learn", *of_runs, *at_work]):
             claims.enter_context(store.claim(work))
         remove_folder(index_folder(store.warehouse, "").rstrip("/"))  # first: nobody shall be offered what is gone
-        remove_folder(f"{store.warehouse}/{_LEARNING}")
+        remove_folder(learning_folder(store.warehouse))  # the sound of the videos, where `learn` was killed
         holding = _holding(store, ids)  # now: a filter run may have ended since they were found
         for name in holding:
             store.of_run(name).delete(tables.COLLECTION, F.col("video_id").isin(ids))

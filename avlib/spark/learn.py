@@ -25,7 +25,7 @@ from avlib.config import LearnSettings, Settings, hash_of
 from avlib.descriptors import log_mel_track
 from avlib.errors import MediaError, WarehouseError
 from avlib.learning import LearningJob, LearningReport, deal
-from avlib.learning.job import report_place, weights_place
+from avlib.learning.job import learning_folder, report_place, weights_place
 from avlib.learning.tracks import SHORTEST_S, loud_track_frames, track_place, write_track
 from avlib.models import StoredSoundModel, read_sound_model, write_sound_model
 from avlib.sources import Sources
@@ -36,9 +36,6 @@ from avlib.spark.samples import live_samples
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
 from avlib.storage import is_file, read_whole, remove_folder, remove_partial, write_whole
-
-_FOLDER = "_learning"
-"""Of tracks and checkpoints, below the warehouse; gone when a network has been learned."""
 
 _VIDEOS = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("attempt", pa.int32()), ("last_s", pa.float64())])
 _FOUND = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("problem", pa.string())])
@@ -62,7 +59,7 @@ def run(store: TableStore, settings: Settings) -> None:
             say("learn: nothing has changed")
         else:  # it was killed right after it had trained
             record.summary = f"{present.weights}: as an earlier run has left it"
-        remove_folder(f"{store.warehouse}/{_FOLDER}")  # with what runs of other settings have left
+        remove_folder(learning_folder(store.warehouse))  # with what runs of other settings have left
         with store.claim("describe"):
             remove_partial(f"{store.warehouse}/models")
             learned.run(store, settings)
@@ -86,7 +83,7 @@ def _chosen_videos(store: TableStore, settings: LearnSettings) -> list[Row]:
 
 def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_from: str) -> str:
     """Train and keep the network; returns what came of it."""
-    folder = f"{store.warehouse}/{_FOLDER}/{learned_from}"
+    folder = f"{learning_folder(store.warehouse)}/{learned_from}"
     with watched(store.spark, f"learn: sound of {len(videos)} videos"):
         usable = _read_tracks(store, settings, videos, folder)
     train, held_out = deal(usable, settings.learn)

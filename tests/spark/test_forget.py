@@ -19,8 +19,9 @@ from avlib.config import load_settings
 from avlib.errors import InputError
 from avlib.forget_command import forget as forget_command
 from avlib.inspection import read_status
+from avlib.learning.job import learning_folder
 from avlib.retrieval.index import index_folder, read_manifest
-from avlib.spark import filter, forget, ingest, learn, optimize
+from avlib.spark import filter, forget, ingest, optimize
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -74,12 +75,12 @@ def test_forget(store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_manifest(folder) is not None
     store.delete(tables.COLLECTION, F.col("video_id") == 5)  # filtered anew since: the index alone has it
     shutil.copytree(warehouse / "filters" / "default", warehouse / "filters" / "late")
-    (warehouse / learn._FOLDER).mkdir()
+    Path(learning_folder(str(warehouse))).mkdir()
 
     chosen = forget.find(store, ["5.mp4"], missing=False)
     assert chosen.videos == {5: "5.mp4"} and chosen.samples == 25 and chosen.filters == ()
     assert forget.run(store, chosen) == ()
-    assert not Path(folder).exists() and not (warehouse / learn._FOLDER).exists()
+    assert not Path(folder).exists() and not Path(learning_folder(str(warehouse))).exists()
 
     shutil.move(warehouse / "filters" / "late", warehouse / "late")
     chosen = forget.find(store, ["4.*"], missing=False)
