@@ -22,7 +22,7 @@ from avlib.evaluate_command import app as evaluate
 from avlib.forget_command import forget
 from avlib.inputs import find_inputs
 from avlib.optimize_command import optimize
-from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Strategy
+from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Name, Strategy, Warehouse
 from avlib.options import chosen_settings as _settings
 from avlib.plan_command import plan
 from avlib.serve_command import serve
@@ -44,8 +44,6 @@ app = typer.Typer(
 WRITTEN_OUT = {"--retry-failed": "--retry-failed=any", "--no-labels": "no-labels"}
 """Options that typer does not know: one whose value may be left out, one that is a command."""
 
-Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
-Name = Annotated[str, typer.Option("--name", help="Which filter run.")]
 Step = Annotated[int, typer.Option("--step", min=0, help="Step of the strategy; 0 is the first.")]
 RetryFailed = Annotated[
     str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avlib.errors import InputError
-from avlib.options import Assign, Config, Debug, Strategy, chosen_settings, standing_for
+from avlib.options import Assign, Config, Debug, Strategy, Warehouse, chosen_settings, standing_for
 
 if TYPE_CHECKING:
     from avlib.config import Settings
@@ -22,7 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
 LabelsFile = Annotated[
     Path,
     typer.Option(

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from avlib.errors import ConfigError
-from avlib.options import Assign, Config, Debug, chosen_settings
+from avlib.options import Assign, Config, Debug, Warehouse, chosen_settings
 
 _SHOWN = 20  # uris
 
 
 def forget(
-    warehouse: Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")],
+    warehouse: Warehouse,
     inputs: Annotated[list[str], typer.Argument(help="Videos by path or URI, folders above them, or patterns.")] = [],
     missing: Annotated[bool, typer.Option("--missing", help="Those whose file is there no more.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without, only say what would go.")] = False,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from avlib.options import Assign, Config, Debug, chosen_settings
+from avlib.options import Assign, Config, Debug, Warehouse, chosen_settings
 
 
 def optimize(
-    warehouse: Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")],
+    warehouse: Warehouse,
     config: Config = [],
     assign: Assign = [],
     debug: Debug = False,

@@ -20,6 +20,8 @@ InputsArgument = Annotated[
         "text with one a line."
     ),
 ]
+Warehouse = Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")]
+Name = Annotated[str, typer.Option("--name", help="Which filter run.")]
 Config = Annotated[list[Path], typer.Option("--config", help="TOML file laid over conf/default.toml; repeatable.")]
 Assign = Annotated[list[str], typer.Option("--set", help="One setting, e.g. --set knn.k=50; repeatable.")]
 Strategy = Annotated[

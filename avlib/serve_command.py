@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from avlib.errors import ConfigError
-from avlib.options import Assign, Config, Debug, chosen_settings
+from avlib.options import Assign, Config, Debug, Name, Warehouse, chosen_settings
 
 
 def serve(
-    warehouse: Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")],
-    name: Annotated[str, typer.Option("--name", help="Which filter run.")] = "default",
+    warehouse: Warehouse,
+    name: Name = "default",
     host: Annotated[str, typer.Option("--host", help="Address to listen at; the default is this machine only.")] = (
         "127.0.0.1"
     ),
@@ -25,14 +25,14 @@ def serve(
 ) -> None:
     """A page that suggests sounds for pictures, and pictures for sounds; with a JSON API."""
     settings = chosen_settings(config, assign)
-    from avlib.warehouse import Warehouse
+    from avlib.warehouse import Warehouse as WarehouseReader
     from avlib.web import Engine
     from avlib.web import serve as serve_page
     from avlib.web.guard import is_loopback
 
     if not is_loopback(host):
         typer.echo(f"avlib serve: everybody who reaches {host} may use the page; it asks for no password", err=True)
-    engine = Engine(Warehouse(warehouse, name=name), settings)
+    engine = Engine(WarehouseReader(warehouse, name=name), settings)
     try:
         serve_page(engine, host=host, port=port, say=lambda address: typer.echo(f"{address}  (Ctrl-C ends it)"))
     except OSError as error:

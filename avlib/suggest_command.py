@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from avlib.errors import ParameterError
-from avlib.options import AsJson, Assign, Config, Debug, chosen_settings, standing_for
+from avlib.options import AsJson, Assign, Config, Debug, Name, Warehouse, chosen_settings, standing_for
 
 
 def suggest(
     queries: Annotated[list[Path], typer.Argument(help="Query pictures; or sounds or videos, to get pictures.")],
-    warehouse: Annotated[str, typer.Option("--warehouse", "-w", help="Folder or URI that holds all tables.")],
-    name: Annotated[str, typer.Option("--name", help="Which filter run.")] = "default",
+    warehouse: Warehouse,
+    name: Name = "default",
     top: Annotated[int | None, typer.Option("--top", "-m", min=1, help="Suggestions for a query.")] = None,
     duration: Annotated[
         str | None, typer.Option("--duration", "-s", help="Seconds of sound; auto: as long as the sound goes on.")
@@ -40,10 +40,10 @@ def suggest(
     from avlib.retrieval.answers import as_json as answers_as_json
     from avlib.retrieval.suggest import Suggester, Wish
     from avlib.sources import Sources
-    from avlib.warehouse import Warehouse
+    from avlib.warehouse import Warehouse as WarehouseReader
 
     part = None if region is None else Region.parse(region)
-    suggester = Suggester(Warehouse(warehouse, name=name), settings.suggest)
+    suggester = Suggester(WarehouseReader(warehouse, name=name), settings.suggest)
     wish = Wish.of(settings.suggest, diverse=diverse, region=part)
     with Sources(settings.fetch, settings.decode) as sources:
         workshop = Workshop(sources, settings.suggest, out, settings.ingest.extensions, films=mux)
