@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from avlib.identity import MAX_FRAMES, MAX_VIDEO_ID
+
 SCHEMA_VERSION = 3
 """Raised whenever a declared schema changes its meaning; a warehouse of another version is refused."""
 
@@ -72,7 +74,7 @@ VIDEOS = Table(
         ]
     ),
     key=("video_id",),
-    checks={"video_id_range": "video_id >= 0 AND video_id < 549755813888"},
+    checks={"video_id_range": f"video_id >= 0 AND video_id < {MAX_VIDEO_ID + 1}"},
 )
 
 DESCRIPTIONS = Table(
@@ -259,7 +261,7 @@ COPIES = Table(
         ]
     ),
     key=("sample_id",),
-    checks={"of_an_earlier_video": "copy_of DIV 16777216 < sample_id DIV 16777216"},
+    checks={"of_an_earlier_video": f"copy_of DIV {MAX_FRAMES} < sample_id DIV {MAX_FRAMES}"},
 )
 
 SCORES = Table(

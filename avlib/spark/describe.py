@@ -19,6 +19,7 @@ from pyspark.sql.types import IntegerType, StructField, StructType
 from avlib import tables
 from avlib.config import Settings
 from avlib.errors import WarehouseError
+from avlib.identity import VIDEO_ID_SHIFT
 from avlib.models import StoredModel, described_with, store_model, write_model
 from avlib.spark import learned
 from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
@@ -271,5 +272,5 @@ def _delete_orphans(store: TableStore) -> None:
         store.delete_matching(
             tables.SAMPLES,
             orphans,
-            "shiftright(stored.sample_id, 24) = given.video_id AND stored.attempt = given.attempt",
+            f"shiftright(stored.sample_id, {VIDEO_ID_SHIFT}) = given.video_id AND stored.attempt = given.attempt",
         )
