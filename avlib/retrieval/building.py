@@ -16,7 +16,7 @@ from avlib.columns import descriptor_column, descriptor_rows
 from avlib.config import IndexSettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.retrieval.calibration import NEAREST, ShardAnswers, ask, choose_probes, nearest_of
-from avlib.retrieval.index import MODALITIES, ROWS, Cells, Shard
+from avlib.retrieval.index import MODALITIES, ROWS, CellProbing, Shard
 from avlib.retrieval.shards import read_cells, train_cells, write_cells, write_descriptors, write_rows
 
 BUILT = pa.schema(
@@ -113,7 +113,7 @@ def build_shard(rows: pa.Table, plan: IndexPlan) -> pa.Table:
     return pa.Table.from_pylist(made, schema=BUILT)
 
 
-def merge_findings(built: pa.Table, plan: IndexPlan) -> tuple[dict[str, tuple[float, ...]], dict[str, Cells]]:
+def merge_findings(built: pa.Table, plan: IndexPlan) -> tuple[dict[str, tuple[float, ...]], dict[str, CellProbing]]:
     """What the samples that asked found in all shards: distances of their nearest, and the cells to search."""
     nearest, cells = {}, {}
     for modality in MODALITIES:

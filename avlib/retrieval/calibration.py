@@ -15,7 +15,7 @@ import numpy as np
 
 from avlib.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from avlib.identity import video_ids
-from avlib.retrieval.index import Cells
+from avlib.retrieval.index import CellProbing
 
 ASKING = 1000
 """Samples that ask for what is nearest."""
@@ -82,17 +82,17 @@ def nearest_of(answers: Sequence[ShardAnswers]) -> tuple[float, ...]:
     return tuple(np.sort(nearest[np.isfinite(nearest)]).tolist())
 
 
-def choose_probes(answers: Sequence[ShardAnswers], *, cells: int, recall: float) -> Cells:
+def choose_probes(answers: Sequence[ShardAnswers], *, cells: int, recall: float) -> CellProbing:
     """The least number of cells to search that finds this share of the true nearest."""
     distances = np.concatenate([one.distances for one in answers], axis=1)
     ranks = np.concatenate([one.ranks for one in answers], axis=1)
     first = np.argsort(distances, axis=1, kind="stable")[:, :NEAREST]
     true = np.take_along_axis(ranks, first, axis=1)[np.isfinite(np.take_along_axis(distances, first, axis=1))]
     if not true.size:  # one video only: nobody to ask
-        return Cells(cells, cells, 1.0)
+        return CellProbing(cells, cells, 1.0)
     needed = np.sort(true)
     probes = int(needed[min(int(np.ceil(recall * needed.size)), needed.size) - 1]) + 1
-    return Cells(cells, probes, float(np.mean(true < probes)))
+    return CellProbing(cells, probes, float(np.mean(true < probes)))
 
 
 def confidence(distance: float, nearest: Float64Array) -> float | None:

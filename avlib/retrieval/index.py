@@ -39,7 +39,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellProbing:
     """How the cells of one modality are searched.
 
     cells: how many there are.  probes: of them, nearest to the query, are searched.  recall: share of the true 20
@@ -80,7 +80,7 @@ class IndexManifest:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     sound: SoundDescription | None
-    cells: Mapping[str, Cells]
+    cells: Mapping[str, CellProbing]
     nearest: Mapping[str, tuple[float, ...]]
     shards: tuple[Shard, ...]
 
@@ -129,7 +129,7 @@ def read_manifest(folder: str) -> IndexManifest | None:
             mean=tuple(values["mean"]),
             deviation=tuple(values["deviation"]),
             sound=_sound(values["sound"]),
-            cells={modality: Cells(**cells) for modality, cells in values["cells"].items()},
+            cells={modality: CellProbing(**cells) for modality, cells in values["cells"].items()},
             nearest={modality: tuple(distances) for modality, distances in values["nearest"].items()},
             shards=tuple(Shard(**shard) for shard in values["shards"]),
         )
