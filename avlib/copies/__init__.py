@@ -2,16 +2,16 @@
 
 from avlib.copies.in_memory import LEAST_ALIKE, MOST_ORIGINALS, CopiesFound, copies_in_memory
 from avlib.copies.sketch import COMPARED, Sketch, random_pair_medians, search_weights
-from avlib.copies.stretches import Grid, Stretch, compared, copied_stretches, originals_of
+from avlib.copies.stretches import CopiedStretch, Grid, compared, copied_stretches, originals_of
 
 __all__ = [
     "COMPARED",
     "LEAST_ALIKE",
     "MOST_ORIGINALS",
+    "CopiedStretch",
     "CopiesFound",
     "Grid",
     "Sketch",
-    "Stretch",
     "compared",
     "copied_stretches",
     "copies_in_memory",

@@ -23,7 +23,7 @@ _FRAME = (1 << VIDEO_ID_SHIFT) - 1
 
 
 @dataclass(frozen=True, order=True)
-class Stretch:
+class CopiedStretch:
     """Frames `first` to `last` of a video are frames `first + shift` to `last + shift` of an original.
 
     margin: so many frames more or less.
@@ -64,7 +64,7 @@ class Grid:
 
 def compared(
     video: Block, original: Block, *, weights: tuple[float, float], rate_hz: float, settings: CopySettings
-) -> list[Stretch]:
+) -> list[CopiedStretch]:
     """The stretches of one video that are copies of another's, sample by sample.
 
     video, original: samples of one video each, in ascending order of id.  weights: as `search_weights` gives them.
@@ -74,7 +74,9 @@ def compared(
     return copied_stretches(video.ids, like, rate_hz=rate_hz, settings=settings)
 
 
-def copied_stretches(ids: Int64Array, like: Int64Array, *, rate_hz: float, settings: CopySettings) -> list[Stretch]:
+def copied_stretches(
+    ids: Int64Array, like: Int64Array, *, rate_hz: float, settings: CopySettings
+) -> list[CopiedStretch]:
     """The stretches of a video in which samples are in step with another video, the strongest first.
 
     They last settings.stretch_s at least, and samples in step outnumber the others by settings.samples; a second is
@@ -89,13 +91,13 @@ def copied_stretches(ids: Int64Array, like: Int64Array, *, rate_hz: float, setti
     ends = round(_ENDS_S * rate_hz)
     pair = int(ids[0] >> VIDEO_ID_SHIFT), int(like[rows[0]] >> VIDEO_ID_SHIFT)
     return [
-        Stretch(*pair, max(0, first - ends), last + ends, shift, margin)
+        CopiedStretch(*pair, max(0, first - ends), last + ends, shift, margin)
         for first, last, shift in _runs(frames, rows, shifts, margin=margin, least=settings.samples)
         if last - first >= settings.stretch_s * rate_hz
     ]
 
 
-def originals_of(ids: Int64Array, stretch: Stretch, original_ids: Int64Array) -> tuple[Int64Array, Int64Array]:
+def originals_of(ids: Int64Array, stretch: CopiedStretch, original_ids: Int64Array) -> tuple[Int64Array, Int64Array]:
     """The samples in a stretch that have an original within its margin, and the nearest in time of these.
 
     ids, original_ids: of the two videos, ascending. Of two equally near the earlier.

@@ -12,7 +12,7 @@ from avlib.media import SoundPiece, place
 
 
 @dataclass(frozen=True)
-class Stretch:
+class SoundStretch:
     """rows: of the times that lie in it.  waveform: shape (n,), from from_s on, a whole second."""
 
     rows: slice
@@ -22,7 +22,7 @@ class Stretch:
 
 def sound_around(
     pieces: Iterable[SoundPiece], *, times_s: Float64Array, margin_s: float, sample_rate_hz: int, length_s: int = 30
-) -> Iterator[Stretch]:
+) -> Iterator[SoundStretch]:
     """Stretches that together hold all times, each with margin_s of sound around its own; zeros where there is none.
 
     pieces: ascending.  times_s: shape (n,), ascending. No more than length_s + 2 · margin_s and a piece are held.
@@ -45,4 +45,4 @@ def sound_around(
             if piece.end > first:
                 held.append(piece)
         waveform = place(held, channels=1, first=first, samples=end - first)[0]
-        yield Stretch(slice(int(begin), int(after)), float(from_s), waveform)
+        yield SoundStretch(slice(int(begin), int(after)), float(from_s), waveform)

@@ -44,7 +44,7 @@ class GoneError(AvlibError):
 
 
 @dataclass(frozen=True)
-class Stretch:
+class VideoStretch:
     """A part of a sample's video.  start_s: None: around the sample.  duration_s: None: of the event there."""
 
     sample_id: int
@@ -95,7 +95,7 @@ class Engine:
             found = suggester.suggest_pictures(video, wish, name="this")
         return self._answer(suggester, found, wish)
 
-    def wav(self, stretch: Stretch) -> bytes:
+    def wav(self, stretch: VideoStretch) -> bytes:
         """A stretch of a sample's sound. Raises GoneError where there is none."""
         suggester = self._ready()
         key = _key(suggester, "wav", stretch)
@@ -120,7 +120,7 @@ class Engine:
             self._cache.put(key, content)
         return content
 
-    def film(self, picture: bytes, stretch: Stretch) -> bytes:
+    def film(self, picture: bytes, stretch: VideoStretch) -> bytes:
         """An MP4 of a picture with a stretch of a sample's sound."""
         sample = _sample(self._ready(), stretch.sample_id)
         return film(self._pixels(picture), self._cut(sample, stretch))
@@ -146,10 +146,10 @@ class Engine:
             "frame": f"/api/frames/{one.sample_id}.jpg",
         }
         try:
-            sound = self._cut(one, Stretch(one.sample_id, None, wish.duration_s))
+            sound = self._cut(one, VideoStretch(one.sample_id, None, wish.duration_s))
         except GoneError as error:
             return values | {"unavailable": str(error)}
-        stretch = Stretch(one.sample_id, round(sound.start_s, 3), max(round(sound.duration_s, 3), 0.001))
+        stretch = VideoStretch(one.sample_id, round(sound.start_s, 3), max(round(sound.duration_s, 3), 0.001))
         self._cache.put(_key(suggester, "wav", stretch), sound.wav())
         query = f"start={stretch.start_s}&duration={stretch.duration_s}"
         return values | {
@@ -159,7 +159,7 @@ class Engine:
             "outline": sound.outline(OUTLINE_POINTS),
         }
 
-    def _cut(self, sample: Neighbor, stretch: Stretch) -> Sound:
+    def _cut(self, sample: Neighbor, stretch: VideoStretch) -> Sound:
         start_s = stretch.start_s
         with self._video(sample) as video:
             sound = cut(video, sample.time_s, duration_s=stretch.duration_s, settings=self.suggest, start_s=start_s)

@@ -13,7 +13,7 @@ from avlib.config import Settings
 from avlib.errors import InputError, ParameterError
 from avlib.media import Region
 from avlib.retrieval.suggest import Wish
-from avlib.web.engine import Stretch
+from avlib.web.engine import VideoStretch
 
 _TEXT_BYTES = 200
 _LEAST_S = 0.05  # of a sound that is asked for; a video may have less
@@ -82,14 +82,14 @@ async def read_form(request: web.Request, *, limit_bytes: int) -> Form:
     return Form(files, texts)
 
 
-def read_stretch(values: Mapping[str, str], sample_id: str, settings: Settings) -> Stretch:
+def read_stretch(values: Mapping[str, str], sample_id: str, settings: Settings) -> VideoStretch:
     """Which stretch of which sample is asked for. Raises ParameterError for anything out of range."""
     if not (sample_id.isascii() and sample_id.isdigit() and len(sample_id) <= 19 and int(sample_id) < 1 << 63):
         raise InputError("sample_id: expected the id of a sample, as a suggestion names it")
     longest_s = settings.suggest.longest_s
     duration_s = _number("duration", values.get("duration", str(min(_USUAL_S, longest_s))), longest_s, least=0.001)
     start_s = _number("start", values["start"], settings.decode.max_duration_s, least=0) if "start" in values else None
-    return Stretch(int(sample_id), start_s, duration_s)
+    return VideoStretch(int(sample_id), start_s, duration_s)
 
 
 async def _read(part: BodyPartReader, limit_bytes: int) -> bytes:

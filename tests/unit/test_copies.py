@@ -12,9 +12,9 @@ from planted_copies import FRAMES, RATE_HZ, STRIDE, Planted, planted
 
 from avlib.config import load_settings
 from avlib.copies import (
+    CopiedStretch,
     Grid,
     Sketch,
-    Stretch,
     copied_stretches,
     copies_in_memory,
     originals_of,
@@ -69,7 +69,7 @@ def test_a_stretch_is_found_where_it_is(start: int, length: int, shift: int) -> 
     long_enough = stop - start >= 5 and (stop - 1 - start) * STRIDE >= 2 * RATE_HZ
     margin = 8  # 0.3 s
     ends = max(0, start * STRIDE - RATE_HZ), (stop - 1) * STRIDE + RATE_HZ
-    assert found == ([Stretch(7, 3, *ends, shift * STRIDE, margin)] if long_enough else [])
+    assert found == ([CopiedStretch(7, 3, *ends, shift * STRIDE, margin)] if long_enough else [])
 
 
 def test_two_stretches_of_one_video() -> None:
@@ -105,7 +105,7 @@ def test_chance_is_no_stretch(seed: int) -> None:
 )
 def test_originals_are_the_nearest_in_time(own: list[int], theirs: list[int], shift: int, margin: int) -> None:
     ids, others = (sample_ids(video, np.array(sorted(one), np.int64)) for video, one in ((7, own), (3, theirs)))
-    copies, originals = originals_of(ids, Stretch(7, 3, 20, 150, shift, margin), others)
+    copies, originals = originals_of(ids, CopiedStretch(7, 3, 20, 150, shift, margin), others)
     expected = {}
     for frame in sorted(own):
         near = [other for other in theirs if abs(other - frame - shift) <= margin]

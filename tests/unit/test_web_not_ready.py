@@ -21,7 +21,7 @@ from avlib.retrieval.sounds import Sound, cut
 from avlib.retrieval.suggest import Suggester, Wish
 from avlib.warehouse import Warehouse
 from avlib.web import Engine
-from avlib.web.engine import Stretch
+from avlib.web.engine import VideoStretch
 
 SETTINGS = load_settings()
 
@@ -79,7 +79,7 @@ def test_a_sound_of_an_earlier_collection_is_not_handed_out(tmp_path: Path, monk
     monkeypatch.setattr("avlib.web.engine.cut", replacing)
     try:
         (one,) = engine.sounds_for(made.queries["red"].read_bytes(), Wish(1, 1.0))["suggestions"]  # type: ignore[misc]
-        stretch = Stretch(int(one["sample_id"]), one["start_s"], one["duration_s"])
+        stretch = VideoStretch(int(one["sample_id"]), one["start_s"], one["duration_s"])
         for calls in (2, 2):  # cut again, of the collection that is there; then from the cache
             engine.wav(stretch)
             assert len(cuts) == calls
