@@ -12,9 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from deltalake import DeltaTable
 from filled_store import fill
 from malformed import write_good
+from media_files import write_flash_and_click
 from pyspark.sql import SparkSession
 from raw_samples import RawSamples
 
@@ -48,6 +50,14 @@ def write_videos(folder: Path) -> None:
     """What ingest begins with: seven videos, and one of them twice."""
     good = write_good(folder)
     (folder / "twice.mp4").write_bytes(good[0].read_bytes())
+
+
+def write_sounding(folder: Path) -> None:
+    """Videos that something can be learned from: a buzz of some pitch each, then silence."""
+    for number in range(5):
+        times_s = np.arange(0.1, 3, 0.01 + 0.004 * number).tolist()
+        path = folder / f"{number}.mp4"
+        write_flash_and_click(path, video_codec="mpeg4", audio_codec="aac", times_s=times_s, duration_s=6.0)
 
 
 def run_filter(spark: SparkSession, warehouse: Path) -> None:

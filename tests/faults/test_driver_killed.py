@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,8 +55,8 @@ def killed(stages: str, warehouse: Path, point: str) -> None:
     ended = driver(stages, warehouse, point)
     said = ended.communicate()[1].decode()
     assert ended.returncode == -9, f"{point} was never reached: {said[-2000:]}"
-    left = {path.name.partition("-")[0] for path in (warehouse.parent / "tmp").iterdir()}
-    assert left <= {"artifacts", "blockmgr", "spark"}, left  # Spark's own
+    left = {re.split("[-_]", path.name)[0] for path in (warehouse.parent / "tmp").iterdir()}
+    assert left <= {"artifacts", "blockmgr", "spark", "torchelastic", "torchinductor"}, left  # Spark's and torch's own
     shutil.rmtree(warehouse.parent / "tmp")
 
 
@@ -96,11 +97,16 @@ def collected(spark: SparkSession, described: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def learned(spark: SparkSession, described: Path) -> Path:
-    """A warehouse with a network of its sound."""
-    shutil.copytree(described / "whole", described / "learned")
-    kill_points.run_learn(spark, described / "learned")
-    return described / "learned"
+def sounding(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder: `videos`; `begun`, a warehouse in which they are described; `whole`, with a network of their sound."""
+    folder = tmp_path_factory.mktemp("sounding")
+    (folder / "videos").mkdir()
+    kill_points.write_sounding(folder / "videos")
+    kill_points.run_media(spark, folder / "begun")
+    shutil.copytree(folder / "begun", folder / "whole")
+    kill_points.run_learn(spark, folder / "whole")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("point", points(*(f"{when} {what}" for what in OF_FILTER for when in WHEN), *ROUNDS))
@@ -150,12 +156,12 @@ OF_LEARN = ("before network", "after network", *(f"{when} audio_learned" for whe
 
 
 @pytest.mark.parametrize("point", points(*OF_LEARN))
-def test_learn(spark: SparkSession, described: Path, learned: Path, tmp_path: Path, point: str) -> None:
+def test_learn(spark: SparkSession, sounding: Path, tmp_path: Path, point: str) -> None:
     warehouse = tmp_path / "warehouse"
-    shutil.copytree(described / "whole", warehouse)
+    shutil.copytree(sounding / "begun", warehouse)
     killed("learn", warehouse, point)
     kill_points.run_learn(spark, warehouse)
-    assert content(TableStore(spark, str(warehouse))) == content(TableStore(spark, str(learned)))
+    assert content(TableStore(spark, str(warehouse))) == content(TableStore(spark, str(sounding / "whole")))
     assert left_behind(warehouse) == []
 
 
