@@ -38,6 +38,7 @@ TILE_BYTES = 2 * 4 * 512 * 1024
 
 _TASKS_A_SLOT = 3  # so that a long task does not leave the other slots idle for long
 _WORTH = 0.5  # cells give up some recall, so they must save at least this much of the work
+_SMALL_S = 10.0  # of work: nobody asks how it was counted
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,9 @@ def choose_method(n: int, dims: int, k: int, layout: Layout, *, recall: float = 
     """
     exact, cells = exact_cost(n, dims, k, layout), cells_cost(n, dims, k, layout)
     exact_s, cells_s = (cost.computing_s(rates) + cost.moving_s(rates) for cost in (exact, cells))
-    both = f"{_work(exact_s)} for all pairs ({_counts(exact)}), {_work(cells_s)} by cells ({_counts(cells)})"
+    both = f"{_work(exact_s)} for all pairs, {_work(cells_s)} by cells"
+    if exact_s > _SMALL_S:
+        both = f"{both} ({_counts(exact)}; {_counts(cells)})"
     if recall >= 1:
         return Choice("exact", f"knn.recall = 1 asks for all pairs; {both}")
     if cells_s <= _WORTH * exact_s:
