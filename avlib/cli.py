@@ -71,9 +71,11 @@ def pipeline(
     """All stages: videos in, a filtered collection that suggests sounds out."""
     settings = _settings(config, assign, strategy, keep)
     from avlib.spark import finished
+    from avlib.spark.session import submitted
 
     found = find_inputs(inputs, extensions=settings.ingest.extensions)
-    if finished.is_finished(warehouse, name, settings, found):
+    # A cluster takes a job that starts no Spark for a failed one (YARN does, in cluster mode).
+    if not submitted() and finished.is_finished(warehouse, name, settings, found):
         typer.echo(f"pipeline {name}: nothing has changed", err=True)
     else:
         from avlib.spark import pipeline as stages

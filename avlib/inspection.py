@@ -135,7 +135,8 @@ def _state(warehouse: str, row: dict[str, Any]) -> str:
     if changed := _changed(of_run, outputs):
         return f"{' and '.join(changed)} changed since"
     if (made := _MADE_BESIDE_TABLES.get(row["stage"])) and not is_file(f"{warehouse}/{made.format(name=of_run.name)}"):
-        return f"gone, make it again by avlib {row['stage']}"
+        of_name = f" --name {row['filter_name']}" if row["filter_name"] not in ("", "default") else ""
+        return f"gone, make it again by avlib {row['stage']}{of_name}"
     if newer := _changed(of_run, dict(row["inputs"])):
         return f"older than {' and '.join(newer)}"
     return "up to date"

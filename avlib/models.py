@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -41,8 +42,8 @@ class StoredModel:
         model = load_visual_descriptor(self.name, weights, device=device)
         if model.model_hash != self.model_hash:
             raise WarehouseError(
-                f"{weights}: not the weights the samples were described with; put back the original file, or run "
-                "`avlib describe` and all later stages again"
+                f"{weights}: not the weights the samples were described with; put back the original file, or remove "
+                "this one and run `avlib describe`, which stores them anew"
             )
         return model
 
@@ -56,9 +57,10 @@ def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
     name, size_px = settings.visual_model, settings.picture_size_px
     source = source_of_weights(settings)
     if is_file(_place(warehouse, source)):
-        known = read_model(warehouse, source)
-        if is_file(f"{warehouse}/{known.weights}"):
-            return replace(known, picture_size_px=size_px)
+        with suppress(ValueError, TypeError):  # a damaged record is as good as none
+            known = read_model(warehouse, source)
+            if is_file(f"{warehouse}/{known.weights}"):
+                return replace(known, picture_size_px=size_px)
     found = resolve_weights(name, settings.visual_weights)
     if found is None:
         return StoredModel(name, None, load_visual_descriptor(name, None).model_hash, size_px)
@@ -137,7 +139,10 @@ def read_sound_model(warehouse: str) -> StoredSoundModel | None:
     return StoredSoundModel(values["weights"], values["model_hash"], settings, values["learned_from"])
 
 
-_SOUND_MODEL = "models/audio_learned.json"
+LEARNED_MODEL = "audio_learned"
+"""What the names of the network's files begin with."""
+
+_SOUND_MODEL = f"models/{LEARNED_MODEL}.json"
 
 
 def _place(warehouse: str, described_with: str) -> str:

@@ -19,7 +19,7 @@ _FULL = ("No space left on device", "Disk quota exceeded")
 
 def cache_folder() -> Path:
     """Where avlib keeps, for this user of this machine, what could be found out again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "avlib"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "avlib")  # noqa: PTH111 - never raises
 
 
 def filesystem(uri: str) -> tuple[fs.FileSystem, str]:
@@ -51,11 +51,15 @@ def write_whole(uri: str, content: pa.Buffer | bytes) -> None:
         raise
 
 
-def remove_partial(uri: str) -> None:
-    """Remove what a `write_whole` that was killed left in a folder. For who alone writes there."""
+def remove_partial(uri: str, *, prefix: str = "", but: str = "/") -> None:
+    """Remove what a `write_whole` that was killed left in a folder. For who alone writes such files there.
+
+    prefix: of their names.  but: those whose names begin so stay.
+    """
     system, path = filesystem(uri)
     for found in system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
-        if found.base_name.endswith(".partial"):
+        name = found.base_name
+        if name.endswith(".partial") and name.startswith(prefix) and not name.startswith(but):
             system.delete_file(found.path)
 
 

@@ -42,7 +42,7 @@ def _remembered() -> list[Path]:
         jars = [Path(line) for line in _place().read_text().splitlines()]
     except (OSError, UnicodeDecodeError):
         return []
-    return jars if all(jar.is_file() for jar in jars) else []
+    return jars if all(os.access(jar, os.R_OK) for jar in jars) else []
 
 
 def _place() -> Path:

@@ -20,7 +20,7 @@ from avlib import tables
 from avlib.config import Settings
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
-from avlib.models import StoredModel, described_with, store_model, write_model
+from avlib.models import LEARNED_MODEL, StoredModel, described_with, store_model, write_model
 from avlib.spark import learned
 from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
 from avlib.spark.duplicates import found_duplicates
@@ -45,7 +45,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
     """
     work = Work("describe", [tables.VIDEOS], [tables.DESCRIPTIONS, tables.SAMPLES], [settings.describe])
     with store.claim("describe"), recorded(store, work) as record:
-        remove_partial(f"{store.warehouse}/models")
+        remove_partial(f"{store.warehouse}/models", but=LEARNED_MODEL)
         model = store_model(settings.describe, warehouse=store.warehouse)
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
@@ -71,7 +71,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
 def is_done(store: TableStore, settings: Settings) -> bool:
     """Whether a run would find nothing to describe."""
     model = store_model(settings.describe, warehouse=store.warehouse)
-    return _pending(store, described_with(settings.describe, model), None).isEmpty()
+    return _pending(store, described_with(settings.describe, model), None).isEmpty() and learned.is_done(store)
 
 
 def _describe(store: TableStore, pending: DataFrame, settings: Settings, model: StoredModel) -> None:

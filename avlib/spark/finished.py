@@ -12,7 +12,7 @@ from avlib import tables
 from avlib.config import Settings, hash_of
 from avlib.errors import WarehouseError
 from avlib.inputs import Inputs
-from avlib.models import source_of_weights
+from avlib.models import read_sound_model, source_of_weights
 from avlib.retrieval.index import index_folder, read_manifest
 from avlib.retrieval.shards import is_whole
 from avlib.storage import filesystem, is_file, read_whole, write_whole
@@ -32,28 +32,37 @@ def hash_of_inputs(settings: Settings, found: Inputs) -> str | None:
 
 
 def hash_of_warehouse(warehouse: str, name: str) -> str:
-    """Hash of which commit each table of a filter run is at, and of which sound network there is."""
+    """Hash of which commit each table of a filter run is at, of its index, and of which sound network there is."""
     places = [f"{table.path(warehouse, name)}/_delta_log" for table in tables.ALL if table is not tables.RUNS]
-    return hash_of([*map(_newest_file, places), _newest_file(f"{warehouse}/models", named="audio_learned.json")])
+    index = _newest_file(index_folder(warehouse, name), named="manifest.json")
+    return hash_of([*map(_newest_file, places), index, _newest_file(f"{warehouse}/models", named="audio_learned.json")])
 
 
 def is_finished(warehouse: str, name: str, settings: Settings, found: Inputs) -> bool:
     """Whether the run that came last here left nothing to do, and nothing has changed since."""
     warehouse, place = normalise_uri(warehouse), _place(warehouse, name)
     of_inputs = hash_of_inputs(settings, found) if is_file(place) else None
-    if of_inputs is None or read_whole(place).to_pybytes().decode() != of_inputs + hash_of_warehouse(warehouse, name):
+    if of_inputs is None or read_whole(place).to_pybytes() != _kept(of_inputs, hash_of_warehouse(warehouse, name)):
         return False
     folder = index_folder(warehouse, name)
     try:
         index = read_manifest(folder)
     except WarehouseError:
         return False
-    return index is not None and all(is_whole(folder, shard) for shard in index.shards)
+    if index is None or not all(is_whole(folder, shard) for shard in index.shards):
+        return False
+    network = read_sound_model(warehouse)
+    weights = [index.model.weights, network and network.weights]
+    return all(is_file(f"{warehouse}/{one}") for one in weights if one)
 
 
 def keep(warehouse: str, name: str, of_inputs: str, of_warehouse: str) -> None:
     """Remember that there is nothing to do where all is as these hashes say."""
-    write_whole(_place(warehouse, name), (of_inputs + of_warehouse).encode())
+    write_whole(_place(warehouse, name), _kept(of_inputs, of_warehouse))
+
+
+def _kept(of_inputs: str, of_warehouse: str) -> bytes:
+    return f"{of_inputs}{of_warehouse}".encode()
 
 
 def _place(warehouse: str, name: str) -> str:

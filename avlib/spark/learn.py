@@ -27,7 +27,7 @@ from avlib.errors import MediaError, WarehouseError
 from avlib.learning import LearningJob, LearningReport, deal
 from avlib.learning.job import learning_folder, report_place, weights_place
 from avlib.learning.tracks import SHORTEST_S, loud_track_frames, track_place, write_track
-from avlib.models import StoredSoundModel, read_sound_model, write_sound_model
+from avlib.models import LEARNED_MODEL, StoredSoundModel, read_sound_model, write_sound_model
 from avlib.sources import Sources
 from avlib.spark import learned
 from avlib.spark.progress import say, watched
@@ -48,6 +48,7 @@ def run(store: TableStore, settings: Settings) -> None:
     """
     work = Work("learn", [tables.DESCRIPTIONS, tables.SAMPLES], [], [settings.learn])
     with store.claim("learn"), recorded(store, work) as record:
+        remove_partial(f"{store.warehouse}/models", prefix=LEARNED_MODEL)
         videos = _chosen_videos(store, settings.learn)
         learned_from = hash_of(
             [settings.learn.model_dump(mode="json"), [(row["video_id"], row["attempt"]) for row in videos]]
@@ -61,7 +62,6 @@ def run(store: TableStore, settings: Settings) -> None:
             record.summary = f"{present.weights}: as an earlier run has left it"
         remove_folder(learning_folder(store.warehouse))  # with what runs of other settings have left
         with store.claim("describe"):
-            remove_partial(f"{store.warehouse}/models")
             learned.run(store, settings)
             update_stats(store)
 
@@ -96,11 +96,10 @@ def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_fro
         job.write()
         _train(job, local=local)
     report = LearningReport.from_json(read_whole(report_place(folder)).to_pybytes().decode())
-    with store.claim("describe"):  # whoever holds it alone writes models
-        model = _store(store, job, learned_from)
-        curve = f"{store.warehouse}/{model.weights.removesuffix('.safetensors')}-curve.json"
-        write_whole(curve, report.to_json().encode())
-        write_sound_model(model, warehouse=store.warehouse)
+    model = _store(store, job, learned_from)
+    curve = f"{store.warehouse}/{model.weights.removesuffix('.safetensors')}-curve.json"
+    write_whole(curve, report.to_json().encode())
+    write_sound_model(model, warehouse=store.warehouse)
     summary = f"{model.weights}: {report.summary()}"
     say(f"learn: {summary}")
     return summary
@@ -138,7 +137,7 @@ def _store(store: TableStore, job: LearningJob, learned_from: str) -> StoredSoun
 
     content = read_whole(weights_place(job.folder)).to_pybytes()
     digest = hash_network(load(content), job.settings)
-    weights = f"models/audio_learned-{digest[:16]}.safetensors"
+    weights = f"models/{LEARNED_MODEL}-{digest[:16]}.safetensors"
     write_whole(f"{store.warehouse}/{weights}", content)
     return StoredSoundModel(weights, digest, job.settings, learned_from)
 

@@ -65,6 +65,12 @@ def run(store: TableStore, settings: Settings) -> None:
         record.summary = _describe_lacking(store, lacking, settings, model)
 
 
+def is_done(store: TableStore) -> bool:
+    """Whether there is no network, or no sample that it has not described."""
+    model = read_sound_model(store.warehouse)
+    return model is None or _lacking(store, model).isEmpty()
+
+
 def _describe_lacking(store: TableStore, lacking: DataFrame, settings: Settings, model: StoredSoundModel) -> str | None:
     """Describe the samples that this network has not; returns what came of it, None where there are none."""
     videos = [row["video_id"] for row in lacking.select("video_id").distinct().orderBy("video_id").collect()]

@@ -19,7 +19,7 @@ from avlib.cli import main
 from avlib.config import load_settings
 from avlib.inputs import Inputs, find_inputs
 from avlib.retrieval.index import index_folder
-from avlib.spark import describe, finished, pipeline
+from avlib.spark import describe, finished, index, learned, pipeline
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -85,6 +85,28 @@ def test_an_unchanged_pipeline_starts_no_spark(
         main(["pipeline", str(ran.videos), "-w", ran.warehouse, *assigned])
     assert ended.value.code == 0
     assert "pipeline default: nothing has changed" in capsys.readouterr().err
+    monkeypatch.setattr("avlib.inspection.read_failures", lambda _: [{"status": "failed"}])
+    with pytest.raises(SystemExit) as ended:
+        main(["pipeline", str(ran.videos), "-w", ran.warehouse, *assigned, "--strict"])
+    assert ended.value.code == 3
+
+
+def test_under_spark_submit_spark_is_started_all_the_same(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    monkeypatch.setattr("avlib.spark.session.get_session", lambda given: asked.append(given) or ran.spark)
+    assigned = [part for one in SETTINGS for part in ("--set", one)]
+    with pytest.raises(SystemExit) as ended:
+        main(["pipeline", str(ran.videos), "-w", ran.warehouse, *assigned])
+    assert ended.value.code == 0 and len(asked) == 1
+
+
+def test_samples_without_the_networks_sound_are_left_to_do(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "run", lambda *_: None)
+    monkeypatch.setattr(learned, "is_done", lambda _: False)
+    damage(ran)
+    ran.run()
+    assert not ran.is_finished()
 
 
 def commit(ran: Ran) -> None:
@@ -100,11 +122,19 @@ def lose(ran: Ran) -> None:
     shutil.rmtree(index_folder(ran.warehouse, "default"))
 
 
+def reindex(ran: Ran) -> None:
+    index.run(ran.store, load_settings(assignments=[*SETTINGS, "index.recall=0.5"]))
+
+
+def garble(ran: Ran) -> None:
+    next(Path(ran.warehouse, "_finished").iterdir()).write_bytes(b"\xff\xfe")
+
+
 def learn(ran: Ran) -> None:
     Path(ran.warehouse, "models", "audio_learned.json").write_text("{}")
 
 
-@pytest.mark.parametrize("change", [commit, damage, lose, learn])
+@pytest.mark.parametrize("change", [commit, damage, lose, reindex, garble, learn])
 def test_a_changed_warehouse_is_looked_at(ran: Ran, change: Callable[[Ran], None]) -> None:
     assert ran.is_finished()
     change(ran)

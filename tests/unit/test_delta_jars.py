@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,5 +69,15 @@ def test_what_cannot_be_kept_or_read_is_done_without(cache: Path, jar: Path, mon
     assert chosen(monkeypatch).keys() == {"spark.jars.packages"}
     cache.unlink()
     remember(session_of(str(jar)))
+    assert chosen(monkeypatch).keys() == {"spark.jars"}
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda *_: False)  # another user's
+        assert chosen(monkeypatch).keys() == {"spark.jars.packages"}
+    with monkeypatch.context() as patched:
+        patched.delenv("XDG_CACHE_HOME")
+        patched.delenv("HOME", raising=False)
+        patched.setattr("pwd.getpwuid", {}.__getitem__)  # a user nobody knows
+        assert chosen(monkeypatch).keys() == {"spark.jars.packages"}
+        remember(session_of(""))
     next(cache.rglob("jars-*.txt")).write_bytes(b"\xff\xfe")
     assert chosen(monkeypatch).keys() == {"spark.jars.packages"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,9 @@ class StandIn:
     warehouse: str
     collection_id: str
     name: str = "default"
+
+    def claim(self, work: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def read(self, table: object) -> None:
         return None
