@@ -248,6 +248,8 @@ def failures(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False
     found = read_failures(warehouse)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
+    elif not found:
+        typer.echo("every video is ok")
     for failure in found if not as_json else ():
         kind = f"{failure['error_class']}, transient" if failure["transient"] else failure["error_class"]
         typer.echo(f"{failure['status']:<10} {failure['uri']}: {failure['error']} ({kind})")

@@ -39,7 +39,8 @@ def forget(
     if len(found.videos) > _SHOWN:
         typer.echo(f"… and {len(found.videos) - _SHOWN} more")
     of_filters = f", in the collections {', '.join(found.filters)}" if found.filters else ""
-    typer.echo(f"{len(found.videos)} videos, {found.samples} samples{of_filters}")
+    videos = "1 video" if len(found.videos) == 1 else f"{len(found.videos)} videos"
+    typer.echo(f"{videos}, {found.samples} samples{of_filters}")
     if not found.videos:
         return
     typer.echo("all indexes go with them, as any may hold them")
@@ -54,5 +55,7 @@ def forget(
     typer.echo("  SET spark.databricks.delta.retentionDurationCheck.enabled = false;")
     typer.echo("  VACUUM delta.`…` RETAIN 0 HOURS;")
     for name in changed:
-        typer.echo(f"the collection {name} has changed: run `avlib filter --name {name}`")
-    typer.echo("there is no index any more: run `avlib index` for each collection")
+        typer.echo(f"the collection {name} has changed: run `avlib filter --warehouse {warehouse} --name {name}`")
+        typer.echo("  with the settings it was made with, which the table `runs` has")
+    typer.echo(f"there is no index any more: run `avlib index --warehouse {warehouse} --name …` for each collection")
+    typer.echo("a file that still lies where it was ingested from comes back with the next ingest of its folder")

@@ -142,7 +142,8 @@ class Suggester:
         manifest = read_manifest(self._folder)
         if manifest is None:
             self._warehouse.open(tables.COLLECTION)
-            raise NotReadyError(self._folder, "no index; run `avlib index`")
+            command = f"avlib index --warehouse … --name {self._warehouse.name}"
+            raise NotReadyError(self._folder, f"no index; run `{command}`")
         return manifest
 
     def _opened(self) -> SampleIndex:

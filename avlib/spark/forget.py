@@ -24,6 +24,7 @@ from avlib.inspection import filter_names
 from avlib.learning.job import learning_folder
 from avlib.retrieval.index import index_folder
 from avlib.spark.progress import say, watched
+from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
 from avlib.storage import remove_folder
 
@@ -89,6 +90,8 @@ def run(store: TableStore, found: Forgotten) -> tuple[str, ...]:
         for table in _BY_SAMPLE:
             store.delete(table, F.shiftright("sample_id", VIDEO_ID_SHIFT).isin(ids))
         store.delete(tables.DESCRIPTIONS, F.col("video_id").isin(ids))
+        if store.exists(tables.SAMPLES) and store.exists(tables.DESCRIPTIONS):
+            update_stats(store)  # mean and deviation are of what is left
         store.keep_ids()
         store.delete(tables.VIDEOS, F.col("video_id").isin(ids))
     say(f"forget: {len(ids)} videos and {found.samples} samples are gone from the tables")

@@ -157,7 +157,7 @@ async function ask() {
   if (query.region) fields.region = query.region.map(share => share.toFixed(5)).join(",");
   fields[query.kind] = query.file;
   document.body.classList.add("busy");
-  byId("confidence").textContent = "Listening …";
+  byId("confidence").textContent = query.kind === "picture" ? "Looking …" : "Listening …";
   try {
     const request = { method: "POST", body: formOf(fields), signal };
     const response = await answerOf(await fetch(KINDS[query.kind].path, request));

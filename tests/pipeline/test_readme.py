@@ -34,7 +34,7 @@ COMMANDS = list({" ".join(words): words for block in BLOCKS for words in block.c
 
 HERE = {
     "/data/gone": "{demo}/videos/v3?.*",
-    "old.mp4": "{demo}/videos/v00.mp4",
+    "/data/old.mp4": "{demo}/videos/v00.mp4",
     "/data/": "data/",
 }
 """What a page names → what there is. All else that it names lies in the reader's folder, under that name."""

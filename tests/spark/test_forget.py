@@ -101,7 +101,7 @@ def test_forget(store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
     forget_command(store.warehouse, ["9.mp4"], yes=True)
     said = capsys.readouterr().out
     assert held(late, tables.COLLECTION) == {0, 1, 2, 3}
-    assert "avlib filter --name late`" in said and "avlib filter --name default`" not in said
+    assert " --name late`" in said and " --name default`" not in said
 
     # The bytes go with the old files, as is printed.
     own = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.COLLECTION]

@@ -209,7 +209,10 @@ def test_a_sound_asks_for_pictures(browser: Chrome, page: Page, tmp_path: Path) 
     browser.find_element(By.ID, "tab-sound").click()
     give(browser, tmp_path / "tone.wav")
     assert videos(browser) == {"red.mp4"}
-    assert browser.find_element(By.ID, "heard").is_displayed() and fits(browser)
+    heard = browser.find_element(By.ID, "heard")
+    assert heard.is_displayed() and fits(browser)
+    reached_s, whole_s = browser.execute_async_script(PLAYS, heard)  # one's own sound too
+    assert isinstance(reached_s, float) and reached_s > 0.2 and whole_s > 0.2, reached_s
     assert not browser.find_element(By.ID, "camera").is_displayed()
     shoot(browser, "sound-390")
 
