@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -28,8 +28,8 @@ from avlib.warehouse import Warehouse
 class StepFinding:
     """One step of the filter.
 
-    number: 1 for the first.  samples_in, edges, components (kept), samples_out: counts.  clean: of those
-    left, None without labels.
+    number: 0 for the first, as in the tables.  samples_in, edges, components (kept), samples_out: counts.  clean: of
+    those left, None without labels.
     """
 
     number: int
@@ -51,7 +51,7 @@ class StepFinding:
     def k(self) -> str:
         """How many neighbors a sample names; inside components perhaps only a share of their size."""
         share = self.settings.k_share
-        capped = self.number > 1 and share < 1
+        capped = self.number > 0 and share < 1
         return f"{self.settings.k}, ≤ {share:.0%} of a component" if capped else str(self.settings.k)
 
 
@@ -65,13 +65,14 @@ class RateRow:
 
 @dataclass(frozen=True)
 class Run:
-    """The newest record of a stage."""
+    """The newest record of a stage.  inside: it ran as a part of another one here, whose seconds hold its own."""
 
     stage: str
     started: datetime
     seconds: float
     summary: str
     settings: str
+    inside: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,11 @@ class Findings:
         return None if self.truth is None else Cleanliness.of(self.truth.take(rows))
 
     @property
+    def agreeing(self) -> Cleanliness | None:
+        """How clean what agrees is, of a strategy that is scored; None of others, and without labels."""
+        return None if self.reasons is None else self.cleanliness(self.reasons.agree)
+
+    @property
     def clean_before(self) -> Cleanliness | None:
         """Of all samples."""
         return self.cleanliness(np.arange(len(self.samples)))
@@ -122,7 +128,7 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
     strategy, settings, scored = _strategy(warehouse, runs)
     kept = read_kept(warehouse, samples)
     reasons = read_reasons(warehouse, samples, kept) if scored else None
-    left = len(samples) if reasons is None else reasons.agree
+    left = len(samples) if reasons is None else len(reasons.agree)
     components: dict[int, int] = {}
     steps = []
     for step, step_settings in enumerate(settings):
@@ -130,7 +136,7 @@ def read_findings(warehouse: Warehouse, *, labels: Labels | None = None) -> Find
         rows = _read(warehouse, tables.COMPONENTS, ["sample_id", "component_id"], of_step)
         components = dict(zip(rows["sample_id"].to_pylist(), rows["component_id"].to_pylist(), strict=True))
         found = StepFinding(
-            number=step + 1,
+            number=step,
             settings=step_settings,
             samples_in=left,
             edges=warehouse.open(tables.MUTUAL_EDGES).to_pyarrow_dataset().count_rows(filter=of_step),
@@ -191,7 +197,12 @@ def _read_runs(warehouse: Warehouse) -> dict[str, Run]:
     columns = ["stage", "started", "seconds", "summary", "settings"]
     rows = _read(warehouse, tables.RUNS, columns, of_run).sort_by("started").to_pylist()
     newest = {row["stage"]: Run(**row) for row in rows}
-    return dict(sorted(newest.items(), key=lambda item: item[1].started))
+    found, until = {}, float("-inf")
+    for run in sorted(newest.values(), key=lambda run: (run.started, -run.seconds)):
+        end = run.started.timestamp() + run.seconds
+        found[run.stage] = replace(run, inside=end <= until)
+        until = max(until, end)
+    return found
 
 
 def _seconds(runs: Iterable[Run]) -> float:

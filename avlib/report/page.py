@@ -106,14 +106,15 @@ def _components(findings: Findings, media: _Media) -> list[Sheet]:
     """The largest components of the last step."""
     videos = findings.samples.uris
     sheets = []
-    for number, rows in enumerate(largest_components(findings.component_ids, count=COMPONENTS), start=1):
+    for rows in largest_components(findings.component_ids, count=COMPONENTS):
         shown = spread_over_videos(rows, videos[rows], count=CLIPS_PER_COMPONENT)
         count = len(np.unique(videos[rows]))
         note = f"{len(rows)} samples from {count} video{'s' if count > 1 else ''}"
         clean = findings.cleanliness(rows)
         if clean is not None:
             note += f", {_share(clean.share)} clean"
-        sheets.append(Sheet(f"Component {number}", note, tuple(_sample_clips(findings, shown, media))))
+        title = f"Component {findings.component_ids[rows[0]]}"
+        sheets.append(Sheet(title, note, tuple(_sample_clips(findings, shown, media))))
     return sheets
 
 

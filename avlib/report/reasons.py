@@ -36,17 +36,18 @@ class Reason:
     beside: Int64Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reasons:
     """Examples of both.
 
-    threshold: the score of the last sample that agrees.  agree: samples that do.  copies: samples that were left out.
+    threshold: the score of the last sample that agrees.  agree: the rows of samples that do, in the findings' samples.
+    copies: samples that were left out.
     """
 
     threshold: float
     kept: tuple[Reason, ...]
     dropped: tuple[Reason, ...]
-    agree: int
+    agree: Int64Array
     copies: int
 
 
@@ -75,7 +76,7 @@ def read_reasons(warehouse: Warehouse, samples: SampleSet, kept: BoolArray) -> R
         threshold=float(values[agree].min(initial=np.inf)),
         kept=tuple(reason(at, np.array(scores["supporters"][at].as_py(), np.int64)[:BESIDE]) for at in good.tolist()),
         dropped=tuple(reason(at, beside) for at, beside in zip(bad.tolist(), alike, strict=True)),
-        agree=int(agree.sum()),
+        agree=rows[agree],
         copies=_count(warehouse),
     )
 

@@ -209,11 +209,12 @@ def test_findings_of_a_filter_run(folder: Path, labels: Labels) -> None:
     found = read_findings(Warehouse(str(folder)), labels=labels)
     assert found.outcomes == {"ok": 1, "partial": 1}
     counts = [(s.number, s.compares, s.samples_in, s.edges, s.components, s.samples_out) for s in found.steps]
-    assert counts == [(1, "sounds", 8, 2, 1, 8), (2, "pictures", 8, 1, 1, 4)]
+    assert counts == [(0, "sounds", 8, 2, 1, 8), (1, "pictures", 8, 1, 1, 4)]
     assert [step.clean and step.clean.share for step in found.steps] == [3 / 8, 3 / 4]
     assert found.clean_before and found.clean_before.share == 3 / 8
     assert found.clean_after and found.clean_after.share == 3 / 4
     assert [run.stage for run in found.runs] == ["ingest", "describe", "descriptor_stats", "filter"]
+    assert [run.inside for run in found.runs] == [False, False, True, False]
     assert found.seconds == 1 + 6 + 5
     assert found.visual_descriptor == "hog_color: classical, no network"
     assert found.sound_descriptor.startswith("audio_mfcc65: 13 MFCCs")
@@ -246,7 +247,8 @@ def test_numbers_and_names_are_on_the_page(page: _Page) -> None:
     assert "From 2 videos avlib took 8 samples" in text
     assert "38% of all samples are clean, and 75% of those kept" in text
     assert "hog_color: classical, no network" in text
-    assert "Strategy A+V" in text
+    assert "Strategy A+V" in text and "Component 0" in text and "after step 1, pictures" in text
+    assert "↳ descriptor_stats" in text and "↳ describe" not in text
     assert "nothing.png" not in text
 
 

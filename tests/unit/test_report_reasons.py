@@ -54,7 +54,7 @@ def test_reasons_are_of_both_and_the_same_every_time(warehouse: Warehouse) -> No
     in_collection = (SCORES > 0.2) & (np.arange(len(IDS)) < 36)
     found = read_reasons(warehouse, samples, in_collection)
     assert found.threshold == SCORES[:36][SCORES[:36] > 0].min()
-    assert found.copies == 6 and found.agree == (SCORES[:36] > 0).sum()
+    assert found.copies == 6 and found.agree.tolist() == np.flatnonzero(SCORES[:36] > 0).tolist()
     assert len(found.kept) == len(found.dropped) == EXAMPLES
     for one in found.kept:
         assert in_collection[one.row] and one.score == SCORES[one.row] and one.videos == one.row
@@ -116,15 +116,15 @@ def page(to: Path, found: Findings, sources: Sources) -> str:
 def test_the_page_says_why(tmp_path: Path, sources: Sources) -> None:
     nobody = np.empty(0, np.int64)
     kept, dropped = Reason(1, 1.25, 3, np.array([20, 7])), Reason(30, -0.254, 0, nobody)
-    html = page(tmp_path / "why.html", findings(Reasons(0.5, (kept,), (dropped,), 21, 7)), sources)
+    html = page(tmp_path / "why.html", findings(Reasons(0.5, (kept,), (dropped,), np.zeros(21, np.int64), 7)), sources)
     start = html.index("Why these were kept")
     section = html[start : html.index("How it was made")]
-    assert "Kept is what scores 0.50 or more" in section and "7 samples are copies" in section
+    assert "Kept is what scores 0.500 or more" in section and "7 samples are copies" in section
     assert "<h3>v0.mp4, 0.2 s</h3><p>score 1.25; 3 other videos bear it out</p>" in section
     assert "<h3>v5.mp4, 6.0 s</h3><p>score -0.25; no other video bears it out</p>" in section
     assert re.findall(r'class="name">(v\d)', section) == ["v0", "v3", "v1", "v5"]  # as they count, not by time
     assert section.count('class="clip own') == 2
-    one = findings(Reasons(0.5, (Reason(1, 1.25, 1, nobody),), (), 1, 0))
+    one = findings(Reasons(0.5, (Reason(1, 1.25, 1, nobody),), (), np.zeros(1, np.int64), 0))
     html = page(tmp_path / "one.html", one, sources)
     assert "1 other video bears it out" in html and "are copies" not in html and ">Dropped<" not in html
     assert "Why these were kept" not in page(tmp_path / "plain.html", findings(None), sources)
