@@ -10,7 +10,7 @@ from avlib.errors import ParameterError
 from avlib.planning.cost import Choice, choose_method, fitting_block_rows, row_bytes
 from avlib.planning.rates import NOMINAL
 from avlib.planning.sizes import BARE_BYTES, TableSize, table_sizes
-from avlib.planning.stages import EDGE_BYTES, Given, Stage, knn_cost, stages
+from avlib.planning.stages import EDGE_BYTES, SPARKS_OWN_S, Given, Stage, knn_cost, stages
 
 _NETWORK_GBIT_PER_S = 10
 
@@ -110,7 +110,8 @@ def _notes(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
     if known is None:
         yield "no rates, so no hours: run avlib plan --calibrate for hours; methods were picked at nominal rates"
         return
-    yield f"rates: one core of {known.machine}, {known.date}; hours lack Spark's and Delta's own time"
+    yield f"rates: one core of {known.machine}, {known.date}"
+    yield f"of Spark's and Delta's own time hours hold {SPARKS_OWN_S:g} s a stage"
     crossing_bytes = sum(stage.read_bytes + stage.shuffle_bytes for stage in planned)
     crossing_h = crossing_bytes / given.cluster.machines / (_NETWORK_GBIT_PER_S * 1e9 / 8) / 3600
     yield (

@@ -24,10 +24,12 @@ from avlib.planning.sizes import BARE_BYTES, Cluster, Collection, Descriptors, m
 EDGE_BYTES = 130
 """Memory of contraction for an edge, seen."""
 
+SPARKS_OWN_S = 4.0
+"""Spark's and Delta's own time in a stage, however little there is to do: seen on 2 cores."""
+
 _DESCRIBE_TASKS_A_SLOT = 16  # at most, in a batch, as avlib.spark.store has it
 _TASK_EDGES = 1_000_000  # of a task in a round, as avlib.spark.components has it
 _ROUNDS = 3  # on graphs of nearest neighbors, seen
-_SPARKS_OWN_S = 4.0  # of Spark's and Delta's time in a stage, however little there is to do: seen on 2 cores
 _DECODER_BYTES = 300_000_000  # the decoding process, seen: 100 to 400 MB
 _TORCH_BYTES = 700_000_000  # seen
 _COMPANION_BYTES = 24  # ids of a sample and of its companion, place, worth
@@ -288,4 +290,4 @@ def _timed(stage: Stage, computing_s: float, given: Given) -> Stage:
     rates = given.known.rates
     read, written = stage.read_bytes + stage.shuffle_bytes, stage.written_bytes + stage.shuffle_bytes
     moving_s = (read / rates.read_bytes_per_s + written / rates.write_bytes_per_s) / given.cluster.machines
-    return replace(stage, seconds=_SPARKS_OWN_S + computing_s + moving_s)
+    return replace(stage, seconds=SPARKS_OWN_S + computing_s + moving_s)
