@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import avlib
+from avlib.commands.doctor import doctor
+from avlib.commands.evaluate import app as evaluate
+from avlib.commands.forget import forget
+from avlib.commands.optimize import optimize
+from avlib.commands.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Name, Strategy, Warehouse
+from avlib.commands.options import chosen_settings as _settings
+from avlib.commands.plan import plan
+from avlib.commands.serve import serve
+from avlib.commands.suggest import suggest
 from avlib.config import Settings
-from avlib.doctor_command import doctor
 from avlib.errors import in_one_line
-from avlib.evaluate_command import app as evaluate
-from avlib.forget_command import forget
 from avlib.inputs import find_inputs
-from avlib.optimize_command import optimize
-from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Keep, Name, Strategy, Warehouse
-from avlib.options import chosen_settings as _settings
-from avlib.plan_command import plan
-from avlib.serve_command import serve
-from avlib.suggest_command import suggest
 from avlib.warehouse import normalise_uri
 
 if TYPE_CHECKING:

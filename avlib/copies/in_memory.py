@@ -11,9 +11,9 @@ import numpy as np
 
 from avlib.agreement import ACROSS_VIDEOS, drawn
 from avlib.arrays import Int64Array
+from avlib.config import CopySettings
 from avlib.copies.sketch import COMPARED, Sketch, random_pair_medians, search_weights
 from avlib.copies.stretches import Grid, compared, originals_of
-from avlib.copy_settings import CopySettings
 from avlib.identity import MAX_FRAMES, VIDEO_ID_SHIFT, video_ids
 from avlib.neighbors import Block, nearest
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avlib.arrays import Float64Array, Int64Array
-from avlib.copy_settings import CopySettings
+from avlib.config import CopySettings
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.neighbors import Block, NeighborRule, nearest
 

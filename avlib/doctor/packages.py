@@ -1,4 +1,4 @@
-"""Python and its packages: what avlib asks for, and what is there. Needs none of them itself."""
+"""Python and its packages: what avlib asks for, and what is there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import tomllib
 from importlib import metadata
 
 import avlib
+from avlib.config import CONF_FOLDER
 from avlib.doctor.finding import Finding
-from avlib.layers import CONF_FOLDER
 
 LOWEST_PYTHON = (3, 11)
 

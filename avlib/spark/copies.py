@@ -19,7 +19,7 @@ from avlib import tables
 from avlib.agreement import ACROSS_VIDEOS
 from avlib.arrays import Int64Array
 from avlib.columns import descriptor_column, descriptor_rows
-from avlib.config import Settings, StepSettings
+from avlib.config import CopySettings, Settings, StepSettings
 from avlib.copies import (
     COMPARED,
     LEAST_ALIKE,
@@ -31,7 +31,6 @@ from avlib.copies import (
     random_pair_medians,
     search_weights,
 )
-from avlib.copy_settings import CopySettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.identity import MAX_FRAMES, VIDEO_ID_SHIFT, video_ids
 from avlib.neighbors import Block

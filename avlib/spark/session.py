@@ -20,9 +20,8 @@ from typing import IO
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from avlib.config import SparkSettings
+from avlib.config import CONF_FOLDER, SparkSettings
 from avlib.errors import ConfigError
-from avlib.layers import CONF_FOLDER
 from avlib.spark.delta_jars import DELTA_PACKAGE, remember, with_delta
 from avlib.worker_environment import WORKER_ENVIRONMENT
 

@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from raw_samples import RawSamples
 
 from avlib import tables
+from avlib.commands.forget import forget as forget_command
 from avlib.config import load_settings
 from avlib.errors import InputError
-from avlib.forget_command import forget as forget_command
 from avlib.inspection import read_status
 from avlib.learning.job import learning_folder
 from avlib.retrieval.index import index_folder, read_manifest

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from avlib.config import load_settings
-from avlib.layers import CONF_FOLDER
+from avlib.config import CONF_FOLDER, load_settings
 from avlib.spark.delta_jars import DELTA_PACKAGE
 from avlib.worker_environment import WORKER_ENVIRONMENT
 

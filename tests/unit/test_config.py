@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from avlib.config import load_settings
+from avlib.config import CONF_FOLDER, load_settings
 from avlib.errors import ConfigError
-from avlib.layers import CONF_FOLDER
 
 
 def test_defaults_are_the_papers() -> None:

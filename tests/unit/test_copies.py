@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_copies import FRAMES, RATE_HZ, STRIDE, Planted, planted
 
-from avlib.config import load_settings
+from avlib.config import CopySettings, load_settings
 from avlib.copies import (
     CopiedStretch,
     Grid,
@@ -22,7 +22,6 @@ from avlib.copies import (
     search_weights,
 )
 from avlib.copies.stretches import _best_run, _commonest
-from avlib.copy_settings import CopySettings
 from avlib.descriptors import l2_normalise
 from avlib.identity import sample_ids, video_ids
 from avlib.neighbors import Block

@@ -21,15 +21,14 @@ import torch
 from pyarrow import fs
 from pyspark.errors import PySparkException
 
-from avlib import doctor_command
 from avlib.cli import main
-from avlib.config import Settings, load_settings
+from avlib.commands import doctor as doctor_command
+from avlib.config import CONF_FOLDER, Settings, load_settings
 from avlib.doctor import machine, packages
 from avlib.doctor.finding import Finding, findings_as_text
 from avlib.doctor.machine import check_gpus, check_space, check_warehouse, check_weights
 from avlib.doctor.packages import check_packages, requirements
 from avlib.errors import ConfigError, WarehouseError
-from avlib.layers import CONF_FOLDER
 from avlib.spark import doctor
 from avlib.spark.doctor import (
     Report,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from avlib.cli import main
+from avlib.commands.evaluate import _numbers
 from avlib.config import load_settings
 from avlib.errors import InputError
-from avlib.evaluate_command import _numbers
 
 
 @pytest.mark.parametrize(

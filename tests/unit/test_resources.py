@@ -12,9 +12,8 @@ import torch
 from pyspark import TaskContext
 from pyspark.resource import ResourceInformation
 
-from avlib.config import load_settings
+from avlib.config import CONF_FOLDER, load_settings
 from avlib.errors import ConfigError
-from avlib.layers import CONF_FOLDER
 from avlib.models import StoredModel, described_with
 from avlib.spark import resources
 from avlib.spark.resources import task_device

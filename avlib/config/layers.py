@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from avlib.errors import ConfigError
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 # A wheel carries conf/ inside the package; a checkout keeps it at the top.
 CONF_FOLDER = next((p for p in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if p.is_dir()), _PACKAGE / "conf")
 

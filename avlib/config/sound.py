@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from avlib.section import Section
+from avlib.config.section import Section
 
 AudioDescriptor: TypeAlias = Literal["audio_mfcc65", "audio_context", "audio_learned"]
 """The sound descriptors: the paper's, the one over seconds, the learned one."""

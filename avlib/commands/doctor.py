@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from avlib.commands.options import AsJson, Assign, Config, Debug, chosen_settings
 from avlib.config import Settings
 from avlib.doctor.finding import Finding, findings_as_text
 from avlib.doctor.packages import check_packages
-from avlib.options import AsJson, Assign, Config, Debug, chosen_settings
 
 
 def doctor(

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from avlib.commands.options import Assign, Config, Debug, Name, Warehouse, chosen_settings
 from avlib.errors import ConfigError
-from avlib.options import Assign, Config, Debug, Name, Warehouse, chosen_settings
 
 
 def serve(

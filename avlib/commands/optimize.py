@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from avlib.options import Assign, Config, Debug, Warehouse, chosen_settings
+from avlib.commands.options import Assign, Config, Debug, Warehouse, chosen_settings
 
 
 def optimize(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from avlib.commands.options import Assign, Config, Debug, Strategy, Warehouse, chosen_settings, standing_for
 from avlib.errors import InputError
-from avlib.options import Assign, Config, Debug, Strategy, Warehouse, chosen_settings, standing_for
 
 if TYPE_CHECKING:
     from avlib.config import Settings

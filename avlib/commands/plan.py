@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from avlib.commands.options import AsJson, Assign, Config, Debug, InputsArgument, Strategy, chosen_settings
 from avlib.config import Settings
 from avlib.errors import InputError
-from avlib.options import AsJson, Assign, Config, Debug, InputsArgument, Strategy, chosen_settings
 from avlib.planning.rates import Calibration, default_place, read_rates, write_rates
 from avlib.planning.sizes import Cluster, Collection
 

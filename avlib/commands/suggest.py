@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from avlib.commands.options import AsJson, Assign, Config, Debug, Name, Warehouse, chosen_settings, standing_for
 from avlib.errors import ParameterError
-from avlib.options import AsJson, Assign, Config, Debug, Name, Warehouse, chosen_settings, standing_for
 
 
 def suggest(

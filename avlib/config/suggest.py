@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from avlib.section import Section
+from avlib.config.section import Section
 
 Duration: TypeAlias = Annotated[float, Field(gt=0, le=600)] | Literal["auto"]
 """Seconds of sound; auto: as long as the sound around the sample goes on."""

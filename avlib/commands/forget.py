@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from avlib.commands.options import Assign, Config, Debug, Warehouse, chosen_settings
 from avlib.errors import ConfigError
-from avlib.options import Assign, Config, Debug, Warehouse, chosen_settings
 
 _SHOWN = 20  # uris
 
