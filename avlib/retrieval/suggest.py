@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -28,9 +29,16 @@ NOTHING_LIKE_IT = {
     "audio": "nothing in the collection sounds like this",
 }
 
+Stretch: TypeAlias = tuple[float, float]
+"""Start and duration of a part of a video, in seconds."""
+
+T = TypeVar("T")
 
 _OF_ONE_VIDEO = 10
 """A shot gives many samples that look alike: so many times as many are looked at, to find those of other videos."""
+
+_OF_ONE_EVENT = 50
+"""The same where sounds last as long as their events, of which several samples give the same."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,12 @@ class Wish:
         """As the settings say."""
         duration_s = None if settings.duration_s == "auto" else settings.duration_s
         return cls(settings.top, duration_s, diverse, region)
+
+    @property
+    def with_spare(self) -> Wish:
+        """The same with more suggestions, where some may turn out to be one and the same stretch (see `each_once`)."""
+        spare = self.duration_s is None and not self.diverse
+        return replace(self, top=self.top * _OF_ONE_EVENT) if spare else self
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,11 @@ class Suggestion:
     film: str | None = None
     unavailable: str | None = None
 
+    @classmethod
+    def of(cls, rank: int, one: Neighbor) -> Suggestion:
+        """Without a file yet."""
+        return cls(rank, one.uri, one.time_s, one.distance, one.sample_id, one.component_id)
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -87,14 +106,6 @@ class Found:
     neighbors: tuple[Neighbor, ...]
     confidence: float | None
     note: str | None = None
-
-    @property
-    def suggestions(self) -> list[Suggestion]:
-        """As suggestions without files."""
-        return [
-            Suggestion(rank, one.uri, one.time_s, one.distance, one.sample_id, one.component_id)
-            for rank, one in enumerate(self.neighbors, start=1)
-        ]
 
 
 class NotReadyError(WarehouseError):
@@ -206,6 +217,28 @@ class Suggester:
     @cached_property
     def _listener(self) -> Listener:
         return Listener.of(self.manifest, self._warehouse.uri)
+
+
+def each_once(
+    neighbors: Iterable[Neighbor], wish: Wish, make: Callable[[int, Neighbor], tuple[T, Stretch | None]]
+) -> list[T]:
+    """What `make` makes of the best, given their ranks; at most wish.top.
+
+    Sounds that go on as long as their events do begin and end together for all samples of an event: there, samples are
+    passed over that lie in a stretch of their video that was made before.  make: returns that stretch too, or None.
+    """
+    made: list[T] = []
+    stretches: dict[str, list[Stretch]] = defaultdict(list)
+    for one in neighbors:
+        if len(made) == wish.top:
+            break
+        if any(start_s <= one.time_s <= start_s + duration_s for start_s, duration_s in stretches[one.uri]):
+            continue
+        result, stretch = make(len(made) + 1, one)
+        made.append(result)
+        if stretch is not None and wish.duration_s is None:
+            stretches[one.uri].append(stretch)
+    return made
 
 
 def _diverse(neighbors: Sequence[Neighbor], count: int, *, among: int) -> list[Neighbor]:

@@ -19,6 +19,8 @@ from avlib import tables
 from avlib.cli import main
 from avlib.errors import InputError, WarehouseError
 from avlib.notebook import open_warehouse
+from avlib.retrieval.search import Neighbor
+from avlib.retrieval.suggest import Wish, each_once
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +73,37 @@ def test_the_command_gives_the_same_and_more(
     for one in sound["suggestions"]:
         assert one["uri"].endswith("red.mp4")
         assert Image.open(one["file"]).size == (448, 448)
-    wanted = open_warehouse(made.uri).suggest(queries[0], top=2)
+    wanted = open_warehouse(made.uri).suggest(queries[0], top=2, duration_s="auto")
     assert [one["sample_id"] for one in picture["suggestions"]] == [one.sample.sample_id for one in wanted]
+
+
+@pytest.mark.parametrize("diverse", [False, True])
+def test_sounds_as_long_as_their_events_are_suggested_once(diverse: bool, made: SmallWarehouse) -> None:
+    """Each video is one event, of which all its samples would give the same sound."""
+    with open_warehouse(made.uri) as collection:
+        query = made.queries["green"]
+        of_length = collection.suggest(query, top=5, duration_s=1.0)
+        whole = collection.suggest(query, top=5, duration_s="auto", diverse=diverse)
+    videos = [Path(one.sample.uri).stem for one in whole]
+    assert videos[0] == "green" and sorted(videos) == sorted(set(videos))
+    assert len(videos) == 3 or diverse
+    assert {Path(one.sample.uri).stem for one in of_length} == {"green"}  # other samples, other stretches
+    assert whole[0].sample.sample_id == of_length[0].sample.sample_id or diverse
+
+
+def test_a_stretch_is_passed_over_once_it_was_made() -> None:
+    def neighbor(uri: str, time_s: float) -> Neighbor:
+        return Neighbor(round(100 * time_s), uri, time_s, 0, np.zeros(2, np.float32))
+
+    def make(rank: int, one: Neighbor) -> tuple[tuple[int, str, float], tuple[float, float] | None]:
+        return (rank, one.uri, one.time_s), None if one.uri == "gone" else (one.time_s - 1, 2.0)
+
+    near = [neighbor(uri, time_s) for uri, time_s in [
+        ("a", 5), ("a", 5.9), ("b", 5.5), ("gone", 1), ("gone", 1.1), ("a", 6.1), ("b", 4.5), ("c", 1), ("d", 1)
+    ]]  # fmt: skip
+    made = each_once(near, Wish(6, None), make)
+    assert made == [(1, "a", 5), (2, "b", 5.5), (3, "gone", 1), (4, "gone", 1.1), (5, "a", 6.1), (6, "c", 1)]
+    assert [uri for _, uri, _ in each_once(near, Wish(3, 2.0), make)] == ["a", "a", "b"]
 
 
 @pytest.mark.parametrize(

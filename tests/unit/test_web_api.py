@@ -62,6 +62,13 @@ def test_sounds_for_a_picture(name: str, page: Page, made: SmallWarehouse) -> No
         assert shown.mean(axis=(0, 1)).argmax() == ("red", "green", "blue").index(name)
 
 
+def test_a_sound_as_long_as_its_event_is_suggested_once(page: Page, made: SmallWarehouse) -> None:
+    reply = page.post("/api/sounds", {"picture": made.queries["blue"].read_bytes()}, top=5, duration="auto")
+    found = reply.values["suggestions"]
+    assert [one["rank"] for one in found] == [1, 2, 3]
+    assert found[0]["video"] == "blue.mp4" and len(videos_of(reply.values)) == 3
+
+
 def test_pictures_for_a_sound(page: Page) -> None:
     for name, waveform in sounds().items():
         file = io.BytesIO()
