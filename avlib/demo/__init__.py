@@ -16,14 +16,17 @@ Over known stretches, about 35-40 % of all time, a voice, music or another categ
 the true one: in each six videos of a category, two are clean, three are half clean, one is hardly clean.
 """
 
+from avlib.demo.flawed import FLAWED, write_flawed
 from avlib.demo.make import LABEL_COLUMNS, QUERIES_PER_CATEGORY, DemoCollection, make_collection
 from avlib.demo.plan import CATEGORIES, DISTRACTORS
 
 __all__ = [
     "CATEGORIES",
     "DISTRACTORS",
+    "FLAWED",
     "LABEL_COLUMNS",
     "QUERIES_PER_CATEGORY",
     "DemoCollection",
     "make_collection",
+    "write_flawed",
 ]

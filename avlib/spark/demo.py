@@ -11,7 +11,7 @@ import numpy as np
 
 import avlib
 from avlib.config import Settings
-from avlib.demo.make import make_collection
+from avlib.demo import make_collection, write_flawed
 from avlib.descriptors import normalise_visual
 from avlib.errors import InputError
 from avlib.evaluation import (
@@ -39,6 +39,8 @@ _NOTE = "The videos are made up and the labels known; nothing was fitted to them
 
 def show(out: Path, settings: Settings) -> None:
     """Run the demo in a folder: out/videos, labels.csv, queries, warehouse, suggestions, report.html.
+
+    Besides the videos of the collection there are two that give nothing.
 
     A folder that an earlier demo made is used again; what is done in it is not done again.
     Raises InputError for a folder that holds anything else.
@@ -108,7 +110,8 @@ def _make_videos(out: Path) -> None:
         if done % _SAY_EVERY == 0 or done == videos:
             say(f"  {done} of {videos} videos")
 
-    make_collection(out, progress=progress)
+    made = make_collection(out, progress=progress)
+    write_flawed(made.videos_dir)
     mark.write_text(made_by)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 
+from avlib.demo import FLAWED
 from notebooks.execute import NOTEBOOKS, outputs, run, small
 from tests.pipeline.test_notebooks import MOST_BYTES
 
@@ -27,8 +28,8 @@ def test_the_demo_ends_in_a_report(demo: Demo) -> None:
     assert 50 <= before <= 75  # the labels: about 60 % of the time is clean
     assert after > before
     assert "hog_color: classical, no network" in ran.stdout
-    assert "36 videos = 36 ok" in ran.stderr
-    assert len(list(out.glob("videos/*"))) == 36
+    assert "38 videos = 36 ok, 1 no_audio, 1 failed" in ran.stderr
+    assert len(list(out.glob("videos/*"))) == 38
     assert len({path.suffix for path in out.glob("videos/*")}) >= 3
     assert len(list(out.glob("suggestions/*.wav"))) == 24 * 5
 
@@ -40,6 +41,13 @@ def test_the_demo_ends_in_a_report(demo: Demo) -> None:
     assert again.returncode == 2  # a folder of somebody else's
     assert again.stderr.strip().splitlines()[-1].startswith("avlib: ")
     assert "Traceback" not in again.stderr
+
+
+def test_failures_tell_of_the_two_that_give_nothing(demo: Demo) -> None:
+    told = [demo.command, "failures", "--warehouse", str(demo.out / "warehouse")]
+    found = dict(line.split(None, 1) for line in subprocess.check_output(told, text=True).splitlines())
+    assert sorted(found) == ["failed", "no_audio"]
+    assert FLAWED[0] in found["failed"] and FLAWED[1] in found["no_audio"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -19,10 +19,12 @@ from PIL import Image
 from avlib.demo import (
     CATEGORIES,
     DISTRACTORS,
+    FLAWED,
     LABEL_COLUMNS,
     QUERIES_PER_CATEGORY,
     DemoCollection,
     make_collection,
+    write_flawed,
 )
 from avlib.demo.beat import PERIODS_S, Beat, draw_beat
 from avlib.demo.distractors import music, voice
@@ -232,3 +234,17 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match="another folder"):
         make_collection(tmp_path / "out", videos=1)
+
+
+def test_two_more_give_nothing(made: tuple[DemoCollection, object], tmp_path: Path) -> None:
+    for path in made[0].videos_dir.glob("*.mp4"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    whole = sorted(path.name for path in tmp_path.iterdir())
+    write_flawed(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*whole, *FLAWED]
+    with pytest.raises(av.error.InvalidDataError):
+        av.open(str(tmp_path / "without-end.mp4"))
+    with av.open(str(tmp_path / whole[0])) as source, av.open(str(tmp_path / "without-sound.mp4")) as silent:
+        assert [stream.type for stream in silent.streams] == ["video"]
+        pairs = zip(source.decode(video=0), silent.decode(video=0), strict=True)
+        assert all(np.array_equal(one.to_ndarray(), other.to_ndarray()) for one, other in pairs)
