@@ -78,8 +78,10 @@ def pipeline(
     if not submitted() and finished.is_finished(warehouse, name, settings, found):
         typer.echo(f"pipeline {name}: nothing has changed", err=True)
     else:
+        from avlib.models import check_weights
         from avlib.spark import pipeline as stages
 
+        check_weights(settings.describe, warehouse=normalise_uri(warehouse))
         stages.run(_store(settings, warehouse, name), settings, found)
     _exit_strictly(normalise_uri(warehouse), strict)
 
@@ -110,8 +112,11 @@ def describe(
 ) -> None:
     """Videos → samples: one row per loud frame, and what came of each video."""
     settings = _settings(config, assign)
-    store = _store(settings, warehouse)
+    from avlib.models import check_weights
     from avlib.spark import describe as stage
+
+    check_weights(settings.describe, warehouse=normalise_uri(warehouse))
+    store = _store(settings, warehouse)
 
     stage.run(store, settings, retry=retry_failed)
     _exit_strictly(store.warehouse, strict)

@@ -54,13 +54,9 @@ def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
     A warehouse that has them from the same source already is not asked twice: to load them takes torch, and seconds.
     Raises ConfigError where the weights cannot be had or do not fit the model.
     """
+    if known := _known_model(settings, warehouse):
+        return known
     name, size_px = settings.visual_model, settings.picture_size_px
-    source = source_of_weights(settings)
-    if is_file(_place(warehouse, source)):
-        with suppress(ValueError, TypeError):  # a damaged record is as good as none
-            known = read_model(warehouse, source)
-            if is_file(f"{warehouse}/{known.weights}"):
-                return replace(known, picture_size_px=size_px)
     found = resolve_weights(name, settings.visual_weights)
     if found is None:
         return StoredModel(name, None, load_visual_descriptor(name, None).model_hash, size_px)
@@ -72,8 +68,26 @@ def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
         if not is_file(f"{warehouse}/{stored}"):
             write_whole(f"{warehouse}/{stored}", copy.read_bytes())
     model = StoredModel(name, stored, model_hash, size_px)
-    write_model(model, warehouse=warehouse, described_with=source)
+    write_model(model, warehouse=warehouse, described_with=source_of_weights(settings))
     return model
+
+
+def check_weights(settings: DescribeSettings, *, warehouse: str) -> None:
+    """Raise ConfigError where store_model will not find the model's weights: sooner told than Spark is started."""
+    if _known_model(settings, warehouse) is None:
+        resolve_weights(settings.visual_model, settings.visual_weights)
+
+
+def _known_model(settings: DescribeSettings, warehouse: str) -> StoredModel | None:
+    """The model, where the warehouse has its weights from the same source."""
+    source = source_of_weights(settings)
+    if not is_file(_place(warehouse, source)):
+        return None
+    with suppress(ValueError, TypeError):  # a damaged record is as good as none
+        known = read_model(warehouse, source)
+        if is_file(f"{warehouse}/{known.weights}"):
+            return replace(known, picture_size_px=settings.picture_size_px)
+    return None
 
 
 def source_of_weights(settings: DescribeSettings) -> str:

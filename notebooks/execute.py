@@ -1,16 +1,17 @@
 """Run the notebooks and keep their outputs, small:  python notebooks/execute.py [NOTEBOOK…]
 
 On the warehouse that $AVLIB_WAREHOUSE names, else the demo's. What is kept is what a page that shows notebooks can
-show: tables, text and still pictures. Players, and what moves, come when the notebook is run.
+show: tables, text and still pictures. Players, and what moves, come when the notebook is run. Takes some minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import io
 import os
-import sys
 import tempfile
+import time
 from pathlib import Path
 
 import nbformat
@@ -83,10 +84,17 @@ def _few_colors(png: str) -> str:
 
 def main() -> None:
     """Run those named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="which; all where none is named")
+    named = parser.parse_args().notebooks
+    if missing := [path for path in named if not path.is_file()]:
+        parser.error(f"{missing[0]}: there is no such notebook")
     warehouse = find_warehouse()
-    for path in [Path(name).resolve() for name in sys.argv[1:]] or NOTEBOOKS:
-        nbformat.write(small(run(path, warehouse=warehouse)), path)
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+    for path in named or NOTEBOOKS:
+        print(f"{path.name}: runs on {warehouse}", flush=True)
+        started = time.monotonic()
+        nbformat.write(small(run(path.resolve(), warehouse=warehouse)), path)
+        print(f"{path.name}: {time.monotonic() - started:.0f} s, {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":

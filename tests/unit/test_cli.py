@@ -53,6 +53,24 @@ def test_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFix
     assert len(printed.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["pipeline", "describe"])
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("describe.visual_weights=nowhere.pth", "describe.visual_weights = nowhere.pth: there is no such file"),
+        ("describe.visual_model=resnet1", "resnet1"),
+    ],
+)
+def test_missing_weights_are_told_before_spark_starts(
+    command: str, setting: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("avlib.spark.session.get_session", lambda _: pytest.fail("Spark was started"))
+    (tmp_path / "a.mp4").write_bytes(b"")
+    inputs = [str(tmp_path)] if command == "pipeline" else []
+    assert expected in said([command, *inputs, "-w", str(tmp_path / "W"), "--set", setting], capsys)
+    assert not (tmp_path / "W").exists()
+
+
 def test_debug_shows_the_trace(capsys: pytest.CaptureFixture[str]) -> None:
     from avlib.errors import ConfigError
 
