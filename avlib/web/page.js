@@ -3,8 +3,12 @@
 const byId = id => document.getElementById(id);
 const clamp = value => Math.min(1, Math.max(0, value));
 
-/** What the visitor has given. kind: "picture" or "sound". region: shares of the picture [x, y, width, height]. */
-const query = { kind: "picture", file: null, region: null };
+/** What the visitor has given, one of each kind. region: shares of the picture [x, y, width, height]. found: the answer. */
+const queries = {
+  picture: { kind: "picture", file: null, region: null, found: null },
+  sound: { kind: "sound", file: null, region: null, found: null },
+};
+let query = queries.picture; // of the tab that is open
 let asking = new AbortController(); // only the newest question is answered
 
 const KINDS = {
@@ -21,7 +25,7 @@ const KINDS = {
 /* ---- what the visitor gives ---- */
 
 function turnTo(kind) {
-  query.kind = kind;
+  query = queries[kind];
   document.body.classList.toggle("sound", kind === "sound");
   document.title = document.querySelector("h1").textContent = KINDS[kind].title;
   for (const tab of document.querySelectorAll("[role=tab]")) {
@@ -33,29 +37,35 @@ function turnTo(kind) {
   byId("file").accept = KINDS[kind].accept;
   byId("camera").hidden = kind !== "picture";
   byId("diverse").parentElement.hidden = kind !== "picture";
-  take(null);
+  present();
 }
 
 function take(file) {
-  query.file = file;
+  Object.assign(query, { file, region: null, found: null });
+  present();
+}
+
+/** Show what was given and its answer; ask where there is none yet. */
+function present() {
+  const file = query.file;
   asking.abort(); // an answer to what was given before is no longer wanted
   document.body.classList.remove("busy");
   for (const shown of [byId("shown"), byId("heard")]) {
     if (shown.src.startsWith("blob:")) URL.revokeObjectURL(shown.src);
     shown.removeAttribute("src");
   }
-  setRegion(null);
+  setRegion(query.region);
   byId("stage").hidden = byId("heard").hidden = true;
   byId("go").disabled = !file;
   byId("hint").textContent = KINDS[query.kind].hint;
-  show(null);
+  show(query.found);
   if (!file) return;
   byId("hint").textContent = query.kind === "picture" ? "Draw a frame on it to ask about a part." : file.name;
   const shown = byId(query.kind === "picture" ? "shown" : "heard");
   shown.src = URL.createObjectURL(file);
   if (query.kind === "picture") byId("stage").hidden = false;
   else byId("heard").hidden = false;
-  ask();
+  if (!query.found) ask();
 }
 
 byId("shown").addEventListener("error", () => {
@@ -148,9 +158,10 @@ async function answerOf(response) {
 }
 
 async function ask() {
-  if (!query.file) return;
+  if (!query.file || !byId("ask").reportValidity()) return;
   asking.abort();
   asking = new AbortController();
+  query.found = null;
   const signal = asking.signal;
   const fields = { top: byId("top").value, duration: byId("auto").checked ? "auto" : byId("duration").value };
   if (query.kind === "picture" && byId("diverse").checked) fields.diverse = "1";
@@ -162,7 +173,7 @@ async function ask() {
     const request = { method: "POST", body: formOf(fields), signal };
     const response = await answerOf(await fetch(KINDS[query.kind].path, request));
     const found = await response.json();
-    if (!signal.aborted) show(found);
+    if (!signal.aborted) show(query.found = found);
   } catch (error) {
     if (!signal.aborted) show(null, error.message);
   }
@@ -171,6 +182,12 @@ async function ask() {
 
 byId("ask").addEventListener("submit", event => { event.preventDefault(); ask(); });
 byId("auto").addEventListener("change", event => { byId("duration").disabled = event.target.checked; });
+for (const id of ["top", "duration", "auto", "diverse"]) {
+  byId(id).addEventListener("change", () => {
+    for (const one of Object.values(queries)) one.found = null; // both tabs' answers are to something else now
+    ask();
+  });
+}
 
 /* ---- answers ---- */
 

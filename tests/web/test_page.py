@@ -155,10 +155,11 @@ def test_number_length_and_variety(browser: Chrome, page: Page, made: SmallWareh
     browser.find_element(By.ID, "go").click()
     wait_for(lambda: len(cards(browser)) == 3)
     assert all("0.50 s of sound" in card.text for card in cards(browser))
-    for box in ("diverse", "auto"):
+    for box in ("diverse", "auto"):  # which ask by themselves
         browser.find_element(By.ID, box).click()
-    browser.find_element(By.ID, "go").click()
     wait_for(lambda: length_s(browser) > 5.5)  # it goes on for the whole video
+    labels = browser.find_elements(By.CSS_SELECTOR, "fieldset label")
+    assert len(labels) == 4 and min(label.size["height"] for label in labels) >= 44  # room for a thumb
 
 
 GIVES = """
@@ -240,6 +241,33 @@ def test_a_late_answer_does_not_show_under_another_tab(browser: Chrome, page: Pa
     browser.execute_async_script("window.held.forEach(done => done()); setTimeout(arguments[0], 500);")
     assert videos(browser) == set()
     assert browser.find_element(By.ID, "confidence").text == ""
+
+
+def test_another_tab_and_back_finds_everything_as_it_was(
+    browser: Chrome, page: Page, made: SmallWarehouse, both: Path, tmp_path: Path
+) -> None:
+    browser.set_window_size(1280, 900)
+    browser.get(page.address)
+    wait_for(lambda: "60 samples" in browser.find_element(By.ID, "about").text)
+    give(browser, both)
+    draw(browser, 0.55, 0.95)
+    wait_for(lambda: videos(browser) == {"blue.mp4"})
+    browser.find_element(By.ID, "tab-sound").click()
+    assert cards(browser) == [] and not browser.find_element(By.ID, "region").is_displayed()
+    soundfile.write(tmp_path / "tone.wav", sounds()["red"][RATE_HZ : 3 * RATE_HZ], RATE_HZ)
+    give(browser, tmp_path / "tone.wav")
+    assert videos(browser) == {"red.mp4"}
+    browser.execute_script("window.asked = 0; const real = fetch; fetch = (...of) => { asked++; return real(...of); };")
+    for tab, video, shown in (("picture", "blue.mp4", "region"), ("sound", "red.mp4", "heard")):
+        browser.find_element(By.ID, f"tab-{tab}").click()
+        assert videos(browser) == {video} and browser.find_element(By.ID, shown).is_displayed()
+    assert browser.execute_script("return asked") == 0
+    browser.find_element(By.ID, "auto").click()
+    wait_for(lambda: browser.execute_script("return asked") == 1)
+    browser.find_element(By.ID, "tab-picture").click()
+    wait_for(lambda: browser.execute_script("return asked") == 2)  # the other answer was to another length
+    wait_for(lambda: videos(browser) and length_s(browser) > 5.5)
+    assert cards(browser)[0].find_element(By.TAG_NAME, "h2").text.split()[1] == "blue.mp4,"
 
 
 def test_what_is_no_picture_is_said_in_a_sentence(browser: Chrome, page: Page, tmp_path: Path) -> None:
