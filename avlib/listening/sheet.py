@@ -32,7 +32,7 @@ KEY_COLUMNS = ("item", "arm", "sample_id", "uri", "time_s", "sound_id", "sound_u
 
 
 @dataclass(frozen=True)
-class Moment:
+class Excerpt:
     """A sample: what is seen, or heard, at a time of a video."""
 
     sample_id: int
@@ -45,8 +45,8 @@ class Item:
     """A picture and a sound to judge together.  arm: what put them together; the listener must not know."""
 
     arm: str
-    picture: Moment
-    sound: Moment
+    picture: Excerpt
+    sound: Excerpt
 
 
 def draw_items(samples: SampleSet, kept: BoolArray, *, each: int, seed: int) -> list[Item]:
@@ -61,8 +61,8 @@ def draw_items(samples: SampleSet, kept: BoolArray, *, each: int, seed: int) -> 
         if not 1 <= each <= len(rows):
             raise ParameterError("each", each, f"1 to the number of {arm} samples, {len(rows)}")
         for row in random.permutation(rows)[:each]:
-            moment = Moment(int(samples.ids[row]), str(samples.uris[row]), float(samples.times_s[row]))
-            items.append(Item(arm, picture=moment, sound=moment))
+            excerpt = Excerpt(int(samples.ids[row]), str(samples.uris[row]), float(samples.times_s[row]))
+            items.append(Item(arm, picture=excerpt, sound=excerpt))
     return items
 
 
@@ -92,5 +92,5 @@ def write_sheet(items: Sequence[Item], sources: Sources, folder: Path, *, seed: 
     return sheet, key, len(shown) - len(whole)
 
 
-def _picture(sources: Sources, moment: Moment) -> str | None:
-    return clips.thumbnails(sources, moment.uri, np.array([moment.time_s]))[0]
+def _picture(sources: Sources, excerpt: Excerpt) -> str | None:
+    return clips.thumbnails(sources, excerpt.uri, np.array([excerpt.time_s]))[0]

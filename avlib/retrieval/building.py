@@ -17,7 +17,7 @@ from avlib.config import IndexSettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.retrieval.calibration import NEAREST, ShardAnswers, ask, choose_probes, nearest_of
 from avlib.retrieval.index import MODALITIES, ROWS, CellProbing, Shard
-from avlib.retrieval.shards import read_cells, train_cells, write_cells, write_descriptors, write_rows
+from avlib.retrieval.shards import read_ivf, train_ivf, write_descriptors, write_ivf, write_rows
 
 BUILT = pa.schema(
     [
@@ -83,7 +83,7 @@ def train(rows: pa.Table, plan: IndexPlan) -> pa.Table:
     rows = rows.sort_by("sample_id")
     for modality, descriptors in plan.normalised(rows).items():
         cells = min(plan.cells, len(descriptors))
-        write_cells(plan.cells_file(modality), train_cells(descriptors, cells=cells))
+        write_ivf(plan.cells_file(modality), train_ivf(descriptors, cells=cells))
     return pa.table({"modality": list(MODALITIES)})
 
 
@@ -95,7 +95,7 @@ def build_shard(rows: pa.Table, plan: IndexPlan) -> pa.Table:
     stem = f"{plan.generation}/{{}}-{number:05}"
     made = []
     for modality, descriptors in normalised.items():
-        cells = read_cells(plan.cells_file(modality)) if plan.cells else None
+        cells = read_ivf(plan.cells_file(modality)) if plan.cells else None
         centroids = None if cells is None else centroids_of(cells)
         file = stem.format(modality) + ".faiss"
         shard = write_descriptors(
@@ -120,7 +120,7 @@ def merge_findings(built: pa.Table, plan: IndexPlan) -> tuple[dict[str, tuple[fl
         answers = [_answers(row) for row in built.filter(pc.equal(built["modality"], modality)).to_pylist()]
         nearest[modality] = nearest_of(answers)
         if plan.cells:
-            count = read_cells(plan.cells_file(modality)).nlist
+            count = read_ivf(plan.cells_file(modality)).nlist
             cells[modality] = choose_probes(answers, cells=count, recall=plan.recall)
     return nearest, cells
 

@@ -29,7 +29,7 @@ _READ_BYTES = 1 << 22
 _TRAINED_ON = 64  # samples of a cell: FAISS asks for 39 and takes no more than 256
 
 
-def train_cells(descriptors: Float32Array, *, cells: int, seed: int = 0) -> faiss.IndexIVFFlat:
+def train_ivf(descriptors: Float32Array, *, cells: int, seed: int = 0) -> faiss.IndexIVFFlat:
     """An index without samples, of so many cells (k-means).  descriptors: shape (n, d), n ≥ cells, L2-normalised."""
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(descriptors.shape[1]), descriptors.shape[1], cells)
     index.cp.seed, index.cp.niter = seed, 10
@@ -40,17 +40,17 @@ def train_cells(descriptors: Float32Array, *, cells: int, seed: int = 0) -> fais
 
 
 def samples_to_train(cells: int) -> int:
-    """How many samples `train_cells` makes use of."""
+    """How many samples `train_ivf` makes use of."""
     return _TRAINED_ON * cells
 
 
-def write_cells(file: str, cells: faiss.IndexIVFFlat) -> None:
+def write_ivf(file: str, cells: faiss.IndexIVFFlat) -> None:
     """Keep cells, for all tasks to fill copies of them."""
     write_whole(file, faiss.serialize_index(cells).tobytes())
 
 
-def read_cells(file: str) -> faiss.IndexIVFFlat:
-    """The cells that `write_cells` kept."""
+def read_ivf(file: str) -> faiss.IndexIVFFlat:
+    """The cells that `write_ivf` kept."""
     cells = faiss.deserialize_index(np.frombuffer(read_whole(file), np.uint8))
     assert isinstance(cells, faiss.IndexIVFFlat)
     return cells
@@ -61,7 +61,7 @@ def write_descriptors(
 ) -> Shard:
     """Write one shard's descriptors, shape (n, d), L2-normalised: into cells, or without, to be searched one by one.
 
-    cells: as `train_cells` made it; samples are added to it.
+    cells: as `train_ivf` made it; samples are added to it.
     """
     index = faiss.IndexFlatL2(descriptors.shape[1]) if cells is None else cells
     index.add(np.ascontiguousarray(descriptors))

@@ -50,7 +50,7 @@ from avlib.spark.companions import (
     with_descriptors,
     with_scores,
 )
-from avlib.spark.progress import say, watched
+from avlib.spark.progress import say, warn, watched
 from avlib.spark.runs import Work, is_done, recorded
 from avlib.spark.samples import learned_inputs, samples_described_with, sound_samples, without_copies
 from avlib.spark.stats import latest_stats
@@ -119,11 +119,11 @@ def _run(store: TableStore, settings: Settings, note: Note) -> tuple[int, str]:
         totals = second.agg(F.count("*"), F.count_if(kept)).first()
     assert totals is not None
     if threshold == float("inf"):
-        say(f"  agreement: none of {totals[0]} samples is more likely right than agreement.doubt asks for")
+        warn(f"agreement: none of {totals[0]} samples is more likely right than agreement.doubt asks for")
     else:
         say(f"  agreement: {totals[1]} of {totals[0]} samples score {threshold:.3f} or more and are kept")
     if videos < _FEW_VIDEOS:
-        say(f"  agreement: of {videos} videos, few can say what goes together: part of this is chance; or take V+A")
+        warn(f"agreement: only {videos} videos, too few to say what goes together: part of this is chance; try V+A")
     return int(totals[1]), f"{totals[1]} of {totals[0]} samples agree"
 
 

@@ -7,8 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
+from avlib.agreement import ACROSS_VIDEOS
 from avlib.config import KnnSettings, StepSettings
 from avlib.descriptors import DescriptorStats
 from avlib.errors import LostBlockError
@@ -28,6 +32,15 @@ class BlockSearch:
     step: StepSettings
     knn: KnnSettings
     stats: DescriptorStats
+
+    @classmethod
+    def across_videos(cls, views: DataFrame, step: StepSettings, knn: KnnSettings) -> BlockSearch:
+        """Among the samples of other videos, one of each.  views: comparable as they are (see avlib.spark.views)."""
+        rule = {"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video}
+        first = views.select(F.size("audio")).first()
+        dimension = 0 if first is None else first[0]
+        as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)
+        return cls(step, knn.model_copy(update=rule), as_they_are)
 
     @property
     def rule(self) -> NeighborRule:

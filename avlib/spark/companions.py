@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from avlib.agreement import ACROSS_VIDEOS, NOBODY, Companions, Views, Weights, weight
+from avlib.agreement import NOBODY, Companions, Views, Weights, weight
 from avlib.arrays import Float64Array, Int64Array
 from avlib.columns import descriptor_rows
 from avlib.config import KnnSettings, StepSettings
-from avlib.descriptors import DescriptorStats
 from avlib.spark import knn
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.progress import say
@@ -32,13 +31,10 @@ def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, fold
 
     views: as `short_views` gives them.  folder: for blocks and lists.
     """
-    rule = settings.model_copy(update={"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video})
-    first = views.select(F.size("audio")).first()
-    dimension = 0 if first is None else first[0]
-    as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)  # views are standardised already
     samples = with_video_id(views)
     for kind, (w_visual, w_audio) in _WEIGHTS.items():
-        search = BlockSearch(StepSettings(w_V=w_visual, w_A=w_audio, k=count, min_size=1), rule, as_they_are)
+        step = StepSettings(w_V=w_visual, w_A=w_audio, k=count, min_size=1)
+        search = BlockSearch.across_videos(views, step, settings)
         found = knn.find(samples, search, scope=None, folder=f"{folder}/blocks-{kind}")
         neighbors = F.posexplode("neighbor_ids").alias("place", "neighbor_id")
         rows = found.lists.select("sample_id", F.lit(kind).alias("kind"), neighbors)

@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
-from avlib.agreement import ACROSS_VIDEOS
 from avlib.arrays import Int64Array
 from avlib.columns import descriptor_column, descriptor_rows
 from avlib.config import CopySettings, Settings, StepSettings
@@ -131,11 +130,7 @@ def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: 
     As in avlib.copies.in_memory.
     """
     wanted = settings.copies
-    rule = settings.knn.model_copy(update={"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video})
-    first = sketches.select(F.size("audio")).first()
-    dimension = 0 if first is None else first[0]
-    as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)
-    search = BlockSearch(step, rule, as_they_are)
+    search = BlockSearch.across_videos(sketches, step, settings.knn)
     found = knn.find(with_video_id(sketches), search, scope=None, folder=f"{folder}/blocks")
     near = F.expr(f"slice(neighbor_ids, 1, size(filter(distances, d -> d <= float({wanted.nearness}))))")
     ends = [F.shiftright(column, VIDEO_ID_SHIFT) for column in ("sample_id", "other_id")]

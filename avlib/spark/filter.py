@@ -5,7 +5,7 @@ from __future__ import annotations
 from avlib import tables
 from avlib.config import Settings
 from avlib.spark import agreement, collection, components, copies, knn, mutual_edges
-from avlib.spark.progress import say
+from avlib.spark.progress import say, warn
 from avlib.spark.runs import Work, is_recorded, recorded
 from avlib.spark.samples import audio_samples, learned_inputs, samples_described_with
 from avlib.spark.store import TableStore, spark_schema
@@ -32,7 +32,7 @@ def run(store: TableStore, settings: Settings) -> None:
         elif agreement.run(store, settings) > 1:
             _steps(store, settings)
         else:
-            say("  too few samples to compare; a larger agreement.doubt, or --keep, keeps more")
+            warn("too few samples to compare; a larger agreement.doubt, or --keep, keeps more")
             store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
         kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
         summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
@@ -73,6 +73,6 @@ def _steps(store: TableStore, settings: Settings) -> None:
         mutual_edges.run(store, last)
         components.run(store, settings, last)
         if store.read(tables.COMPONENTS, step=last).isEmpty():
-            say(f"  step {last} left nothing; a lower components.min_size or a larger knn.k keeps more")
+            warn(f"step {last} left nothing; a lower components.min_size or a larger knn.k keeps more")
             break
     collection.run(store, settings, last)

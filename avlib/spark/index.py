@@ -22,7 +22,7 @@ from avlib.retrieval.building import BUILT, IndexPlan, build_shard, cells_of, me
 from avlib.retrieval.calibration import ASKING
 from avlib.retrieval.index import IndexManifest, SoundDescription, index_folder, read_manifest, write_manifest
 from avlib.retrieval.shards import is_whole, samples_to_train
-from avlib.spark.progress import say, watched
+from avlib.spark.progress import say, warn, watched
 from avlib.spark.runs import Work, newest_record, recorded
 from avlib.spark.samples import audio_samples, samples_described_with
 from avlib.spark.stats import latest_stats, latest_stats_version
@@ -162,7 +162,7 @@ def _sound(store: TableStore, settings: Settings, model: StoredModel, described:
     for candidate in (settings.describe, *_recorded(store)):
         if described_with(candidate, model) == described:
             return SoundDescription(candidate.frame_rate_hz, candidate.audio, candidate.audio_context)
-    say("index: no record of how sounds were described: pictures can be asked about, sounds cannot")
+    warn("no record of how sounds were described, only pictures can be asked about; give index describe's settings")
     return None
 
 

@@ -30,7 +30,7 @@ from avlib.learning.tracks import SHORTEST_S, loud_track_frames, track_place, wr
 from avlib.models import LEARNED_MODEL, StoredSoundModel, read_sound_model, write_sound_model
 from avlib.sources import Sources
 from avlib.spark import learned
-from avlib.spark.progress import say, watched
+from avlib.spark.progress import say, warn, watched
 from avlib.spark.runs import Work, newest_record, recorded
 from avlib.spark.samples import live_samples
 from avlib.spark.stats import update_stats
@@ -149,7 +149,7 @@ def _read_tracks(store: TableStore, settings: Settings, videos: list[Row], folde
     found = spread.mapInArrow(_TrackReader(settings, folder), from_arrow_schema(_FOUND)).collect()
     for row in sorted(found, key=lambda row: row["video_id"]):
         if row["problem"]:
-            say(f"  learn: not from {row['uri']}: {row['problem']}")
+            warn(f"learn: not from {row['uri']}: {row['problem']}")
     return [row["video_id"] for row in found if not row["problem"]]
 
 

@@ -24,7 +24,7 @@ from avlib.errors import MediaError
 from avlib.learning import sound_around
 from avlib.models import StoredSoundModel, read_sound_model
 from avlib.sources import Sources
-from avlib.spark.progress import say, watched
+from avlib.spark.progress import say, warn, watched
 from avlib.spark.resources import gpu_profile, task_device
 from avlib.spark.runs import Work, recorded
 from avlib.spark.sample_files import SampleFiles
@@ -84,11 +84,10 @@ def _describe_lacking(store: TableStore, lacking: DataFrame, settings: Settings,
     if videos:
         say(f"audio_learned: {len(videos) - len(problems)} videos")
     for uri, problem in sorted(problems)[:_NAMED]:
-        say(f"  no audio_learned of {uri}: {problem}")
+        warn(f"no audio_learned of {uri}: {problem}")
     if len(problems) > _NAMED:
-        say(
-            f"  nor of {len(problems) - _NAMED} other videos; their samples are left out where filter.audio asks for it"
-        )
+        rest = len(problems) - _NAMED
+        warn(f"nor of {rest} other videos; their samples are left out where filter.audio asks for it")
     said = f"{len(videos) - len(problems)} videos, {len(problems)} of which the sound cannot be read"
     return said if videos else None
 

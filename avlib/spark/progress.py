@@ -27,6 +27,11 @@ def say(line: str) -> None:
     _console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def warn(line: str) -> None:
+    """One line that asks to be read: something is not as it should be, and what to do."""
+    _console.print(f"  warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def grouped(spark: SparkSession, stage: str) -> Iterator[None]:
     """Makes Spark jobs that run inside the block one group in the Spark UI."""

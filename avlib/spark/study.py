@@ -16,7 +16,7 @@ from avlib.evaluation.material import LabelledSamples, Material
 from avlib.evaluation.protocol import RANDOM, Point, check_lenders
 from avlib.evaluation.study import TRUTH, Pairing, draw_queries, pairings
 from avlib.identity import video_ids
-from avlib.listening import Item, Moment
+from avlib.listening import Excerpt, Item
 from avlib.spark.evaluation import protocol_of, read_material
 from avlib.spark.progress import say, watched
 from avlib.spark.store import TableStore
@@ -50,20 +50,20 @@ def run(store: TableStore, settings: Settings, labels: Labels, *, each: int, tru
     counts = Counter(pairing.arm for pairing in found)
     for arm in [TRUTH] * truth + [strategy.name for strategy in protocol.strategies]:
         say(f"  {arm}: sounds for {counts[arm]} of {len(queries)} pictures")
-    moments = _moments(store, material, found)
-    return [Item(one.arm, moments[one.query_id], moments[one.sound_id]) for one in found]
+    excerpts = _excerpts(store, material, found)
+    return [Item(one.arm, excerpts[one.query_id], excerpts[one.sound_id]) for one in found]
 
 
-def _moments(store: TableStore, material: Material, found: Sequence[Pairing]) -> dict[int, Moment]:
+def _excerpts(store: TableStore, material: Material, found: Sequence[Pairing]) -> dict[int, Excerpt]:
     """The samples that are seen or heard, by id."""
     wanted = np.unique([sample_id for one in found for sample_id in (one.query_id, one.sound_id)])
     videos = np.unique(video_ids(wanted)).tolist()
     rows = store.read(tables.VIDEOS).where(F.col("video_id").isin(videos)).select("video_id", "uri").collect()
     uris = {row["video_id"]: row["uri"] for row in rows}
 
-    def of(samples: LabelledSamples) -> dict[int, Moment]:
+    def of(samples: LabelledSamples) -> dict[int, Excerpt]:
         here = samples.take(np.isin(samples.ids, wanted))
         known = zip(here.ids.tolist(), here.videos.tolist(), here.times_s.tolist(), strict=True)
-        return {sample_id: Moment(sample_id, uris[video], time_s) for sample_id, video, time_s in known}
+        return {sample_id: Excerpt(sample_id, uris[video], time_s) for sample_id, video, time_s in known}
 
     return of(material.clean) | of(material.outside)

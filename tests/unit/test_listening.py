@@ -13,7 +13,7 @@ from media_files import write_flash_and_click
 
 from avlib.errors import InputError, ParameterError
 from avlib.evaluation import SampleSet
-from avlib.listening import DROPPED, KEPT, Item, Moment, Verdict, draw_items, sum_up, write_sheet
+from avlib.listening import DROPPED, KEPT, Excerpt, Item, Verdict, draw_items, sum_up, write_sheet
 from avlib.listening.answers import as_text
 from avlib.sources import Sources
 
@@ -30,7 +30,7 @@ def test_as_many_of_each_with_their_own_sounds() -> None:
     items = draw_items(given, kept, each=8, seed=3)
     assert [item.arm for item in items].count(KEPT) == [item.arm for item in items].count(DROPPED) == 8
     assert all((item.picture.sample_id % 4 == 0) == (item.arm == KEPT) for item in items)
-    assert all(item.sound == item.picture == Moment(i := item.picture.sample_id, "x.mkv", i / 20) for item in items)
+    assert all(item.sound == item.picture == Excerpt(i := item.picture.sample_id, "x.mkv", i / 20) for item in items)
     assert len({item.picture.sample_id for item in items}) == 16
     assert draw_items(given, kept, each=8, seed=3) == items != draw_items(given, kept, each=8, seed=4)
     with pytest.raises(ParameterError, match="each = 11: expected 1 to the number of kept samples, 10"):
@@ -77,7 +77,7 @@ def test_the_page_gives_nothing_away(tmp_path: Path, sources: Sources) -> None:
 def test_a_video_that_is_gone_is_left_out_of_the_page_only(tmp_path: Path, sources: Sources) -> None:
     video = tmp_path / "there.mp4"
     write_flash_and_click(video, video_codec="mpeg4", audio_codec="aac", times_s=[1.0], duration_s=4.0)
-    there, gone = Moment(1, str(video), 2.0), Moment(2, str(tmp_path / "gone.mp4"), 2.0)
+    there, gone = Excerpt(1, str(video), 2.0), Excerpt(2, str(tmp_path / "gone.mp4"), 2.0)
     items = [Item("a", there, there), Item("b", there, gone), Item("c", gone, there)]
     sheet, key, left_out = write_sheet(items, sources, tmp_path / "out", seed=0)
     assert left_out == 2

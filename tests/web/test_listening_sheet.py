@@ -15,7 +15,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from avlib.evaluation import SampleSet
-from avlib.listening import Item, Moment, draw_items, sum_up, write_sheet
+from avlib.listening import Excerpt, Item, draw_items, sum_up, write_sheet
 from avlib.sources import Sources
 
 # The duration of every sound, or why it could not be played.
@@ -44,7 +44,7 @@ def kept_and_dropped(video: Path) -> list[Item]:
 
 
 def of_arms(video: Path) -> list[Item]:
-    at = [Moment(number, str(video), number / 2 + 1) for number in range(4)]
+    at = [Excerpt(number, str(video), number / 2 + 1) for number in range(4)]
     sounds = {"truth": at, "V+A": at[::-1], "unfiltered": [at[0]] * 4}
     return [Item(arm, seen, heard) for arm, given in sounds.items() for seen, heard in zip(at, given, strict=True)]
 
