@@ -55,15 +55,15 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
                 _check_class(store, retry)
             total = pending.count()
             # After a kill there may be nothing left to describe, and yet something to clear away and to record.
-            ended_well = is_recorded(store, work, same_work=False)
-            if total or not ended_well:
+            anything_to_do = total > 0 or not is_recorded(store, work, same_work=False)
+            if anything_to_do:
                 _delete_orphans(store)
             if total:
                 _describe(store, pending, settings, model)
         summary = check_invariant(store, below_id=known)
         learned.run(store, settings)
         update_stats(store)
-        if total or not ended_well:
+        if anything_to_do:
             record.summary = summary
     say(f"describe: {total} described, {summary}")
 
@@ -100,29 +100,34 @@ def check_invariant(store: TableStore, *, below_id: int | None = None) -> str:
 
     below_id: videos from this id on are another run's, to be described by the next. Raises WarehouseError otherwise.
     """
-    found = with_video_id(store.read(tables.SAMPLES)).groupBy("video_id", "attempt").agg(F.count("*").alias("found"))
-    described = latest_descriptions(store).join(found, ["video_id", "attempt"], "left")
-    off = F.col("samples") != F.coalesce("found", F.lit(0))
-    videos = store.read(tables.VIDEOS)
+    videos = store.read(tables.VIDEOS).select("video_id", F.lit(True).alias("asked_for"))
     if below_id is not None:
         videos = videos.where(F.col("video_id") < below_id)
-    outcome = videos.join(described, "video_id", "left").groupBy("status")
-    rows = outcome.agg(F.count("*").alias("videos"), F.sum("samples").alias("samples"), F.count_if(off).alias("off"))
-    outcomes = {row["status"]: row for row in rows.collect()}
+    outcome = videos.join(latest_descriptions(store), "video_id", "full").groupBy("asked_for", "status")
+    rows = outcome.agg(F.count("*").alias("videos"), F.sum("samples").alias("samples")).collect()
+    if sum(row["samples"] or 0 for row in rows) != store.read(tables.SAMPLES).count():  # which Delta knows unread
+        _check_samples(store)
+    outcomes = {row["status"]: row for row in rows if row["asked_for"]}
     counts = {status: row["videos"] for status, row in outcomes.items()}
     if None in counts:
         raise WarehouseError(
             f"{counts[None]} of {sum(counts.values())} videos in {store.warehouse} have no description: "
             "describe lost them. Run `avlib describe` again, and please report this"
         )
-    if differing := sum(row["off"] for row in outcomes.values()):
+    listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
+    samples = sum(row["samples"] for row in outcomes.values())
+    return f"{sum(counts.values())} videos = {listed or 'none'}; {samples} samples"
+
+
+def _check_samples(store: TableStore) -> None:
+    """Raise WarehouseError where a description vouches for more or fewer samples than there are."""
+    found = with_video_id(store.read(tables.SAMPLES)).groupBy("video_id", "attempt").agg(F.count("*").alias("found"))
+    vouched = latest_descriptions(store).where("samples > 0").join(found, ["video_id", "attempt"], "left")
+    if differing := vouched.where(F.col("samples") != F.coalesce("found", F.lit(0))).count():
         raise WarehouseError(
             f"{differing} videos in {store.warehouse} have another number of samples than their description says: did "
             "two describe jobs run at once? Restore the table `samples` to an earlier version, or use a new warehouse"
         )
-    listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
-    samples = sum(row["samples"] for row in outcomes.values())
-    return f"{sum(counts.values())} videos = {listed or 'none'}; {samples} samples"
 
 
 def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
@@ -155,10 +160,13 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
             "has_samples": F.coalesce(same & (F.col("samples") > 0), F.lit(False)),
         }
     )
+    changed = joined.where("changed").select(*PENDING.names)
+    if store.read(tables.DESCRIPTIONS).where("status = 'duplicate'").isEmpty():
+        return changed
     # A duplicate counts on another video of its content, which may have changed, or be about to be tried again.
     settled = joined.where("NOT changed AND status != 'duplicate'").select("content_hash").distinct()
     alone = joined.where("NOT changed AND status = 'duplicate'").join(settled, "content_hash", "left_anti")
-    return joined.where("changed").select(*PENDING.names).unionByName(alone.select(*PENDING.names))
+    return changed.unionByName(alone.select(*PENDING.names))
 
 
 def _check_class(store: TableStore, retry: str) -> None:
@@ -177,15 +185,15 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
         folder = f"{scratch}/rows"
         worker = Worker(settings, model, store.warehouse, f"{scratch}/samples")
         _write_rows(_described(_spread(store, videos), worker, profile), folder)
-        long = _texts_of(_read_rows(store, folder), "long")
-        if long:
+        told = _told(store, folder)
+        if long := told["long"]:
             long_videos = [video for video in videos if video["video_id"] in long]
             _describe_slices(store, folder, worker, long_videos, profile)
-        rows = _read_rows(store, folder)
-        store.append(tables.SAMPLES, _read_samples(store, rows))
-        descriptions = rows.where("kind = 'description'")
+            told = _told(store, folder)
+        store.append(tables.SAMPLES, _read_samples(store, told["samples"]))
+        descriptions = _read_rows(store, folder).where("kind = 'description'")
         if long:
-            outcomes = _texts_of(rows, "sliced")
+            outcomes = told["sliced"]
             finished = [
                 finished_row(video.asDict(), long[video["video_id"]][0], outcomes[video["video_id"]])
                 for video in videos
@@ -244,18 +252,19 @@ def _read_rows(store: TableStore, folder: str) -> DataFrame:
     return store.spark.read.schema(from_arrow_schema(ROWS)).parquet(folder)
 
 
-def _read_samples(store: TableStore, rows: DataFrame) -> DataFrame:
-    """The samples in the files that some ROWS name."""
+def _read_samples(store: TableStore, named: dict[int | None, list[str]]) -> DataFrame:
+    """The samples in files.  named: these, by whatever."""
     schema = spark_schema(tables.SAMPLES)
-    files = [row["text"] for row in rows.where("kind = 'samples'").select("text").collect()]
+    files = [file for files in named.values() for file in files]
     return store.spark.read.schema(schema).parquet(*files) if files else store.spark.createDataFrame([], schema)
 
 
-def _texts_of(rows: DataFrame, kind: str) -> dict[int, list[str]]:
-    """The text of all rows of a kind, by video."""
-    found: dict[int, list[str]] = {}
-    for row in rows.where(F.col("kind") == kind).select("video_id", "text").collect():
-        found.setdefault(row["video_id"], []).append(row["text"])
+def _told(store: TableStore, folder: str) -> dict[str, dict[int | None, list[str]]]:
+    """The texts of the rows that name files or long videos, or say what came of slices; by kind and video."""
+    found: dict[str, dict[int | None, list[str]]] = {"samples": {}, "long": {}, "sliced": {}}
+    rows = _read_rows(store, folder).where(F.col("kind").isin(list(found))).select("kind", "video_id", "text")
+    for row in rows.collect():
+        found[row["kind"]].setdefault(row["video_id"], []).append(row["text"])
     return found
 
 

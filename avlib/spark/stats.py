@@ -5,11 +5,11 @@ Sums are exact integers, so the same samples give the same bits whatever their o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from avlib import tables
@@ -17,7 +17,7 @@ from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, ExactSums
 from avlib.spark.progress import watched
 from avlib.spark.runs import Work, is_done, recorded
-from avlib.spark.samples import audio_samples, missing_descriptor
+from avlib.spark.samples import audio_samples, live_samples, missing_descriptor
 from avlib.spark.store import TableStore, spark_schema
 
 _STORED = ("audio_mfcc65", "audio_context")
@@ -32,13 +32,13 @@ def update_stats(store: TableStore) -> None:
         return
     with recorded(store, work) as record:
         note = work.note(store)
-        descriptors = [*_STORED, *([tables.AUDIO_LEARNED.name] if store.exists(tables.AUDIO_LEARNED) else [])]
         with watched(store.spark, "descriptor statistics"):
-            found = {descriptor: _stats(store, descriptor) for descriptor in descriptors}
-        known = {descriptor: stats for descriptor, stats in found.items() if stats is not None}
+            known = _stats(live_samples(store), _STORED)
+            if store.exists(tables.AUDIO_LEARNED):
+                known |= _stats(audio_samples(store, tables.AUDIO_LEARNED.name), [tables.AUDIO_LEARNED.name])
         if not known:  # no samples at all
             return
-        version = _newest_version(store) + 1
+        version = (store.version(tables.DESCRIPTOR_STATS) or 0) + 1  # of the commit that will hold it
         rows = [
             (version, descriptor, stats.count, stats.mean.tolist(), stats.deviation.tolist())
             for descriptor, stats in known.items()
@@ -67,31 +67,24 @@ def _latest(store: TableStore, descriptor: str) -> Row:
     return row
 
 
-def _newest_version(store: TableStore) -> int:
-    if not store.exists(tables.DESCRIPTOR_STATS):
-        return 0
-    newest = store.read(tables.DESCRIPTOR_STATS).agg(F.max("version")).first()
-    return int(newest[0]) if newest else 0
-
-
-def _stats(store: TableStore, descriptor: str) -> DescriptorStats | None:
-    """Of all samples that have the descriptor; None where none has."""
-    samples = audio_samples(store, descriptor).select("audio")
-    parts = samples.mapInArrow(_sum_partition, "sums array<string>").collect()
-    if not parts:
-        return None
-    total, *others = (ExactSums.from_strings(part["sums"]) for part in parts)
-    for sums in others:
-        total.merge(sums)
-    return total.stats()
+def _stats(samples: DataFrame, descriptors: Sequence[str]) -> dict[str, DescriptorStats]:
+    """Of the samples, in one pass, by descriptor; nothing where there are no samples."""
+    summed = samples.select(*descriptors).mapInArrow(_sum_partition, "descriptor string, sums array<string>")
+    totals: dict[str, ExactSums] = {}
+    for row in summed.collect():
+        sums = ExactSums.from_strings(row["sums"])
+        if row["descriptor"] in totals:
+            totals[row["descriptor"]].merge(sums)
+        else:
+            totals[row["descriptor"]] = sums
+    return {descriptor: totals[descriptor].stats() for descriptor in descriptors if descriptor in totals}
 
 
 def _sum_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    sums: ExactSums | None = None
+    totals: dict[str, ExactSums] = {}
     for batch in batches:
-        rows = descriptor_rows(batch["audio"])
-        if len(rows):
-            sums = sums or ExactSums.empty(rows.shape[1])
-            sums.update(rows)
-    if sums is not None:
-        yield pa.RecordBatch.from_pydict({"sums": pa.array([sums.to_strings()])})
+        for descriptor in batch.schema.names if batch.num_rows else ():
+            rows = descriptor_rows(batch[descriptor])
+            totals.setdefault(descriptor, ExactSums.empty(rows.shape[1])).update(rows)
+    sums = pa.array([one.to_strings() for one in totals.values()], pa.list_(pa.string()))
+    yield pa.RecordBatch.from_arrays([pa.array(list(totals), pa.string()), sums], ["descriptor", "sums"])

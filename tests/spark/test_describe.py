@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from media_files import write_flash_and_click
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.cli import main
 from avlib.config import Settings, load_settings
+from avlib.errors import WarehouseError
+from avlib.identity import VIDEO_ID_SHIFT
 from avlib.spark import describe, ingest
 from avlib.spark.describing import PENDING
 from avlib.spark.samples import latest_descriptions, live_samples
@@ -104,6 +107,32 @@ def _cut_off(video: bytes) -> bytes:
     """Its media zeroed from the middle on; the index, at the end, is whole."""
     begin, end = len(video) // 2, video.rindex(b"moov") - 4
     return video[:begin] + bytes(end - begin) + video[end:]
+
+
+def test_samples_that_are_missing_or_too_many_are_told(store: TableStore, inputs: Path, video: bytes) -> None:
+    (inputs / "good.mp4").write_bytes(video)
+    (inputs / "text.mp4").write_bytes(b"no video")
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings())
+    samples = outcomes(store)["good.mp4"][2]
+    said = f"2 videos = 1 ok, 1 failed; {samples} samples"
+    assert describe.check_invariant(store) == said
+    # Those that no description vouches for do not count: a worker that failed in the middle of a video leaves some.
+    some = store.read(tables.SAMPLES).orderBy("sample_id").limit(3).toArrow()
+    of_failed = F.col("sample_id") + (1 << VIDEO_ID_SHIFT)
+    for column, values in (("attempt", F.lit(2)), ("sample_id", of_failed)):
+        store.append(tables.SAMPLES, store.spark.createDataFrame(some).withColumn(column, values))
+        assert describe.check_invariant(store) == said
+    store.delete(tables.DESCRIPTIONS, F.col("video_id") == 1)
+    with pytest.raises(WarehouseError, match=r"1 of 2 videos in .* have no description"):
+        describe.check_invariant(store)
+    assert describe.check_invariant(store, below_id=1).startswith("1 videos = 1 ok")
+    store.append(tables.SAMPLES, store.spark.createDataFrame(some))
+    with pytest.raises(WarehouseError, match=r"1 videos in .* have another number of samples"):
+        describe.check_invariant(store)
+    store.delete(tables.SAMPLES, F.lit(True))
+    with pytest.raises(WarehouseError, match=r"1 videos in .* have another number of samples"):
+        describe.check_invariant(store)
 
 
 def test_retry(store: TableStore, inputs: Path, video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
