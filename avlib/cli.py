@@ -78,10 +78,10 @@ def pipeline(
     if not submitted() and finished.is_finished(warehouse, name, settings, found):
         typer.echo(f"pipeline {name}: nothing has changed", err=True)
     else:
-        from avlib.models import check_weights
+        from avlib.models import require_weights
         from avlib.spark import pipeline as stages
 
-        check_weights(settings.describe, warehouse=normalise_uri(warehouse))
+        require_weights(settings.describe, warehouse=normalise_uri(warehouse))
         stages.run(_store(settings, warehouse, name), settings, found)
     _exit_strictly(normalise_uri(warehouse), strict)
 
@@ -112,10 +112,10 @@ def describe(
 ) -> None:
     """Videos → samples: one row per loud frame, and what came of each video."""
     settings = _settings(config, assign)
-    from avlib.models import check_weights
+    from avlib.models import require_weights
     from avlib.spark import describe as stage
 
-    check_weights(settings.describe, warehouse=normalise_uri(warehouse))
+    require_weights(settings.describe, warehouse=normalise_uri(warehouse))
     store = _store(settings, warehouse)
 
     stage.run(store, settings, retry=retry_failed)

@@ -132,6 +132,9 @@ def _state(warehouse: str, row: dict[str, Any]) -> str:
     """Whether a record's outputs are as it says, and its inputs still what they were."""
     of_run = Warehouse(warehouse, name=row["filter_name"] or "default")
     outputs = {name if row["step"] is None else f"{name}/{row['step']}": version for name, version in row["outputs"]}
+    written = [table for table in tables.ALL if table.name in dict(row["outputs"])]
+    if row["filter_name"] and written and not any(map(of_run.exists, written)):
+        return "removed"
     if changed := _changed(of_run, outputs):
         return f"{' and '.join(changed)} changed since"
     if (made := _MADE_BESIDE_TABLES.get(row["stage"])) and not is_file(f"{warehouse}/{made.format(name=of_run.name)}"):

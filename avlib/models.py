@@ -72,7 +72,7 @@ def store_model(settings: DescribeSettings, *, warehouse: str) -> StoredModel:
     return model
 
 
-def check_weights(settings: DescribeSettings, *, warehouse: str) -> None:
+def require_weights(settings: DescribeSettings, *, warehouse: str) -> None:
     """Raise ConfigError where store_model will not find the model's weights: sooner told than Spark is started."""
     if _known_model(settings, warehouse) is None:
         resolve_weights(settings.visual_model, settings.visual_weights)

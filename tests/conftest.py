@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults_seed import faults_seed
 from pyspark.sql import SparkSession
 
 from avlib.config import load_settings
@@ -15,6 +16,10 @@ from avlib.media import Decoder
 from avlib.sources import Sources
 
 _DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_report_header() -> str:
+    return f"faults: drawn by AVLIB_FAULTS_SEED={faults_seed()}"
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from pathlib import Path
 import av
 
 FLAWED = ("without-end.mp4", "without-sound.mp4")
-"""Their names: after all others, whose ids stay as they are without these."""
+"""Their names, which sort after all others: these have the same ids with and without them."""
 
 
 def write_flawed(folder: Path) -> None:
-    """Beside the videos of a collection, from its first MP4: one that was never loaded to its end, and a silent one."""
+    """Beside the videos of a collection, from its first MP4: half of one, and one without sound."""
     whole = min(folder.glob("v*.mp4"))
     content = whole.read_bytes()
     (folder / FLAWED[0]).write_bytes(content[: len(content) // 2])  # the index of an MP4 lies at its end

@@ -25,7 +25,7 @@ from avlib.retrieval.answers import PICTURE_PX, picture_at
 from avlib.retrieval.films import film
 from avlib.retrieval.search import Neighbor
 from avlib.retrieval.sounds import Sound, cut
-from avlib.retrieval.suggest import Stretch, Suggester, Wish, each_once
+from avlib.retrieval.suggest import Suggester, Wish
 from avlib.sources import Sources
 from avlib.warehouse import Warehouse
 
@@ -73,14 +73,6 @@ class Moment:
     def sound(self) -> Sound:
         """Its sound, cut as asked for: `waveform`, `sample_rate_hz`. Raises MediaError where the video is gone."""
         return self.collection.cut(self.sample, self.wish)
-
-    def stretch(self) -> Stretch | None:
-        """Start and duration of its sound in its video, in seconds; None where the video is gone."""
-        try:
-            sound = self.sound()
-        except AvlibError:
-            return None
-        return sound.start_s, sound.duration_s
 
     def play(self) -> Player:
         """Its sound as a player, the last value of a notebook's cell. Raises MediaError where the video is gone."""
@@ -183,15 +175,10 @@ class Collection:
         self._suggester.check()
         if path.suffix.lower().lstrip(".") in self.settings.ingest.extensions:
             with self._sources.open(str(path)) as video:
-                found = self._suggester.suggest_pictures(video, wish.with_spare, name=str(path))
+                found = self._suggester.suggest_pictures(video, wish, self._sources, name=str(path))
         else:
-            found = self._suggester.suggest(self.read(path), wish.with_spare)
-
-        def make(_: int, one: Neighbor) -> tuple[Moment, Stretch | None]:
-            moment = Moment(self, one, wish, path, found.confidence)
-            return moment, moment.stretch() if wish.duration_s is None else None
-
-        moments = each_once(found.neighbors, wish, make)
+            found = self._suggester.suggest(self.read(path), wish, self._sources)
+        moments = [Moment(self, one, wish, path, found.confidence) for one in found.neighbors]
         return Suggestions(moments, query=path, note=found.note)
 
     def read(self, query: Path) -> UInt8Array:

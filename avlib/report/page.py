@@ -29,7 +29,7 @@ SUGGESTIONS = 5
 
 
 @dataclass(frozen=True)
-class LabelledClip:
+class Card:
     """One picture with its sound.  picture: data URI or None.  sound: key in the page's sounds or None.
 
     clean: by labels, None without.  label: what is seen and heard by labels, empty without.
@@ -51,7 +51,7 @@ class Sheet:
 
     title: str
     note: str
-    clips: tuple[LabelledClip, ...]
+    clips: tuple[Card, ...]
     picture: str | None = None
 
 
@@ -118,7 +118,7 @@ def _components(findings: Findings, media: _Media) -> list[Sheet]:
     return sheets
 
 
-def _dropped(findings: Findings, media: _Media) -> list[LabelledClip]:
+def _dropped(findings: Findings, media: _Media) -> list[Card]:
     rows = np.flatnonzero(~findings.kept).astype(np.int64)
     videos = findings.samples.uris[rows]
     return list(_sample_clips(findings, spread_over_videos(rows, videos, count=DROPPED), media))
@@ -141,7 +141,7 @@ def _why(findings: Findings, reason: Reason, media: _Media) -> Sheet:
     return Sheet(f"{own.title}, {own.note}", note, (replace(own, own=True), *beside))
 
 
-def _sample_clips(findings: Findings, rows: Int64Array, media: _Media) -> Iterable[LabelledClip]:
+def _sample_clips(findings: Findings, rows: Int64Array, media: _Media) -> Iterable[Card]:
     """The samples in these ascending rows, which therefore lie video by video in order of time."""
     samples = findings.samples.take(rows)
     pictures = _pictures(media, samples.uris.tolist(), samples.times_s.tolist())
@@ -172,7 +172,7 @@ def _queries(findings: Findings, answers: Sequence[Answer], media: _Media) -> li
     return sheets
 
 
-def _clip(findings: Findings, row: int, media: _Media, *, picture: str | None, note: str) -> LabelledClip:
+def _clip(findings: Findings, row: int, media: _Media, *, picture: str | None, note: str) -> Card:
     """The sample of a row, its sound put into the page once however often it is shown."""
     samples, truth = findings.samples, findings.truth
     uri, key = str(samples.uris[row]), f"s{samples.ids[row]}"
@@ -181,7 +181,7 @@ def _clip(findings: Findings, row: int, media: _Media, *, picture: str | None, n
         if sound is not None:
             media.sounds[key] = sound
     labelled = truth is not None and bool(truth.labelled[row])
-    return LabelledClip(
+    return Card(
         title=video_name(uri),
         note=note,
         picture=picture,

@@ -15,9 +15,8 @@ from avlib.config import SuggestSettings
 from avlib.errors import AvlibError, InputError, MediaError
 from avlib.media import IsolatedVideo
 from avlib.retrieval.films import film
-from avlib.retrieval.search import Neighbor
 from avlib.retrieval.sounds import cut
-from avlib.retrieval.suggest import Found, Stretch, Suggester, Suggestion, Wish, each_once
+from avlib.retrieval.suggest import Found, Suggester, Suggestion, Wish
 from avlib.sources import Sources
 
 PICTURE_PX = 448
@@ -81,20 +80,13 @@ class Workshop:
             if not query.is_file():
                 raise InputError(f"{query}: there is no such file")
             with self.sources.open(str(query)) as video:
-                found = suggester.suggest_pictures(video, wish, name=str(query))
-            made = [
-                self._picture(Suggestion.of(rank, one), prefix) for rank, one in enumerate(found.neighbors, start=1)
-            ]
+                found = suggester.suggest_pictures(video, wish, self.sources, name=str(query))
+            made = [self._picture(one, prefix) for one in found.suggestions]
         else:
             picture = self.sources.picture(query, max_pixels=self.settings.max_pixels)
-            found = suggester.suggest(picture, wish.with_spare)
+            found = suggester.suggest(picture, wish, self.sources)
             shown = picture if self.films else None
-
-            def make(rank: int, one: Neighbor) -> tuple[Suggestion, Stretch | None]:
-                sound = self._sound(Suggestion.of(rank, one), wish, shown, prefix)
-                return sound, None if sound.start_s is None else (sound.start_s, sound.duration_s or 0.0)
-
-            made = each_once(found.neighbors, wish, make)
+            made = [self._sound(one, wish, shown, prefix) for one in found.suggestions]
         return _answer_of(query, found, made)
 
     def _sound(self, one: Suggestion, wish: Wish, shown: UInt8Array | None, prefix: str) -> Suggestion:

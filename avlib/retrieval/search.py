@@ -62,30 +62,29 @@ class SampleIndex:
             found = [index.search(query[None], min(count, index.ntotal)) for index in indexes]
         else:
             found = _search_cells(indexes, query[None], count=count, probes=cells.probes)
-        squares = np.concatenate([part[0][0] for part in found])
-        positions = np.concatenate([part[1][0] for part in found])
-        numbers = np.repeat(np.arange(len(found)), [part[0].shape[1] for part in found])
-        there = np.flatnonzero(positions >= 0)  # -1: fewer were found than asked for
-        ids = [self._rows[numbers[one]]["sample_id"][int(positions[one])].as_py() for one in there]
-        order = np.lexsort((ids, squares[there]))[:count]
-        return [
-            self._neighbor(int(numbers[one]), int(positions[one]), float(np.sqrt(max(squares[one], 0.0))))
-            for one in there[order]
-        ]
+        squares = np.concatenate([np.where(places[0] >= 0, parts[0], np.inf) for parts, places in found])
+        farthest = np.partition(squares, count - 1)[count - 1] if count < len(squares) else np.inf
+        near: list[Neighbor] = []
+        for number, (parts, places) in enumerate(found):
+            chosen = (places[0] >= 0) & (parts[0] <= farthest)  # -1: fewer were found than asked for
+            near += self._neighbors(number, places[0][chosen], np.sqrt(np.maximum(parts[0][chosen], 0.0)))
+        return sorted(near, key=lambda one: (one.distance, one.sample_id))[:count]
 
     def sample(self, sample_id: int) -> Neighbor | None:
         """The sample of this id, None where the collection has none."""
         for number, rows in enumerate(self._rows):
             position = pc.index(rows["sample_id"], sample_id).as_py()
             if position >= 0:
-                return self._neighbor(number, position, 0.0)
+                return self._neighbors(number, np.array([position]), np.zeros(1, np.float32))[0]
         return None
 
-    def _neighbor(self, number: int, position: int, distance: float) -> Neighbor:
-        row: pa.Table = self._rows[number].slice(position, 1)
-        audio = descriptor_rows(row["audio"])[0]
-        (values,) = row.drop_columns(["audio"]).to_pylist()
-        return Neighbor(**values, audio=audio, distance=distance)
+    def _neighbors(self, number: int, positions: Int64Array, distances: Float32Array) -> list[Neighbor]:
+        """The samples at some positions of a shard."""
+        rows: pa.Table = self._rows[number].take(pa.array(positions))
+        values = rows.drop_columns(["audio"]).to_pylist()
+        audio = descriptor_rows(rows["audio"])
+        all_of = zip(values, audio, distances.tolist(), strict=True)
+        return [Neighbor(**row, audio=sound, distance=distance) for row, sound, distance in all_of]
 
 
 def _search_cells(

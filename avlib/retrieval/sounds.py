@@ -61,7 +61,8 @@ def cut(
     """
     info = video.probe()
     if duration_s is None:
-        start_s, duration_s = event_in(video, info, time_s, settings)
+        begin_s, end_s = event_around(video, info, time_s, settings)
+        start_s, duration_s = _within(begin_s, end_s, time_s, settings)
     elif start_s is None:
         start_s = max(time_s - duration_s / 2, 0.0)
     waveform, sample_rate_hz, start_s = video.cut_sound(info, start_s=start_s, duration_s=duration_s)
@@ -69,14 +70,19 @@ def cut(
     return Sound(faded(levelled, round(settings.fade_s * sample_rate_hz)), sample_rate_hz, start_s)
 
 
-def event_in(video: IsolatedVideo, info: MediaInfo, time_s: float, settings: SuggestSettings) -> tuple[float, float]:
-    """Start and duration of the sound event around a time of a video (see avlib.retrieval.events)."""
+def event_around(
+    video: IsolatedVideo, info: MediaInfo, time_s: float, settings: SuggestSettings
+) -> tuple[float, float]:
+    """Begin and end, in seconds, of the sound event around a time of a video (see avlib.retrieval.events).
+
+    One that reaches farther than settings.longest_s to a side is seen as far as that. Raises as `cut`.
+    """
     reach_s = settings.longest_s + events.REACH_S
     from_s = max(time_s - reach_s, 0.0)
     until_s = min(time_s + reach_s, max(info.duration_s or np.inf, time_s + events.REACH_S))
     heard = video.sound_between(info, sample_rate_hz=events.RATE_HZ, start_s=from_s, end_s=until_s)
     begin_s, end_s = events.event_around(heard, time_s=time_s - from_s)
-    return _within(begin_s + from_s, end_s + from_s, time_s, settings)
+    return begin_s + from_s, end_s + from_s
 
 
 def _within(begin_s: float, end_s: float, time_s: float, settings: SuggestSettings) -> tuple[float, float]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -14,13 +13,15 @@ from avlib import tables
 from avlib.arrays import Float32Array, UInt8Array
 from avlib.config import SuggestSettings
 from avlib.descriptors import normalise_visual
-from avlib.errors import WarehouseError
+from avlib.errors import AvlibError, WarehouseError
 from avlib.media import IsolatedVideo, Region, normalise_picture
 from avlib.retrieval.calibration import confidence
 from avlib.retrieval.diversity import canonical
 from avlib.retrieval.hearing import Listener
 from avlib.retrieval.index import MODALITIES, IndexManifest, index_folder, read_manifest
 from avlib.retrieval.search import Neighbor, SampleIndex
+from avlib.retrieval.sounds import event_around
+from avlib.sources import Sources
 from avlib.table_log import last_change
 from avlib.warehouse import Warehouse
 
@@ -29,16 +30,12 @@ NOTHING_LIKE_IT = {
     "audio": "nothing in the collection sounds like this",
 }
 
-Stretch: TypeAlias = tuple[float, float]
-"""Start and duration of a part of a video, in seconds."""
-
-T = TypeVar("T")
 
 _OF_ONE_VIDEO = 10
 """A shot gives many samples that look alike: so many times as many are looked at, to find those of other videos."""
 
-_OF_ONE_EVENT = 50
-"""The same where sounds last as long as their events, of which several samples give the same."""
+_MOST_LOOKED_AT = 10_000
+"""Samples, to find one of each sound event."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,6 @@ class Wish:
         """As the settings say."""
         duration_s = None if settings.duration_s == "auto" else settings.duration_s
         return cls(settings.top, duration_s, diverse, region)
-
-    @property
-    def with_spare(self) -> Wish:
-        """The same with more suggestions, where some may turn out to be one and the same stretch (see `each_once`)."""
-        spare = self.duration_s is None and not self.diverse
-        return replace(self, top=self.top * _OF_ONE_EVENT) if spare else self
 
 
 @dataclass(frozen=True)
@@ -89,11 +80,6 @@ class Suggestion:
     film: str | None = None
     unavailable: str | None = None
 
-    @classmethod
-    def of(cls, rank: int, one: Neighbor) -> Suggestion:
-        """Without a file yet."""
-        return cls(rank, one.uri, one.time_s, one.distance, one.sample_id, one.component_id)
-
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -106,6 +92,14 @@ class Found:
     neighbors: tuple[Neighbor, ...]
     confidence: float | None
     note: str | None = None
+
+    @property
+    def suggestions(self) -> list[Suggestion]:
+        """As suggestions without files."""
+        return [
+            Suggestion(rank, one.uri, one.time_s, one.distance, one.sample_id, one.component_id)
+            for rank, one in enumerate(self.neighbors, start=1)
+        ]
 
 
 class NotReadyError(WarehouseError):
@@ -188,57 +182,77 @@ class Suggester:
         descriptor: Float32Array = normalise_visual(self._model.describe(pixels[None]))[0]
         return descriptor
 
-    def suggest(self, picture: UInt8Array, wish: Wish) -> Found:
-        """The nearest samples to a picture, shape (height, width, 3), RGB, best first."""
-        return self.nearest(self.describe(picture, wish.region), "visual", wish)
+    def suggest(self, picture: UInt8Array, wish: Wish, sources: Sources | None = None) -> Found:
+        """The nearest samples to a picture, shape (height, width, 3), RGB, best first.  sources: see `nearest`."""
+        return self.nearest(self.describe(picture, wish.region), "visual", wish, sources)
 
-    def suggest_pictures(self, sound: IsolatedVideo, wish: Wish, *, name: str) -> Found:
+    def suggest_pictures(self, sound: IsolatedVideo, wish: Wish, sources: Sources | None = None, *, name: str) -> Found:
         """The samples that sound most like a file, best first.  name: of the file, for errors.
 
-        Raises InputError if there is no sound in it.
+        sources: see `nearest`. Raises InputError if there is no sound in it.
         """
-        return self.nearest(self._listener.describe(sound, name=name), "audio", wish)
+        return self.nearest(self._listener.describe(sound, name=name), "audio", wish, sources)
 
-    def nearest(self, descriptor: Float32Array, modality: str, wish: Wish) -> Found:
-        """The nearest samples to a descriptor, shape (d,), normalised.  modality: `visual` or `audio`."""
-        settings = self._settings
-        count = wish.top * settings.diverse_of * _OF_ONE_VIDEO if wish.diverse else wish.top
-        neighbors = self._index.search(descriptor, modality=modality, count=count)
+    def nearest(self, descriptor: Float32Array, modality: str, wish: Wish, sources: Sources | None = None) -> Found:
+        """The nearest samples to a descriptor, shape (d,), normalised.  modality: `visual` or `audio`.
+
+        sources: what opens the samples' videos. Where it is given and sounds last as long as their events, all samples
+        of an event would give the same sound: of each event only the nearest is found.
+        """
+        near = partial(self._index.search, descriptor, modality=modality)
+        among = wish.top * self._settings.diverse_of if wish.diverse else wish.top
+        if sources is not None and wish.duration_s is None:
+            neighbors = _of_each_event(near, partial(self._event, sources), count=among)
+        else:
+            neighbors = near(count=among * _OF_ONE_VIDEO if wish.diverse else among)
         sure = confidence(neighbors[0].distance, np.array(self.manifest.nearest.get(modality, ())))
         if wish.diverse:
-            neighbors = _diverse(neighbors, wish.top, among=wish.top * settings.diverse_of)
-        doubtful = sure is not None and sure < settings.doubt
+            neighbors = _diverse(neighbors, wish.top, among=among)
+        doubtful = sure is not None and sure < self._settings.doubt
         return Found(tuple(neighbors), sure, NOTHING_LIKE_IT[modality] if doubtful else None)
 
     def sample(self, sample_id: int) -> Neighbor | None:
         """A sample of the collection by its id, None where there is none."""
         return self._index.sample(sample_id)
 
+    def _event(self, sources: Sources, one: Neighbor) -> tuple[float, float] | None:
+        """Begin and end of the sound event around a sample; None where its video cannot be read."""
+        try:
+            with sources.open(one.uri) as video:
+                return event_around(video, video.probe(), one.time_s, self._settings)
+        except AvlibError:
+            return None
+
     @cached_property
     def _listener(self) -> Listener:
         return Listener.of(self.manifest, self._warehouse.uri)
 
 
-def each_once(
-    neighbors: Iterable[Neighbor], wish: Wish, make: Callable[[int, Neighbor], tuple[T, Stretch | None]]
-) -> list[T]:
-    """What `make` makes of the best, given their ranks; at most wish.top.
+def _of_each_event(
+    near: Callable[..., list[Neighbor]], event: Callable[[Neighbor], tuple[float, float] | None], *, count: int
+) -> list[Neighbor]:
+    """So many of the nearest, one of each sound event; fewer where there are none among the very many nearest.
 
-    Sounds that go on as long as their events do begin and end together for all samples of an event: there, samples are
-    passed over that lie in a stretch of their video that was made before.  make: returns that stretch too, or None.
+    near: gives the nearest, so many as its `count`.  event: begin and end of a sample's, None where nobody knows.
     """
-    made: list[T] = []
-    stretches: dict[str, list[Stretch]] = defaultdict(list)
-    for one in neighbors:
-        if len(made) == wish.top:
+    found: list[Neighbor] = []
+    events: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    seen = looked_at = 0
+    while len(found) < count and looked_at < max(_MOST_LOOKED_AT, count):
+        looked_at = max(4 * looked_at, 4 * count)
+        neighbors = near(count=looked_at)
+        for one in neighbors[seen:]:
+            if len(found) == count:
+                break
+            if any(begin_s <= one.time_s <= end_s for begin_s, end_s in events[one.uri]):
+                continue
+            found.append(one)
+            if here := event(one):
+                events[one.uri].append(here)
+        if len(neighbors) < looked_at:  # these were all
             break
-        if any(start_s <= one.time_s <= start_s + duration_s for start_s, duration_s in stretches[one.uri]):
-            continue
-        result, stretch = make(len(made) + 1, one)
-        made.append(result)
-        if stretch is not None and wish.duration_s is None:
-            stretches[one.uri].append(stretch)
-    return made
+        seen = len(neighbors)
+    return found
 
 
 def _diverse(neighbors: Sequence[Neighbor], count: int, *, among: int) -> list[Neighbor]:

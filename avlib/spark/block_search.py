@@ -33,15 +33,6 @@ class BlockSearch:
     knn: KnnSettings
     stats: DescriptorStats
 
-    @classmethod
-    def across_videos(cls, views: DataFrame, step: StepSettings, knn: KnnSettings) -> BlockSearch:
-        """Among the samples of other videos, one of each.  views: comparable as they are (see avlib.spark.views)."""
-        rule = {"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video}
-        first = views.select(F.size("audio")).first()
-        dimension = 0 if first is None else first[0]
-        as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)
-        return cls(step, knn.model_copy(update=rule), as_they_are)
-
     @property
     def rule(self) -> NeighborRule:
         """Which samples may be neighbors."""
@@ -55,6 +46,22 @@ class BlockSearch:
     def k_of(self, size: int) -> int:
         """k inside a component of this size."""
         return cap_k(self.step.k, size, self.step.k_share)
+
+
+def across_videos(step: StepSettings, knn: KnnSettings, *, dimension: int) -> BlockSearch:
+    """Of other videos' samples, one of each, in views: descriptors to be compared as they are (avlib.spark.views).
+
+    dimension: of their sound.
+    """
+    rule = {"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video}
+    as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)
+    return BlockSearch(step, knn.model_copy(update=rule), as_they_are)
+
+
+def sound_dimension(views: DataFrame) -> int:
+    """0 where there are no views."""
+    first = views.select(F.size("audio")).first()
+    return 0 if first is None else int(first[0])
 
 
 def with_lost_blocks_remade(work: Callable[[], Result], remake: Callable[[Sequence[str]], object]) -> Result:

@@ -15,7 +15,7 @@ from avlib.arrays import Float64Array, Int64Array
 from avlib.columns import descriptor_rows
 from avlib.config import KnnSettings, StepSettings
 from avlib.spark import knn
-from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
+from avlib.spark.block_search import across_videos, sound_dimension, with_lost_blocks_remade
 from avlib.spark.progress import say
 from avlib.spark.samples import with_video_id
 from avlib.spark.written import written
@@ -31,10 +31,10 @@ def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, fold
 
     views: as `short_views` gives them.  folder: for blocks and lists.
     """
-    samples = with_video_id(views)
+    samples, dimension = with_video_id(views), sound_dimension(views)
     for kind, (w_visual, w_audio) in _WEIGHTS.items():
         step = StepSettings(w_V=w_visual, w_A=w_audio, k=count, min_size=1)
-        search = BlockSearch.across_videos(views, step, settings)
+        search = across_videos(step, settings, dimension=dimension)
         found = knn.find(samples, search, scope=None, folder=f"{folder}/blocks-{kind}")
         neighbors = F.posexplode("neighbor_ids").alias("place", "neighbor_id")
         rows = found.lists.select("sample_id", F.lit(kind).alias("kind"), neighbors)

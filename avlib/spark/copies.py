@@ -34,7 +34,7 @@ from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.identity import MAX_FRAMES, VIDEO_ID_SHIFT, video_ids
 from avlib.neighbors import Block
 from avlib.spark import knn
-from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
+from avlib.spark.block_search import across_videos, sound_dimension, with_lost_blocks_remade
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Work, is_done, recorded
 from avlib.spark.samples import audio_samples, with_video_id
@@ -130,7 +130,7 @@ def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: 
     As in avlib.copies.in_memory.
     """
     wanted = settings.copies
-    search = BlockSearch.across_videos(sketches, step, settings.knn)
+    search = across_videos(step, settings.knn, dimension=sound_dimension(sketches))
     found = knn.find(with_video_id(sketches), search, scope=None, folder=f"{folder}/blocks")
     near = F.expr(f"slice(neighbor_ids, 1, size(filter(distances, d -> d <= float({wanted.nearness}))))")
     ends = [F.shiftright(column, VIDEO_ID_SHIFT) for column in ("sample_id", "other_id")]

@@ -11,7 +11,7 @@ import numpy as np
 
 import avlib
 from avlib.config import Settings
-from avlib.demo import make_collection, write_flawed
+from avlib.demo import FLAWED, make_collection, write_flawed
 from avlib.descriptors import normalise_visual
 from avlib.errors import InputError
 from avlib.evaluation import (
@@ -84,7 +84,7 @@ def _make_videos(out: Path) -> None:
     """Make the collection, unless this version of avlib has made it there already."""
     from avlib.spark.progress import say
 
-    mark, made_by = out / _MARK, f"avlib {avlib.__version__}\n"
+    mark, made_by = out / _MARK, f"avlib {avlib.__version__}, with {' and '.join(FLAWED)}\n"
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: a file; give --out a folder")
     if out.exists() and any(out.iterdir()):

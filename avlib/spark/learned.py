@@ -84,10 +84,9 @@ def _describe_lacking(store: TableStore, lacking: DataFrame, settings: Settings,
     if videos:
         say(f"audio_learned: {len(videos) - len(problems)} videos")
     for uri, problem in sorted(problems)[:_NAMED]:
-        warn(f"no audio_learned of {uri}: {problem}")
-    if len(problems) > _NAMED:
-        rest = len(problems) - _NAMED
-        warn(f"nor of {rest} other videos; their samples are left out where filter.audio asks for it")
+        say(f"  no audio_learned of {uri}: {problem}")
+    if problems:
+        warn(f"{len(problems)} videos have no audio_learned; where filter.audio asks for it their samples are left out")
     said = f"{len(videos) - len(problems)} videos, {len(problems)} of which the sound cannot be read"
     return said if videos else None
 

@@ -38,7 +38,7 @@ def update_stats(store: TableStore) -> None:
                 known |= _stats(audio_samples(store, tables.AUDIO_LEARNED.name), [tables.AUDIO_LEARNED.name])
         if not known:  # no samples at all
             return
-        version = (store.version(tables.DESCRIPTOR_STATS) or 0) + 1  # of the commit that will hold it
+        version = (store.version(tables.DESCRIPTOR_STATS) or 0) + 1  # above all before: each was at most its commit's
         rows = [
             (version, descriptor, stats.count, stats.mean.tolist(), stats.deviation.tolist())
             for descriptor, stats in known.items()

@@ -24,7 +24,7 @@ from avlib.retrieval.answers import picture_at
 from avlib.retrieval.films import film
 from avlib.retrieval.search import Neighbor
 from avlib.retrieval.sounds import Sound, cut
-from avlib.retrieval.suggest import Found, NotReadyError, Stretch, Suggester, Wish, each_once
+from avlib.retrieval.suggest import Found, NotReadyError, Suggester, Wish
 from avlib.sources import Sources
 from avlib.warehouse import Warehouse
 from avlib.web.cache import Cache
@@ -86,13 +86,13 @@ class Engine:
     def sounds_for(self, picture: bytes, wish: Wish) -> Values:
         """Suggested sounds for a picture's bytes."""
         suggester = self._ready()
-        return self._answer(suggester, suggester.suggest(self._pixels(picture), wish.with_spare), wish)
+        return self._answer(suggester, suggester.suggest(self._pixels(picture), wish, self._sources), wish)
 
     def pictures_for(self, sound: bytes, wish: Wish) -> Values:
         """Suggested pictures for a sound's (or a video's) bytes."""
         with _as_file(sound) as path, self._sources.open(str(path)) as video:
             suggester = self._ready()
-            found = suggester.suggest_pictures(video, wish.with_spare, name="this")
+            found = suggester.suggest_pictures(video, wish, self._sources, name="this")
         return self._answer(suggester, found, wish)
 
     def wav(self, stretch: VideoStretch) -> bytes:
@@ -130,15 +130,12 @@ class Engine:
             return self._sources.picture(path, max_pixels=self.suggest.max_pixels, name="this")
 
     def _answer(self, suggester: Suggester, found: Found, wish: Wish) -> Values:
-        def make(rank: int, one: Neighbor) -> tuple[Values, Stretch | None]:
-            values, stretch = self._with_sound(suggester, one, wish)
-            return {"rank": rank} | values, stretch
-
-        ranked = each_once(found.neighbors, wish, make)
+        made = [self._with_sound(suggester, one, wish) for one in found.neighbors]
+        ranked = [{"rank": rank} | values for rank, values in enumerate(made, start=1)]
         sure = None if found.confidence is None else round(found.confidence, 4)
         return {"confidence": sure, "note": found.note, "suggestions": ranked}
 
-    def _with_sound(self, suggester: Suggester, one: Neighbor, wish: Wish) -> tuple[Values, Stretch | None]:
+    def _with_sound(self, suggester: Suggester, one: Neighbor, wish: Wish) -> Values:
         """A suggestion and where its files are; a source that is gone leaves it without, and says why."""
         values: Values = {
             "sample_id": str(one.sample_id),  # a string: JavaScript has no such integers
@@ -151,17 +148,16 @@ class Engine:
         try:
             sound = self._cut(one, VideoStretch(one.sample_id, None, wish.duration_s))
         except GoneError as error:
-            return values | {"unavailable": str(error)}, None
+            return values | {"unavailable": str(error)}
         stretch = VideoStretch(one.sample_id, round(sound.start_s, 3), max(round(sound.duration_s, 3), 0.001))
         self._cache.put(_key(suggester, "wav", stretch), sound.wav())
         query = f"start={stretch.start_s}&duration={stretch.duration_s}"
-        made: Values = {
+        return values | {
             "start_s": stretch.start_s,
             "duration_s": stretch.duration_s,
             "sound": f"/api/sounds/{one.sample_id}.wav?{query}",
             "outline": sound.outline(OUTLINE_POINTS),
         }
-        return values | made, (sound.start_s, sound.duration_s)
 
     def _cut(self, sample: Neighbor, stretch: VideoStretch) -> Sound:
         start_s = stretch.start_s

@@ -16,7 +16,7 @@ from avlib.retrieval.suggest import Wish
 from avlib.web.engine import VideoStretch
 
 _TEXT_BYTES = 200
-_LEAST_S = 0.05  # of a sound that is asked for; a video may have less
+LEAST_S = 0.05  # of a sound that is asked for; a video may have less
 _USUAL_S = 2.0
 _FILES = ("picture", "sound")
 _FIELDS = ("top", "duration", "diverse", "region", "sample_id", "start")
@@ -44,7 +44,7 @@ class Form:
         usual, text = usual_wish(settings), self.texts.get("duration", "")
         duration_s = usual.duration_s if not text else None
         if text not in ("", "auto"):
-            duration_s = _number("duration", text, settings.suggest.longest_s, least=_LEAST_S, or_else=", or auto")
+            duration_s = _number("duration", text, settings.suggest.longest_s, least=LEAST_S, or_else=", or auto")
         top = _number("top", self.texts.get("top", str(usual.top)), settings.serve.most, least=1)
         if top != int(top):
             raise ParameterError("top", top, "a whole number")
@@ -55,7 +55,7 @@ class Form:
 def usual_wish(settings: Settings) -> Wish:
     """What a visitor gets who says nothing: as the settings of suggestions say, within the page's limits."""
     wish, longest_s = Wish.of(settings.suggest), settings.suggest.longest_s
-    duration_s = None if wish.duration_s is None else min(max(wish.duration_s, _LEAST_S), longest_s)
+    duration_s = None if wish.duration_s is None else min(max(wish.duration_s, LEAST_S), longest_s)
     return replace(wish, top=min(wish.top, settings.serve.most), duration_s=duration_s)
 
 

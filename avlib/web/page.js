@@ -3,10 +3,13 @@
 const byId = id => document.getElementById(id);
 const clamp = value => Math.min(1, Math.max(0, value));
 
-/** What the visitor has given, one of each kind. region: shares of the picture [x, y, width, height]. found: the answer. */
+/**
+ * What the visitor has given, one of each kind. region: shares of the picture [x, y, width, height].
+ * asked: all that was asked for with it, as JSON. found: the answer to that.
+ */
 const queries = {
-  picture: { kind: "picture", file: null, region: null, found: null },
-  sound: { kind: "sound", file: null, region: null, found: null },
+  picture: { kind: "picture", file: null, region: null, asked: "", found: null },
+  sound: { kind: "sound", file: null, region: null, asked: "", found: null },
 };
 let query = queries.picture; // of the tab that is open
 let asking = new AbortController(); // only the newest question is answered
@@ -25,6 +28,7 @@ const KINDS = {
 /* ---- what the visitor gives ---- */
 
 function turnTo(kind) {
+  if (query === queries[kind]) return;
   query = queries[kind];
   document.body.classList.toggle("sound", kind === "sound");
   document.title = document.querySelector("h1").textContent = KINDS[kind].title;
@@ -41,11 +45,11 @@ function turnTo(kind) {
 }
 
 function take(file) {
-  Object.assign(query, { file, region: null, found: null });
+  Object.assign(query, { file, region: null, asked: "", found: null });
   present();
 }
 
-/** Show what was given and its answer; ask where there is none yet. */
+/** Show what was given and its answer; ask where there is none yet, or it was to other wishes. */
 function present() {
   const file = query.file;
   asking.abort(); // an answer to what was given before is no longer wanted
@@ -65,7 +69,7 @@ function present() {
   shown.src = URL.createObjectURL(file);
   if (query.kind === "picture") byId("stage").hidden = false;
   else byId("heard").hidden = false;
-  if (!query.found) ask();
+  ask();
 }
 
 byId("shown").addEventListener("error", () => {
@@ -157,15 +161,22 @@ async function answerOf(response) {
   throw new Error(said.error);
 }
 
-async function ask() {
-  if (!query.file || !byId("ask").reportValidity()) return;
-  asking.abort();
-  asking = new AbortController();
-  query.found = null;
-  const signal = asking.signal;
+const isAsking = () => document.body.classList.contains("busy");
+
+/** again: also where the answer is there already. */
+async function ask(again = false) {
+  if (!query.file) return;
   const fields = { top: byId("top").value, duration: byId("auto").checked ? "auto" : byId("duration").value };
   if (query.kind === "picture" && byId("diverse").checked) fields.diverse = "1";
   if (query.region) fields.region = query.region.map(share => share.toFixed(5)).join(",");
+  const asked = JSON.stringify(fields);
+  if (asked === query.asked && (isAsking() || (query.found && !again))) return;
+  asking.abort();
+  document.body.classList.remove("busy");
+  Object.assign(query, { asked, found: null });
+  if (!byId("ask").reportValidity()) return;
+  asking = new AbortController();
+  const signal = asking.signal;
   fields[query.kind] = query.file;
   document.body.classList.add("busy");
   byId("confidence").textContent = query.kind === "picture" ? "Looking …" : "Listening …";
@@ -180,12 +191,13 @@ async function ask() {
   if (!signal.aborted) document.body.classList.remove("busy");
 }
 
-byId("ask").addEventListener("submit", event => { event.preventDefault(); ask(); });
+let pause = 0;
+byId("ask").addEventListener("submit", event => { event.preventDefault(); ask(true); });
 byId("auto").addEventListener("change", event => { byId("duration").disabled = event.target.checked; });
 for (const id of ["top", "duration", "auto", "diverse"]) {
   byId(id).addEventListener("change", () => {
-    for (const one of Object.values(queries)) one.found = null; // both tabs' answers are to something else now
-    ask();
+    clearTimeout(pause);
+    pause = setTimeout(ask, 300); // some clicks on a number's arrows are one wish
   });
 }
 
@@ -276,6 +288,7 @@ async function saveFilm(one, button) {
     byId("about").textContent = `${about.samples.toLocaleString("en")} samples, filter run ${about.filter}`;
     byId("tab-sound").hidden = !about.sounds;
     byId("top").max = about.limits.most;
+    byId("duration").min = about.limits.least_s;
     byId("duration").max = about.limits.longest_s;
     byId("top").value = about.defaults.top;
     byId("auto").checked = byId("duration").disabled = about.defaults.duration === "auto";

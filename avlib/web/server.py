@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 from avlib.errors import AvlibError, InputError, ParameterError, WarehouseError
 from avlib.retrieval.suggest import NotReadyError
 from avlib.web.engine import Engine, GoneError
-from avlib.web.forms import TooLargeError, read_stretch, usual_wish
+from avlib.web.forms import LEAST_S, TooLargeError, read_stretch, usual_wish
 from avlib.web.guard import guard, sentence
 from avlib.web.uploads import BusyError, SlowError, Uploads
 
@@ -83,7 +83,7 @@ def make_app(engine: Engine, *, host: str) -> web.Application:
     uploads = Uploads(settings.serve.upload_bytes)
 
     async def about(request: web.Request) -> web.StreamResponse:
-        limits = {"most": settings.serve.most, "longest_s": settings.suggest.longest_s}
+        limits = {"most": settings.serve.most, "least_s": LEAST_S, "longest_s": settings.suggest.longest_s}
         usual = usual_wish(settings)
         defaults = {"top": usual.top, "duration": "auto" if usual.duration_s is None else usual.duration_s}
         return web.json_response(await workers.run(engine.about) | {"limits": limits, "defaults": defaults})

@@ -64,10 +64,10 @@ def test_a_warm_request(tmp_path: Path, shared_data: Path) -> None:
             for _ in range(12):
                 started = time.perf_counter()
                 found = page.post("/api/sounds", query, top=5, duration=duration).values["suggestions"]
-                assert len([page.get(one["sound"]) for one in found]) == 5
+                assert all(page.get(one["sound"]).status == 200 for one in found)
                 times.append(time.perf_counter() - started)
             print(
-                f"a request and its 5 sounds of {duration} s: first {times[0]:.2f} s, then median "
+                f"a request and its {len(found)} sounds of {duration} s: first {times[0]:.2f} s, then median "
                 f"{statistics.median(times[2:]):.2f} s, at most {max(times[2:]):.2f} s"
             )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from faults_seed import faults_seed
 from malformed import write_good, write_malformed
 from pyspark.sql import SparkSession
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.faults]
 
 INJECTED = Path(__file__).parent / "injected"
 STALL_S, VIDEO_S = 5.0, 20.0
-SEED = int(os.environ.get("AVLIB_FAULTS_SEED", "0"))
+SEED = faults_seed()
 
 
 def settings() -> Settings:

@@ -58,7 +58,7 @@ def test_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFix
     ("setting", "expected"),
     [
         ("describe.visual_weights=nowhere.pth", "describe.visual_weights = nowhere.pth: there is no such file"),
-        ("describe.visual_model=resnet1", "resnet1"),
+        ("describe.visual_model=resnet1", "describe.visual_model = resnet1 is unknown"),
     ],
 )
 def test_missing_weights_are_told_before_spark_starts(

@@ -27,4 +27,4 @@ def test_examples(path: Path) -> None:
 
 def test_the_core_has_examples() -> None:
     found = {path.relative_to(ROOT).as_posix() for path in WITH_EXAMPLES}
-    assert {"config.py", "descriptors/mfcc.py", "filtering/in_memory.py", "graph/mutual.py"} <= found
+    assert {"config/settings.py", "descriptors/mfcc.py", "filtering/in_memory.py", "graph/mutual.py"} <= found

@@ -19,6 +19,7 @@ from page_server import Page, served
 from PIL import Image
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from small_warehouse import RATE_HZ, SmallWarehouse, looks, make_warehouse, sounds
 
@@ -160,6 +161,26 @@ def test_number_length_and_variety(browser: Chrome, page: Page, made: SmallWareh
     wait_for(lambda: length_s(browser) > 5.5)  # it goes on for the whole video
     labels = browser.find_elements(By.CSS_SELECTOR, "fieldset label")
     assert len(labels) == 4 and min(label.size["height"] for label in labels) >= 44  # room for a thumb
+
+
+def test_a_length_of_no_round_number_is_asked_once(browser: Chrome, made: SmallWarehouse) -> None:
+    with served(made.uri, load_settings(assignments=["suggest.duration_s=1.25"])) as odd:
+        browser.get(odd.address)
+        wait_for(lambda: browser.find_element(By.ID, "duration").get_attribute("value") == "1.25")
+        give(browser, made.queries["red"])
+        assert length_s(browser) == 1.25
+        count = "window.asked = 0; const real = fetch; fetch = (...of) => { asked++; return real(...of); };"
+        browser.execute_script(count)
+        box = browser.find_element(By.ID, "duration")
+        box.clear()
+        box.send_keys("0.07", Keys.ENTER)
+        wait_for(lambda: length_s(browser) == 0.07)
+        time.sleep(0.5)
+        assert browser.execute_script("return asked") == 1
+        box.clear()
+        box.send_keys("11", Keys.ENTER)
+        time.sleep(0.5)
+        assert browser.execute_script("return asked") == 1  # the browser says what is wrong with it
 
 
 GIVES = """
