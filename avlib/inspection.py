@@ -132,8 +132,7 @@ def _state(warehouse: str, row: dict[str, Any]) -> str:
     """Whether a record's outputs are as it says, and its inputs still what they were."""
     of_run = Warehouse(warehouse, name=row["filter_name"] or "default")
     outputs = {name if row["step"] is None else f"{name}/{row['step']}": version for name, version in row["outputs"]}
-    written = [table for table in tables.ALL if table.name in dict(row["outputs"])]
-    if row["filter_name"] and written and not any(map(of_run.exists, written)):
+    if row["filter_name"] and not any(of_run.exists(table) for table in tables.ALL if "{name}" in table.place):
         return "removed"
     if changed := _changed(of_run, outputs):
         return f"{' and '.join(changed)} changed since"

@@ -131,6 +131,9 @@ def test_status_tells_what_is_gone(folder: Path, tmp_path: Path) -> None:
         (root / made).parent.mkdir(parents=True, exist_ok=True)
         (root / made).write_text("{}")
     assert states()["index"] == states()["learn"] == "up to date"
+    assert states()["filter"] == "up to date"
+    shutil.rmtree(root / "filters" / "default")
+    assert states()["filter"] == "removed"
 
 
 class _Page(HTMLParser):
