@@ -16,30 +16,35 @@ def run(store: TableStore, settings: Settings) -> None:
 
     A strategy that is scored begins with agreement.
     """
-    work = _work(store, settings)
-    if is_recorded(store, work):
-        say(f"filter {store.name}: nothing has changed, {store.read(tables.COLLECTION).count()} samples")
-        return
-    samples_described_with(store)  # one setting for all, or an error
-    strategy, scored = settings.filter.strategy, settings.filter.scored
-    less_copies = settings.copies.dropped_by(scored=scored)
-    with store.claim_filter(), recorded(store, work) as record:
-        say(f"filter {store.name}: strategy {strategy}")
-        if not scored:
-            store.clear(tables.SCORES)
-            copies.run(store, settings)
-            _steps(store, settings)
-        elif agreement.run(store, settings) > 1:
-            _steps(store, settings)
+    with store.claim_filter():
+        work = _work(store, settings)
+        if is_recorded(store, work):
+            summary = f"nothing has changed, {store.read(tables.COLLECTION).count()} samples"
         else:
-            warn("too few samples to compare; a larger agreement.doubt, or --keep, keeps more")
-            store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
-        kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
-        summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
-        if less_copies and (left_out := store.read(tables.COPIES).count()):
-            summary += f", {left_out} are copies"
-        record.summary = summary
+            samples_described_with(store)  # one setting for all, or an error
+            with recorded(store, work) as record:
+                record.summary = summary = _filter(store, settings)
     say(f"filter {store.name}: {summary}")
+
+
+def _filter(store: TableStore, settings: Settings) -> str:
+    """Write the collection; returns what came of it, in words."""
+    strategy, scored = settings.filter.strategy, settings.filter.scored
+    say(f"filter {store.name}: strategy {strategy}")
+    if not scored:
+        store.clear(tables.SCORES)
+        copies.run(store, settings)
+        _steps(store, settings)
+    elif agreement.run(store, settings) > 1:
+        _steps(store, settings)
+    else:
+        warn("too few samples to compare; a larger agreement.doubt, or --keep, keeps more")
+        store.overwrite(tables.COLLECTION, store.spark.createDataFrame([], spark_schema(tables.COLLECTION)))
+    kept, total = store.read(tables.COLLECTION).count(), audio_samples(store, settings.filter.audio).count()
+    summary = f"{strategy} kept {kept} of {total} samples ({kept / max(total, 1):.0%})"
+    if settings.copies.dropped_by(scored=scored) and (left_out := store.read(tables.COPIES).count()):
+        summary += f", {left_out} are copies"
+    return summary
 
 
 def is_done(store: TableStore, settings: Settings) -> bool:
