@@ -10,7 +10,7 @@ from avlib.errors import ParameterError
 from avlib.planning.cost import Choice, choose_method, fitting_block_rows, row_bytes
 from avlib.planning.rates import NOMINAL
 from avlib.planning.sizes import BARE_BYTES, TableSize, table_sizes
-from avlib.planning.stages import EDGE_BYTES, SPARKS_OWN_S, Given, Stage, knn_cost, stages
+from avlib.planning.stages import DESCRIBE_OF_ITS_PARTS, EDGE_BYTES, SPARKS_OWN_S, Given, Stage, knn_cost, stages
 
 _NETWORK_GBIT_PER_S = 10
 
@@ -111,7 +111,8 @@ def _notes(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
         yield "no rates, so no hours: run avlib plan --calibrate for hours; methods were picked at nominal rates"
         return
     yield f"rates: one core of {known.machine}, {known.date}"
-    yield f"of Spark's and Delta's own time hours hold {SPARKS_OWN_S:g} s a stage"
+    yield f"of Spark's and Delta's own time hours hold {SPARKS_OWN_S:g} s a stage, of agreement three times as much"
+    yield f"describe is counted as {DESCRIBE_OF_ITS_PARTS:g} times its parts, as was seen on 2 cores"
     crossing_bytes = sum(stage.read_bytes + stage.shuffle_bytes for stage in planned)
     crossing_h = crossing_bytes / given.cluster.machines / (_NETWORK_GBIT_PER_S * 1e9 / 8) / 3600
     yield (

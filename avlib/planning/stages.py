@@ -27,6 +27,11 @@ EDGE_BYTES = 130
 SPARKS_OWN_S = 4.0
 """Spark's and Delta's own time in a stage, however little there is to do: seen on 2 cores."""
 
+DESCRIBE_OF_ITS_PARTS = 1.43
+"""How many times as long the describe stage takes as its parts by themselves, over the cores: seen on 2 cores."""
+
+_PARTS_OF_AGREEMENT = 3  # two searches, and scores: each as long as a stage
+
 _DESCRIBE_TASKS_A_SLOT = 16  # at most, in a batch, as avlib.spark.store has it
 _TASK_EDGES = 1_000_000  # of a task in a round, as avlib.spark.components has it
 _ROUNDS = 3  # on graphs of nearest neighbors, seen
@@ -156,7 +161,8 @@ def describe(given: Given) -> Stage:
         gpu_s = given.samples / rates.gpu_pictures_per_s / given.cluster.gpus
     else:
         core_s += given.samples / rates.pictures_per_s
-    cores_s = batches * _spread_s(core_s / batches, tasks, slots)  # a batch is done before the next begins
+    batch_s = _spread_s(core_s / batches, tasks, slots)  # a batch is done before the next begins
+    cores_s = DESCRIBE_OF_ITS_PARTS * batches * batch_s
     return _timed(stage, max(cores_s, gpu_s), given)  # while some tasks wait for a GPU, others decode
 
 
@@ -186,7 +192,9 @@ def agreement(given: Given, methods: tuple[Method, ...]) -> Stage:
         return stage
     core_s = sum(_spread_s(cost.computing_s(given.known.rates), cost.tasks, given.cluster.slots) for cost in costs)
     judged = 4 * n * asked * wanted.references  # every companion among all references, below or equal, of both kinds
-    return _timed(stage, core_s + judged / given.known.rates.folds_per_s / given.cluster.slots, given)
+    timed = _timed(stage, core_s + judged / given.known.rates.folds_per_s / given.cluster.slots, given)
+    assert timed.seconds is not None
+    return replace(timed, seconds=timed.seconds + (_PARTS_OF_AGREEMENT - 1) * SPARKS_OWN_S)
 
 
 def knn_cost(given: Given, step: int, method: Method) -> Cost:
