@@ -131,9 +131,9 @@ _MADE_BESIDE_TABLES = {"index": "index/{name}/manifest.json", "learn": "models/a
 def _state(warehouse: str, row: dict[str, Any]) -> str:
     """Whether a record's outputs are as it says, and its inputs still what they were."""
     of_run = Warehouse(warehouse, name=row["filter_name"] or "default")
-    outputs = {name if row["step"] is None else f"{name}/{row['step']}": version for name, version in row["outputs"]}
     if row["filter_name"] and not any(of_run.exists(table) for table in tables.ALL if "{name}" in table.place):
         return "removed"
+    outputs = {name if row["step"] is None else f"{name}/{row['step']}": version for name, version in row["outputs"]}
     if changed := _changed(of_run, outputs):
         return f"{' and '.join(changed)} changed since"
     if (made := _MADE_BESIDE_TABLES.get(row["stage"])) and not is_file(f"{warehouse}/{made.format(name=of_run.name)}"):

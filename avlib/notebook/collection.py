@@ -187,8 +187,9 @@ class Collection:
 
     def cut(self, sample: Neighbor, wish: Wish) -> Sound:
         """The sound of a sample. Raises MediaError where its video is gone."""
+        length_s, settings, event = wish.duration_s, self.settings.suggest, sample.event
         with self._sources.open(sample.uri) as video:
-            return cut(video, sample.time_s, duration_s=wish.duration_s, settings=self.settings.suggest, start_s=None)
+            return cut(video, sample.time_s, duration_s=length_s, settings=settings, start_s=None, event=event)
 
     def picture(self, sample: Neighbor) -> Image.Image:
         """The picture of a sample. Raises MediaError where its video is gone."""

@@ -86,14 +86,19 @@ class Workshop:
             picture = self.sources.picture(query, max_pixels=self.settings.max_pixels)
             found = suggester.suggest(picture, wish, self.sources)
             shown = picture if self.films else None
-            made = [self._sound(one, wish, shown, prefix) for one in found.suggestions]
+            events = [neighbor.event for neighbor in found.neighbors]
+            pairs = zip(found.suggestions, events, strict=True)
+            made = [self._sound(one, wish, shown, prefix, event=event) for one, event in pairs]
         return _answer_of(query, found, made)
 
-    def _sound(self, one: Suggestion, wish: Wish, shown: UInt8Array | None, prefix: str) -> Suggestion:
+    def _sound(
+        self, one: Suggestion, wish: Wish, shown: UInt8Array | None, prefix: str, *, event: tuple[float, float] | None
+    ) -> Suggestion:
         """With its sound as a WAV file. A source that is gone or has no sound there leaves it without, and says why."""
         try:
             with self.sources.open(one.uri) as video:
-                sound = cut(video, one.time_s, duration_s=wish.duration_s, settings=self.settings, start_s=None)
+                length_s, settings = wish.duration_s, self.settings
+                sound = cut(video, one.time_s, duration_s=length_s, settings=settings, start_s=None, event=event)
         except AvlibError as error:
             return replace(one, unavailable=str(error))
         file = self.out / f"{prefix}-{one.rank:02}.wav"

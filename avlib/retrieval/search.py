@@ -21,7 +21,8 @@ class Neighbor:
     """A sample of the collection.  distance: of its normalised descriptor to the query's, in [0, 2]; 0 of a sample
     that was asked for by id.
 
-    audio: shape (d,), its sound descriptor, normalised.
+    audio: shape (d,), its sound descriptor, normalised.  event: begin and end, in seconds, of the sound event around
+    it, where that was looked for.
     """
 
     sample_id: int
@@ -30,6 +31,7 @@ class Neighbor:
     component_id: int
     audio: Float32Array
     distance: float = 0.0
+    event: tuple[float, float] | None = None
 
 
 class SampleIndex:

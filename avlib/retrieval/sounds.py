@@ -51,17 +51,24 @@ class Sound:
 
 
 def cut(
-    video: IsolatedVideo, time_s: float, *, duration_s: float | None, settings: SuggestSettings, start_s: float | None
+    video: IsolatedVideo,
+    time_s: float,
+    *,
+    duration_s: float | None,
+    settings: SuggestSettings,
+    start_s: float | None,
+    event: tuple[float, float] | None = None,
 ) -> Sound:
     """The sound around a time of a video, ready to be handed out.
 
     duration_s: centred on the time, shifted at the video's ends; None: as long as the event there goes on, within
     settings.shortest_s and longest_s. A shorter video gives all it has.  start_s: where to begin instead, with a
-    duration. Raises MediaError where there is no sound, or the video cannot be read.
+    duration.  event: begin and end of the event, where they are known. Raises MediaError where there is no sound, or
+    the video cannot be read.
     """
     info = video.probe()
     if duration_s is None:
-        begin_s, end_s = event_around(video, info, time_s, settings)
+        begin_s, end_s = event or event_around(video, info, time_s, settings)
         start_s, duration_s = _within(begin_s, end_s, time_s, settings)
     elif start_s is None:
         start_s = max(time_s - duration_s / 2, 0.0)
@@ -75,7 +82,7 @@ def event_around(
 ) -> tuple[float, float]:
     """Begin and end, in seconds, of the sound event around a time of a video (see avlib.retrieval.events).
 
-    One that reaches farther than settings.longest_s to a side is seen as far as that. Raises as `cut`.
+    One that reaches farther to a side than settings.longest_s and a little is seen so far. Raises as `cut`.
     """
     reach_s = settings.longest_s + events.REACH_S
     from_s = max(time_s - reach_s, 0.0)

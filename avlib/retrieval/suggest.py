@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -197,12 +197,13 @@ class Suggester:
         """The nearest samples to a descriptor, shape (d,), normalised.  modality: `visual` or `audio`.
 
         sources: what opens the samples' videos. Where it is given and sounds last as long as their events, all samples
-        of an event would give the same sound: of each event only the nearest is found.
+        of an event would give the same sound: of each event only the nearest is found, and knows its event.
         """
         near = partial(self._index.search, descriptor, modality=modality)
         among = wish.top * self._settings.diverse_of if wish.diverse else wish.top
         if sources is not None and wish.duration_s is None:
-            neighbors = _of_each_event(near, partial(self._event, sources), count=among)
+            event, most = partial(self._event, sources), wish.top if wish.diverse else among
+            neighbors = _of_each_event(near, event, count=among, per_video=most)
         else:
             neighbors = near(count=among * _OF_ONE_VIDEO if wish.diverse else among)
         sure = confidence(neighbors[0].distance, np.array(self.manifest.nearest.get(modality, ())))
@@ -229,30 +230,43 @@ class Suggester:
 
 
 def _of_each_event(
-    near: Callable[..., list[Neighbor]], event: Callable[[Neighbor], tuple[float, float] | None], *, count: int
+    near: Callable[..., list[Neighbor]],
+    event: Callable[[Neighbor], tuple[float, float] | None],
+    *,
+    count: int,
+    per_video: int,
 ) -> list[Neighbor]:
-    """So many of the nearest, one of each sound event; fewer where there are none among the very many nearest.
+    """So many of the nearest, one of each sound event, with it; fewer where there are none among the very many nearest.
 
-    near: gives the nearest, so many as its `count`.  event: begin and end of a sample's, None where nobody knows.
+    near: gives the nearest, so many as its `count`; more of them need not begin with fewer.  event: begin and end of a
+    sample's, None where its video cannot be read: of that one sample stands for all.  per_video: at most of a video.
     """
     found: list[Neighbor] = []
-    events: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    seen = looked_at = 0
-    while len(found) < count and looked_at < max(_MOST_LOOKED_AT, count):
-        looked_at = max(4 * looked_at, 4 * count)
+    seen: set[int] = set()
+    looked_at, most = 0, max(_MOST_LOOKED_AT, count)
+    while len(found) < count and looked_at < most:
+        looked_at = min(4 * max(looked_at, count), most)
         neighbors = near(count=looked_at)
-        for one in neighbors[seen:]:
+        for one in neighbors:
             if len(found) == count:
                 break
-            if any(begin_s <= one.time_s <= end_s for begin_s, end_s in events[one.uri]):
+            if one.sample_id in seen:
                 continue
-            found.append(one)
-            if here := event(one):
-                events[one.uri].append(here)
+            seen.add(one.sample_id)
+            of_video = [other for other in found if other.uri == one.uri]
+            if len(of_video) == per_video or any(_lies_in(one.time_s, other.event) for other in of_video):
+                continue
+            here = event(one)
+            if not any(_lies_in(other.time_s, here) for other in of_video):
+                found.append(replace(one, event=here))
         if len(neighbors) < looked_at:  # these were all
             break
-        seen = len(neighbors)
-    return found
+    return sorted(found, key=lambda one: (one.distance, one.sample_id))
+
+
+def _lies_in(time_s: float, event: tuple[float, float] | None) -> bool:
+    """Whether a time of a video lies in an event of it; None is one that nobody can tell from others."""
+    return event is None or event[0] <= time_s <= event[1]
 
 
 def _diverse(neighbors: Sequence[Neighbor], count: int, *, among: int) -> list[Neighbor]:

@@ -160,9 +160,9 @@ class Engine:
         }
 
     def _cut(self, sample: Neighbor, stretch: VideoStretch) -> Sound:
-        start_s = stretch.start_s
+        start_s, length_s, event = stretch.start_s, stretch.duration_s, sample.event
         with self._video(sample) as video:
-            sound = cut(video, sample.time_s, duration_s=stretch.duration_s, settings=self.suggest, start_s=start_s)
+            sound = cut(video, sample.time_s, duration_s=length_s, settings=self.suggest, start_s=start_s, event=event)
         if start_s is not None and sound.start_s < start_s - _EARLIER_S:
             raise GoneError("the video ends before that")
         return sound

@@ -161,11 +161,13 @@ async function answerOf(response) {
   throw new Error(said.error);
 }
 
+let pause = 0; // until what was changed is asked
 const isAsking = () => document.body.classList.contains("busy");
 
 /** again: also where the answer is there already. */
 async function ask(again = false) {
-  if (!query.file) return;
+  clearTimeout(pause);
+  if (!query.file || !byId("ask").reportValidity()) return;
   const fields = { top: byId("top").value, duration: byId("auto").checked ? "auto" : byId("duration").value };
   if (query.kind === "picture" && byId("diverse").checked) fields.diverse = "1";
   if (query.region) fields.region = query.region.map(share => share.toFixed(5)).join(",");
@@ -174,7 +176,6 @@ async function ask(again = false) {
   asking.abort();
   document.body.classList.remove("busy");
   Object.assign(query, { asked, found: null });
-  if (!byId("ask").reportValidity()) return;
   asking = new AbortController();
   const signal = asking.signal;
   fields[query.kind] = query.file;
@@ -191,13 +192,12 @@ async function ask(again = false) {
   if (!signal.aborted) document.body.classList.remove("busy");
 }
 
-let pause = 0;
 byId("ask").addEventListener("submit", event => { event.preventDefault(); ask(true); });
 byId("auto").addEventListener("change", event => { byId("duration").disabled = event.target.checked; });
 for (const id of ["top", "duration", "auto", "diverse"]) {
   byId(id).addEventListener("change", () => {
     clearTimeout(pause);
-    pause = setTimeout(ask, 300); // some clicks on a number's arrows are one wish
+    pause = setTimeout(ask, 300); // more may follow
   });
 }
 

@@ -91,25 +91,51 @@ def test_sounds_as_long_as_their_events_are_suggested_once(diverse: bool, made: 
     assert whole[0].sample.sample_id == of_length[0].sample.sample_id
 
 
+def neighbors_at(*places: tuple[str, float]) -> list[Neighbor]:
+    """Samples of videos at times, one behind the other."""
+    sound = np.zeros(2, np.float32)
+    return [Neighbor(row, uri, time_s, 0, sound, distance=row / 100) for row, (uri, time_s) in enumerate(places)]
+
+
+def event_of(one: Neighbor) -> tuple[float, float] | None:
+    return None if one.uri == "gone" else (one.time_s - 1, one.time_s + 1)
+
+
 def test_one_of_each_event_is_looked_for_until_there_are_enough() -> None:
-    """A shot of 100 samples, then one of another video, then ten that nobody can open, then more events."""
-    near = [("a", 5 + row / 100) for row in range(100)] + [("b", 5.5)] + [("gone", 1 + row) for row in range(2)]
-    near += [("a", 6.5), ("b", 4.5), ("c", 1.0), ("a", 7.2), ("d", 1.0)]
-    samples = [Neighbor(row, uri, time_s, 0, np.zeros(2, np.float32)) for row, (uri, time_s) in enumerate(near)]
+    """A shot of 100 samples, then one of another video, then two of one that nobody can open, then more events."""
+    shot = [("a", 5 + row / 100) for row in range(100)]
+    others = [("gone", 1.0), ("gone", 9.0), ("a", 6.5), ("b", 4.5), ("c", 1.0), ("a", 7.2), ("d", 1.0)]
+    samples = neighbors_at(*shot, ("b", 5.5), *others)
     asked: list[int] = []
 
     def nearest(*, count: int) -> list[Neighbor]:
         asked.append(count)
         return samples[:count]
 
-    def event(one: Neighbor) -> tuple[float, float] | None:
-        return None if one.uri == "gone" else (one.time_s - 1, one.time_s + 1)
-
-    found = _of_each_event(nearest, event, count=5)
-    assert [(one.uri, one.time_s) for one in found] == [("a", 5.0), ("b", 5.5), ("gone", 1), ("gone", 2), ("a", 6.5)]
+    found = _of_each_event(nearest, event_of, count=5, per_video=5)
+    assert [(one.uri, one.time_s) for one in found] == [("a", 5.0), ("b", 5.5), ("gone", 1), ("a", 6.5), ("c", 1)]
+    assert [one.event for one in found] == [(4, 6), (4.5, 6.5), None, (5.5, 7.5), (0, 2)]
     assert asked == [20, 80, 320]
-    assert len(_of_each_event(nearest, event, count=50)) == 7  # all there are
-    assert [one.uri for one in _of_each_event(nearest, event, count=1)] == ["a"]
+    assert len(_of_each_event(nearest, event_of, count=50, per_video=50)) == 6  # all there are
+    assert [one.uri for one in _of_each_event(nearest, event_of, count=4, per_video=1)] == ["a", "b", "gone", "c"]
+
+
+def test_more_of_the_nearest_need_not_begin_with_fewer() -> None:
+    """As where an index looks into more cells for them."""
+    first = neighbors_at(*[("a", 5 + row / 100) for row in range(8)])
+    nearer = Neighbor(99, "b", 1.0, 0, np.zeros(2, np.float32), distance=-1.0)
+    last = Neighbor(100, "c", 1.0, 0, np.zeros(2, np.float32), distance=9.0)
+    found = _of_each_event(
+        lambda *, count: first if count == 8 else [nearer, *first, last], event_of, count=2, per_video=2
+    )
+    assert [one.uri for one in found] == ["b", "a"]
+
+
+def test_an_event_that_holds_an_earlier_one_is_the_same() -> None:
+    samples = neighbors_at(("a", 5.0), ("a", 6.5), ("b", 1.0))
+    wide = {0: (4.0, 6.0), 1: (4.5, 9.0), 2: (0.0, 2.0)}
+    found = _of_each_event(lambda *, count: samples[:count], lambda one: wide[one.sample_id], count=3, per_video=3)
+    assert [one.sample_id for one in found] == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ def test_a_length_of_no_round_number_is_asked_once(browser: Chrome, made: SmallW
         box.send_keys("11", Keys.ENTER)
         time.sleep(0.5)
         assert browser.execute_script("return asked") == 1  # the browser says what is wrong with it
+        assert length_s(browser) == 0.07 and "Found" in browser.find_element(By.ID, "confidence").text
 
 
 GIVES = """
