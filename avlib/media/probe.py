@@ -130,7 +130,7 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame
             for frame in packet.decode():
                 if isinstance(frame, VideoFrame):
                     return frame
-        except FFmpegError:
+        except (FFmpegError, AttributeError):  # as in avlib.media.reading
             continue
     return None
 

@@ -110,7 +110,7 @@ def _packets(container: InputContainer, damage: Damage) -> Iterator[Packet[Any]]
 def _decode(packet: Packet[Any], stream: MediaStream, info: MediaInfo, damage: Damage) -> Sequence[Frame]:
     try:
         return [frame for frame in packet.decode() if isinstance(frame, AudioFrame | VideoFrame)]
-    except FFmpegError:
+    except (FFmpegError, AttributeError):  # AttributeError: PyAV's, where a stream has turned into one of another kind
         stamp = packet.pts if packet.pts is not None else packet.dts
         damage.lose(float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None)
         return []

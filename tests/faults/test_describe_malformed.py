@@ -14,6 +14,8 @@ from pyspark.sql import SparkSession
 
 from avlib import tables
 from avlib.config import Settings, load_settings
+from avlib.description import describe_video
+from avlib.media import Decoder
 from avlib.spark import describe, ingest
 from avlib.spark.store import TableStore
 
@@ -66,6 +68,20 @@ def test_malformed_videos(spark: SparkSession, tmp_path: Path, count: int) -> No
     kept = [row for row in found.values() if row["status"] in ("ok", "partial")]
     assert len(kept) > count / 5
     assert all(row["error"] for row in found.values() if row["status"] != "ok")
+
+
+@pytest.mark.parametrize(
+    ("seed", "count", "name"),
+    [(397396918, 140, "00075-bits.ts")],  # a transport stream whose pictures turn into something else midway
+)
+def test_what_draws_have_found(seed: int, count: int, name: str, tmp_path: Path, decoder: Decoder) -> None:
+    (tmp_path / "inputs").mkdir()
+    write_malformed(write_good(tmp_path), tmp_path / "inputs", count=count, seed=seed)
+    steps = describe_video(decoder.open(tmp_path / "inputs" / name), settings().describe)
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            next(steps)
+    assert ended.value.value.error_class != "internal", ended.value.value.error
 
 
 def test_faults_among_good_videos(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
