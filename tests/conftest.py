@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from faults_seed import faults_seed
 from pyspark.sql import SparkSession
@@ -14,6 +15,10 @@ from pyspark.sql import SparkSession
 from avlib.config import load_settings
 from avlib.media import Decoder
 from avlib.sources import Sources
+
+# How long an example takes says more of the machine than of what is tested: the first one imports, others compile.
+hypothesis.settings.register_profile("avlib", deadline=None)
+hypothesis.settings.load_profile("avlib")
 
 _DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
