@@ -117,7 +117,6 @@ def describe(
 
     require_weights(settings.describe, warehouse=normalise_uri(warehouse))
     store = _store(settings, warehouse)
-
     stage.run(store, settings, retry=retry_failed)
     _exit_strictly(store.warehouse, strict)
 
