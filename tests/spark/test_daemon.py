@@ -1,9 +1,10 @@
-"""Spark's Python workers come from avlib's daemon, whose path holds no Java archives."""
+"""Spark's Python workers come from avlib's daemon, which looks into no JARs, and into archives as they change."""
 
 from __future__ import annotations
 
 import sys
 import zipfile
+import zipimport
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from avlib.spark.daemon import no_jar
+from avlib.spark.daemon import Archive
 
 pytestmark = pytest.mark.spark
 
@@ -20,9 +21,8 @@ pytestmark = pytest.mark.spark
 def test_workers_look_into_no_jar(spark: SparkSession, tmp_path: Path) -> None:
     """Where JARs come as packages Spark puts them on the path of Python; here this does."""
     jar, other = tmp_path / "code.jar", tmp_path / "code.zip"
-    for name in (jar, other):
-        with zipfile.ZipFile(name, "w") as archive:
-            archive.writestr("shipped.py", "VALUE = 7")
+    for place in (jar, other):
+        archive(place, "shipped")
 
     def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
@@ -37,10 +37,40 @@ def test_workers_look_into_no_jar(spark: SparkSession, tmp_path: Path) -> None:
     assert row is not None and row["found"] == [False, True]
 
 
+def archive(place: Path, *modules: str) -> str:
+    with zipfile.ZipFile(place, "w") as written:
+        for module in modules:
+            written.writestr(f"{module}.py", "VALUE = 7")
+    return str(place)
+
+
 def test_python_archives_can_be_imported_still(tmp_path: Path) -> None:
-    for name in ("code.zip", "code.jar"):
-        with zipfile.ZipFile(tmp_path / name, "w") as archive:
-            archive.writestr("shipped.py", "VALUE = 7")
-    assert no_jar(str(tmp_path / "code.zip")).find_spec("shipped") is not None
+    assert Archive(archive(tmp_path / "code.zip", "shipped")).find_spec("shipped") is not None
     with pytest.raises(ImportError):
-        no_jar(str(tmp_path / "code.jar"))
+        Archive(archive(tmp_path / "code.jar", "shipped"))
+
+
+def test_the_list_of_an_archive_is_read_again_where_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "code.zip"
+    code = Archive(archive(place, "shipped"))
+    read: list[str] = []
+    monkeypatch.setattr(zipimport.zipimporter, "invalidate_caches", lambda self: read.append(self.archive))
+    code.invalidate_caches()
+    assert not read
+    archive(place, "shipped", "another")
+    code.invalidate_caches()
+    code.invalidate_caches()
+    assert read == [str(place)]
+    place.unlink()
+    code.invalidate_caches()
+    assert read == [str(place)] * 2
+
+
+def test_what_an_archive_has_now_is_found(tmp_path: Path) -> None:
+    place = tmp_path / "code.zip"
+    code = Archive(archive(place, "shipped"))
+    archive(place, "shipped", "another")
+    code.invalidate_caches()
+    assert code.find_spec("another") is not None
