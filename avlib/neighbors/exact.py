@@ -177,6 +177,5 @@ def rows_of(arrays: Arrays, start: int, stop: int) -> Arrays:
 
 
 def _squares(x: Float32Array) -> Float32Array:
-    # xᵀy is off by at most d · 2^-24 · |x||y| in float32, and 2|x||y| ≤ |x|² + |y|²; 8 for the additions.
-    error = (x.shape[1] + 8) * 2.0**-24
+    error = kernel.product_error(x.shape[1])
     return np.asarray(np.einsum("ij,ij->i", x, x, dtype=np.float64) * (1 - error), np.float32)

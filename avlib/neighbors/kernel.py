@@ -76,6 +76,15 @@ _compiled = numba.njit(cache=True, nogil=True)
 
 
 @_compiled
+def product_error(dimension: int) -> float:
+    """How far 2xᵀy, a float32 product, may be off, as a share of |x|² + |y|².
+
+    xᵀy is off by at most d · 2^-24 · |x||y|, and 2|x||y| ≤ |x|² + |y|²; 8 for the additions that make a bound of it.
+    """
+    return (dimension + 8) * 2.0**-24
+
+
+@_compiled
 def fold_both(
     left: Side,
     right: Side,
@@ -92,16 +101,18 @@ def fold_both(
     """
     last = search.k - 1
     bounds = np.empty(len(right.ids), np.float32)
+    left_limits = _limits_of_rows(left, right, products, search, left_lists, bounds)
     passing = np.empty(len(right.ids) + 1, np.int64)
     terms = np.empty(max(left.visual.shape[1], left.audio.shape[1]), np.float64)
     mirrored = len(right_lists.ids) > 0 and left_lists.ids.ctypes.data == right_lists.ids.ctypes.data
     right_limits = np.full(len(right.ids), -np.inf, np.float32)
     for j in range(len(right_lists.ids)):
-        right_limits[j] = _limit(right_lists.distances[j, last])
+        right_limits[j] = left_limits[j] if mirrored and j < len(left.ids) else _limit(right_lists.distances[j, last])
     for i in range(len(left.ids)):
-        first = i + 1 if mirrored and i < len(right.ids) else 0
+        first, limit = 0, left_limits[i]
+        if mirrored and i < len(right.ids):
+            first, limit = i + 1, right_limits[i]  # which the rows before have lowered
         _bound_row(left, right, products, search, i, first, bounds[first:])
-        limit = _limit(left_lists.distances[i, last])
         for column in passing[: _pass(bounds[first:], limit, right_limits[first:], passing)]:
             j = first + column
             if not _allowed(left, right, i, j, search):
@@ -117,10 +128,10 @@ def fold_both(
             distance = _distance(left, right, i, j, search, terms)
             if left_entry >= 0:
                 _insert(left_lists, i, left_entry, right.ids[j], distance)
-                limit = _limit(left_lists.distances[i, last])
+                limit = min(limit, _limit(left_lists.distances[i, last]))
             if right_entry >= 0:
                 _insert(right_lists, j, right_entry, left.ids[i], distance)
-                right_limits[j] = _limit(right_lists.distances[j, last])
+                right_limits[j] = min(right_limits[j], _limit(right_lists.distances[j, last]))
 
 
 @_compiled
@@ -133,6 +144,46 @@ def fold_lists(ids: Int64Array, rows: Int64Array, given: Lists, search: Search, 
             entry = _entry_to_replace(lists, rows[i], ids[i], sample, distance, search)
             if entry >= 0:
                 _insert(lists, rows[i], entry, sample, distance)
+
+
+@_compiled
+def _limits_of_rows(left, right, products, search, lists, bounds):  # type: ignore[no-untyped-def]
+    # Above these no pair counts: the list's last distance; of a list that is not full, what k pairs of this tile keep
+    # to. Otherwise all pairs would count until it is: of cells, most of the time went there.
+    limits = np.empty(len(left.ids), np.float32)
+    smallest = np.empty(search.k, np.float32)
+    for i in range(len(left.ids)):
+        last = lists.distances[i, search.k - 1]
+        if last == np.inf and search.per_video == 0:  # with a cap the k may be too many of one video
+            _bound_row(left, right, products, search, i, 0, bounds)
+            smallest[:] = np.inf
+            for j in range(len(bounds)):
+                if bounds[j] < smallest[-1] and _allowed(left, right, i, j, search):
+                    _keep_smallest(smallest, bounds[j])
+            last = smallest[-1]
+            if last < np.inf and search.w_visual > 0:
+                last += search.w_visual * _slack(left.visual_squares[i], right.visual_squares, left.visual.shape[1])
+            if last < np.inf and search.w_audio > 0:
+                last += search.w_audio * _slack(left.audio_squares[i], right.audio_squares, left.audio.shape[1])
+        limits[i] = _limit(last)
+    return limits
+
+
+@_compiled
+def _keep_smallest(smallest, value):  # type: ignore[no-untyped-def]
+    place = len(smallest) - 1
+    while place > 0 and value < smallest[place - 1]:
+        smallest[place] = smallest[place - 1]
+        place -= 1
+    smallest[place] = value
+
+
+@_compiled
+def _slack(left_square, right_squares, dimension):  # type: ignore[no-untyped-def]
+    # What a distance exceeds its bound by at most: |x|² and |y|² are in it less the error, which the product may
+    # have once more; and √(a + b) ≤ √a + √b.
+    error = product_error(dimension)
+    return math.sqrt(2 * error / (1 - error) * (left_square + right_squares.max()))
 
 
 @_compiled
