@@ -7,9 +7,12 @@ samples that a description vouches for count, so an interrupted batch leaves not
 from __future__ import annotations
 
 import heapq
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
+from pyspark import inheritable_thread_target
 from pyspark.resource import ResourceProfile
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -49,7 +52,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         model = store_model(settings.describe, warehouse=store.warehouse)
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
-        known = store.first_free_id()  # another run may enter more at any time
+        asked_for = store.version(tables.VIDEOS)  # another run may enter more at any time
         with store.frozen(_pending(store, made_with, retry), "pending") as pending:
             if retry not in (None, ANY_FAILURE):
                 _check_class(store, retry)
@@ -60,9 +63,11 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
                 _delete_orphans(store)
             if total:
                 _describe(store, pending, settings, model)
-        summary = check_invariant(store, below_id=known)
         learned.run(store, settings)
-        update_stats(store)
+        with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
+            statistics = beside.submit(inheritable_thread_target(store.spark)(partial(update_stats, store)))
+            summary = check_invariant(store, as_of=asked_for)
+            statistics.result()
         if anything_to_do:
             record.summary = summary
     say(f"describe: {total} described, {summary}")
@@ -95,14 +100,12 @@ def _describe(store: TableStore, pending: DataFrame, settings: Settings, model: 
         _delete_orphans(store)
 
 
-def check_invariant(store: TableStore, *, below_id: int | None = None) -> str:
+def check_invariant(store: TableStore, *, as_of: int | None = None) -> str:
     """Every video has exactly one status, and there are as many samples as descriptions say; returns counts in words.
 
-    below_id: videos from this id on are another run's, to be described by the next. Raises WarehouseError otherwise.
+    as_of: a version of `videos`; what has been entered since is for another run. Raises WarehouseError otherwise.
     """
-    videos = store.read(tables.VIDEOS).select("video_id", F.lit(True).alias("asked_for"))
-    if below_id is not None:
-        videos = videos.where(F.col("video_id") < below_id)
+    videos = store.read(tables.VIDEOS, version=as_of).select("video_id", F.lit(True).alias("asked_for"))
     told = store.read(tables.DESCRIPTIONS).select("video_id", "attempt", "status", "samples")
     of_video = videos.unionByName(told, allowMissingColumns=True).groupBy("video_id")
     newest = F.max_by(F.struct("status", "samples"), "attempt").alias("newest")
