@@ -1,6 +1,6 @@
 """Nearest neighbors of samples, block by block, exact or in cells. No Spark, no I/O: blocks come in, lists go out."""
 
-from avlib.neighbors.block import Block, NeighborLists, NeighborRule
+from avlib.neighbors.block import Block, NeighborLists, NeighborRule, joined
 from avlib.neighbors.cell_search import CellSearch
 from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, side
@@ -21,6 +21,7 @@ __all__ = [
     "choose_reach",
     "deal_cells",
     "dealt",
+    "joined",
     "merged",
     "mutual_edges_at",
     "named_ids",

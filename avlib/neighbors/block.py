@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,6 +48,12 @@ class Block:
     def take(self, rows: Int64Array) -> Block:
         """The samples at these positions, in this order."""
         return Block(self.ids[rows], self.visual[rows], self.audio[rows], self.times_s[rows])
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """The samples of one or more blocks as one, in their order."""
+    parts = zip(*((block.ids, block.visual, block.audio, block.times_s) for block in blocks), strict=True)
+    return Block(*map(np.concatenate, parts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,6 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from avlib.arrays import Int32Array, Int64Array
 from avlib.blocks import PackedBlock, open_blocks, write_block
 from avlib.cell_files import DealtCells, read_cells, write_cells
-from avlib.columns import descriptor_column, descriptor_rows
 from avlib.neighbors import (
     Block,
     CellSearch,
@@ -30,6 +30,7 @@ from avlib.neighbors import (
     ReachChoice,
     choose_reach,
     deal_cells,
+    joined,
     mutual_edges_at,
     named_ids,
     nearest,
@@ -47,7 +48,9 @@ _SCOPE = "cells"
 _SEED = 0
 _DRAWS = 1 << 40
 _SAMPLED = 128  # samples whose mutual edges are counted
-_MEMBER = "group int, sample_id bigint, time_s double, visual array<float>, audio array<float>"
+_PIECE = pa.schema(
+    [("group", pa.int32())] + [(name, pa.binary()) for name in ("ids", "times_s", "visual", "audio")]
+)  # some samples of a group: the arrays of Block
 _ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids binary, distances binary"
 
 
@@ -83,11 +86,11 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     spark, folder = samples.sparkSession, packing.folder
     raw = samples.select("sample_id", "time_s", *packing.descriptors())
     queries = remembered(folder, "trained", lambda: [_train(raw, packing, plan)])[0]
-    blocks = remembered(folder, "packed", lambda: _pack(raw, packing))
+    blocks = remembered(folder, "packed", lambda: _pack(raw, packing, plan))
 
     def remake(names: Sequence[str]) -> None:
         if all(name.startswith(_SCOPE) for name in names):
-            _pack(raw, packing, names)
+            _pack(raw, packing, plan, names)
         else:  # the random samples: the same come again, and the same cells
             _train(raw, packing, plan)
 
@@ -104,7 +107,7 @@ def _train(raw: DataFrame, packing: Packing, plan: CellPlan) -> BlockFile:
         members = np.bincount(cells.probes(block, 1)[:, 0], minlength=len(cells))
         write_cells(packing.folder, DealtCells(cells, deal_cells(cells, members=members, groups=plan.groups)))
         chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])
-        return _written(packing.folder, "queries", chosen)
+        return pa.Table.from_batches([_written(packing.folder, "queries", 0, chosen)])
 
     share = max(plan.trained, 4 * _SAMPLED) / plan.samples
     drawn = raw.withColumn("drawn", F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)))
@@ -112,7 +115,7 @@ def _train(raw: DataFrame, packing: Packing, plan: CellPlan) -> BlockFile:
     return _files(some.groupBy().applyInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
 
 
-def _pack(raw: DataFrame, packing: Packing, only: Sequence[str] | None = None) -> list[BlockFile]:
+def _pack(raw: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] | None = None) -> list[BlockFile]:
     """Every group's members as a block; or only the blocks of these names."""
 
     def assign(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -120,16 +123,27 @@ def _pack(raw: DataFrame, packing: Packing, only: Sequence[str] | None = None) -
         for batch in batches:
             if batch.num_rows:
                 block = packing.normalised(pa.Table.from_batches([batch]))
-                yield _members(block, dealt.groups[dealt.cells.probes(block, 1)[:, 0]])
+                groups = dealt.groups[dealt.cells.probes(block, 1)[:, 0]]
+                for group in np.unique(groups).tolist():
+                    yield _piece(group, block.take(np.flatnonzero(groups == group)))
 
-    def pack(rows: pa.Table) -> pa.Table:
-        rows = rows.sort_by("sample_id")
-        return _written(packing.folder, f"{_SCOPE}-{rows['group'][0].as_py()}", _block(rows))
-
-    members = raw.mapInArrow(assign, _MEMBER)
+    pieces = raw.mapInArrow(assign, from_arrow_schema(_PIECE))
     if only is not None:
-        members = members.where(F.col("group").isin([int(name.rpartition("-")[2]) for name in only]))
-    return _files(members.groupBy("group").applyInArrow(pack, from_arrow_schema(BLOCK_FILE)))
+        pieces = pieces.where(F.col("group").isin([int(name.rpartition("-")[2]) for name in only]))
+    return _packed(pieces, packing.folder, _SCOPE, groups=plan.groups)
+
+
+def _packed(pieces: DataFrame, folder: str, scope: str, *, groups: int) -> list[BlockFile]:
+    """The pieces of each group as a block."""
+
+    def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        if rows:
+            block = joined([_block(row) for row in rows])
+            yield _written(folder, scope, rows[0]["group"], block.take(np.argsort(block.ids)))
+
+    # A task for each group: rows that Spark hashes into a few partitions leave some tasks the work of several.
+    return _files(pieces.repartitionById(groups, "group").mapInArrow(pack, from_arrow_schema(BLOCK_FILE)))
 
 
 def _choose(
@@ -140,17 +154,14 @@ def _choose(
     named = np.setdiff1d(named_ids(lists[0]), lists[0].ids)
 
     def pick(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for file, packed in _read(batches, search, folder):
+        for _, packed in _read(batches, search, folder):
             rows = np.flatnonzero(np.isin(packed.block.ids, named))
             if len(rows):
-                yield _members(packed.block.take(rows), np.full(len(rows), file.block, np.int32))
+                yield _piece(0, packed.block.take(rows))
 
-    def pack(rows: pa.Table) -> pa.Table:
-        rows = rows.sort_by("sample_id")
-        return _written(folder, "named", _block(rows))
-
-    picked = _tasks(spark, blocks, len(blocks)).mapInArrow(pick, _MEMBER)
-    others = _files(picked.groupBy().applyInArrow(pack, from_arrow_schema(BLOCK_FILE)))
+    slots = spark.sparkContext.defaultParallelism
+    picked = _tasks(spark, blocks, slots).mapInArrow(pick, from_arrow_schema(_PIECE))
+    others = _packed(picked, folder, "named", groups=1)
     lists += [_exact_lists(spark, blocks, file, search, folder) for file in others]
     cells = read_cells(folder).cells
     with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
@@ -210,29 +221,74 @@ def _search(
             rows = np.flatnonzero((probed == group).any(axis=1))
             yield _route(group, file.block, rows, probes[rows], lists.take(rows))
 
-    def compare(routes: pa.Table) -> pa.Table:
-        name = f"lists-{routes['group'][0].as_py()}-{reach!r}"
-        return pa.Table.from_batches(kept(folder, name, partial(compared, routes)))
+    def compare(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        routes = [row for batch in batches for row in batch.to_pylist()]
+        if routes:
+            yield from kept(folder, f"lists-{routes[0]['group']}-{reach!r}", partial(compared, routes))
 
-    def compared(routes: pa.Table) -> list[pa.RecordBatch]:
-        group = routes["group"][0].as_py()
-        given = {row["source"]: row for row in routes.to_pylist()}
+    def compared(routes: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        group = routes[0]["group"]
+        given = {row["source"]: row for row in routes}
         with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
 
-            def probing(source: int) -> tuple[Block, Int32Array, NeighborLists]:
+            def probing(source: int) -> _Probing:
                 file = files[source]
-                return _probing(given[source], store.read(file.name, size_bytes=file.size_bytes).block)
+                return _Probing.of(given[source], store.read(file.name, size_bytes=file.size_bytes).block)
 
-            members, probes, lists = probing(group)  # all of them: each probes its own cell
-            cells = _cell_search(members, probes, search)
-            cells.begin_with(lists)
-            others = sorted(given.keys() - {group})
-            found = [partial_row(_SCOPE, source, cells.fold(*probing(source))) for source in others]
-            found.append(partial_row(_SCOPE, group, cells.lists()))
-        return found
+            members = probing(group)  # all of them: each probes its own cell
+            cells = _cell_search(members.block, members.probes, search)
+            cells.begin_with(members.lists)
+            for others in _in_turns(sorted(given.keys() - {group}), probing, rows=len(members.block)):
+                found = cells.fold(
+                    joined([one.block for one in others.values()]),
+                    _padded([one.probes for one in others.values()]),
+                    _together([one.lists for one in others.values()]),
+                )
+                starts = np.cumsum([0, *(len(one.block) for one in others.values())])
+                for source, start, stop in zip(others, starts, starts[1:], strict=False):
+                    yield partial_row(_SCOPE, source, found.take(np.arange(start, stop)))
+            yield partial_row(_SCOPE, group, cells.lists())
 
-    routes = _tasks(spark, blocks, len(blocks)).mapInArrow(route, _ROUTE).groupBy("group")
-    return merge(routes.applyInArrow(compare, from_arrow_schema(PARTIAL)), search.rule)
+    routes = _tasks(spark, blocks, len(blocks)).mapInArrow(route, _ROUTE).repartitionById(max(files) + 1, "group")
+    return merge(routes.mapInArrow(compare, from_arrow_schema(PARTIAL)), search.rule)
+
+
+@dataclass(frozen=True, eq=False)
+class _Probing:
+    """The samples of a block that probe a group, what they probe, and their lists."""
+
+    block: Block
+    probes: Int32Array
+    lists: NeighborLists
+
+    @classmethod
+    def of(cls, route: dict[str, Any], block: Block) -> _Probing:
+        """A row of _ROUTE, and the block it is about."""
+        rows = np.frombuffer(route["rows"], np.int64)
+        probes = np.frombuffer(route["probes"], np.int32).reshape(len(rows), -1)
+        neighbor_ids = np.frombuffer(route["neighbor_ids"], np.int64).reshape(len(rows), -1)
+        distances = np.frombuffer(route["distances"], np.float32).reshape(len(rows), -1)
+        return cls(block.take(rows), probes, NeighborLists(block.ids[rows], neighbor_ids, distances))
+
+
+def _in_turns(
+    sources: Iterable[int], probing: Callable[[int], _Probing], *, rows: int
+) -> Iterator[dict[int, _Probing]]:
+    """Several sources at a time, of some `rows` together: small tiles take longer than one large one."""
+    turn: dict[int, _Probing] = {}
+    for source in sources:
+        turn[source] = probing(source)
+        if sum(len(one.block) for one in turn.values()) >= rows:
+            yield turn
+            turn = {}
+    if turn:
+        yield turn
+
+
+def _padded(probes: Sequence[Int32Array]) -> Int32Array:
+    """All rows; those of fewer probes end with -1."""
+    width = max(part.shape[1] for part in probes)
+    return np.vstack([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in probes])
 
 
 def _tasks(spark: SparkSession, blocks: Sequence[BlockFile], tasks: int) -> DataFrame:
@@ -264,39 +320,25 @@ def _route(group: int, source: int, rows: Int64Array, probes: Int32Array, lists:
     )
 
 
-def _probing(route: dict[str, bytes], block: Block) -> tuple[Block, Int32Array, NeighborLists]:
-    """The rows of a block that a route names, what they probe, and their lists."""
-    rows = np.frombuffer(route["rows"], np.int64)
-    probes = np.frombuffer(route["probes"], np.int32).reshape(len(rows), -1)
-    neighbor_ids = np.frombuffer(route["neighbor_ids"], np.int64).reshape(len(rows), -1)
-    distances = np.frombuffer(route["distances"], np.float32).reshape(len(rows), -1)
-    return block.take(rows), probes, NeighborLists(block.ids[rows], neighbor_ids, distances)
+def _piece(group: int, block: Block) -> pa.RecordBatch:
+    """One row of _PIECE, whatever the number of samples: Spark copies lists of numbers one by one."""
+    arrays = (block.ids, block.times_s, block.visual, block.audio)
+    columns = [pa.array([group], pa.int32()), *(pa.array([array.tobytes()], pa.binary()) for array in arrays)]
+    return pa.RecordBatch.from_arrays(columns, schema=_PIECE)
 
 
-def _members(block: Block, groups: Int32Array) -> pa.RecordBatch:
-    """Rows of _MEMBER."""
-    columns = {
-        "group": pa.array(groups),
-        "sample_id": pa.array(block.ids),
-        "time_s": pa.array(block.times_s),
-        "visual": descriptor_column(block.visual),
-        "audio": descriptor_column(block.audio),
-    }
-    return pa.RecordBatch.from_pydict(columns)
+def _block(piece: dict[str, Any]) -> Block:
+    ids, times_s = np.frombuffer(piece["ids"], np.int64), np.frombuffer(piece["times_s"], np.float64)
+    visual, audio = (np.frombuffer(piece[name], np.float32).reshape(len(ids), -1) for name in ("visual", "audio"))
+    return Block(ids, visual, audio, times_s)
 
 
-def _block(rows: pa.Table) -> Block:
-    """Rows of _MEMBER, in order of their ids."""
-    visual, audio = (descriptor_rows(rows[name]) for name in ("visual", "audio"))
-    return Block(rows["sample_id"].to_numpy(), visual, audio, rows["time_s"].to_numpy())
-
-
-def _written(folder: str, name: str, block: Block) -> pa.Table:
+def _written(folder: str, scope: str, number: int, block: Block) -> pa.RecordBatch:
     """Write a block; returns its row of BLOCK_FILE."""
     nobody = np.zeros(len(block), np.int64)
-    scope, _, number = name.partition("-")
-    size_bytes = write_block(folder, f"{scope}-{number or 0}", PackedBlock(block, nobody, nobody))
-    return pa.table([[scope], [int(number or 0)], [len(block)], [len(block)], [size_bytes]], schema=BLOCK_FILE)
+    size_bytes = write_block(folder, f"{scope}-{number}", PackedBlock(block, nobody, nobody))
+    row = {"scope": scope, "block": number, "rows": len(block), "samples": len(block), "size_bytes": size_bytes}
+    return pa.RecordBatch.from_pylist([row], schema=BLOCK_FILE)
 
 
 def _files(packed: DataFrame) -> list[BlockFile]:
