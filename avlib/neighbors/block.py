@@ -52,6 +52,8 @@ class Block:
 
 def joined(blocks: Sequence[Block]) -> Block:
     """The samples of one or more blocks as one, in their order."""
+    if len(blocks) == 1:
+        return blocks[0]
     parts = zip(*((block.ids, block.visual, block.audio, block.times_s) for block in blocks), strict=True)
     return Block(*map(np.concatenate, parts))
 

@@ -56,13 +56,15 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         with store.frozen(_pending(store, made_with, retry), "pending") as pending:
             if retry not in (None, ANY_FAILURE):
                 _check_class(store, retry)
-            total = pending.count()
+            total, described_again = _counted(pending)
             # After a kill there may be nothing left to describe, and yet something to clear away and to record.
             anything_to_do = total > 0 or not is_recorded(store, work, same_work=False)
             if anything_to_do:
                 _delete_orphans(store)
             if total:
-                _describe(store, pending, settings, model)
+                _describe(store, pending, total, settings, model)
+            if described_again:
+                _delete_orphans(store)
         learned.run(store, settings)
         with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
             statistics = beside.submit(inheritable_thread_target(store.spark)(partial(update_stats, store)))
@@ -79,13 +81,19 @@ def is_done(store: TableStore, settings: Settings) -> bool:
     return _pending(store, described_with(settings.describe, model), None).isEmpty() and learned.is_done(store)
 
 
-def _describe(store: TableStore, pending: DataFrame, settings: Settings, model: StoredModel) -> None:
+def _counted(pending: DataFrame) -> tuple[int, bool]:
+    """How many videos, and whether any has been described before."""
+    row = pending.agg(F.count("*"), F.max("attempt")).first()
+    return (row[0], row[1] > 1) if row and row[0] else (0, False)
+
+
+def _describe(store: TableStore, pending: DataFrame, left: int, settings: Settings, model: StoredModel) -> None:
     """Describe what is pending, batch by batch; those of equal content once, whose duplicates are entered last."""
-    described_again = not pending.where("attempt > 1").isEmpty()
     with found_duplicates(store, pending, settings.fetch) as duplicates:
         if duplicates is not None:
             pending = duplicates.without(pending)
-        done, last, left, pace = 0, -1, pending.count(), Pace()
+            left = pending.count()
+        done, last, pace = 0, -1, Pace()
         while done < left:
             batch = pending.where(F.col("video_id") > last).orderBy("video_id").limit(settings.describe.batch_videos)
             videos = batch.collect()
@@ -96,8 +104,6 @@ def _describe(store: TableStore, pending: DataFrame, settings: Settings, model: 
                 say(f"  describe: {pace.said(done, left, 'videos')}")
         if duplicates is not None:
             duplicates.enter(store)
-    if described_again:
-        _delete_orphans(store)
 
 
 def check_invariant(store: TableStore, *, as_of: int | None = None) -> str:
@@ -200,6 +206,7 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
             told = _told(store, folder)
         store.append(tables.SAMPLES, _read_samples(store, told["samples"].get(None, [])))
         descriptions = _read_rows(store, folder).where("kind = 'description'")
+        described = sum(map(len, told["description"].values()))
         if long:
             outcomes = told["sliced"]
             finished = [
@@ -208,8 +215,9 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
                 if video["video_id"] in long
             ]
             descriptions = descriptions.unionByName(store.spark.createDataFrame(pa.Table.from_batches(finished)))
-        if descriptions.count() != len(videos):
-            raise WarehouseError(f"describe: {len(videos)} videos went in and {descriptions.count()} came out")
+            described += len(finished)
+        if described != len(videos):
+            raise WarehouseError(f"describe: {len(videos)} videos went in and {described} came out")
         store.append(tables.DESCRIPTIONS, descriptions.where(~_worse_than_before(videos)))
 
 
@@ -266,8 +274,8 @@ def _read_samples(store: TableStore, files: list[str]) -> DataFrame:
 
 
 def _told(store: TableStore, folder: str) -> dict[str, dict[int | None, list[str]]]:
-    """The texts of rows that name files (of no video) or long videos, or say what came of slices: by kind, by video."""
-    found: dict[str, dict[int | None, list[str]]] = {"samples": {}, "long": {}, "sliced": {}}
+    """The texts of rows by kind and by video: of files (of no video), descriptions (none), long videos and slices."""
+    found: dict[str, dict[int | None, list[str]]] = {"samples": {}, "description": {}, "long": {}, "sliced": {}}
     rows = _read_rows(store, folder).where(F.col("kind").isin(list(found))).select("kind", "video_id", "text")
     for row in rows.collect():
         found[row["kind"]].setdefault(row["video_id"], []).append(row["text"])

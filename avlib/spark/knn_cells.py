@@ -238,7 +238,8 @@ def _search(
             members = probing(group)  # all of them: each probes its own cell
             cells = _cell_search(members.block, members.probes, search)
             cells.begin_with(members.lists)
-            for others in _in_turns(sorted(given.keys() - {group}), probing, rows=len(members.block)):
+            # Each sample of a turn is copied three times, of a source by itself twice: at most twice the members.
+            for others in _in_turns(sorted(given.keys() - {group}), probing, rows=len(members.block) // 2):
                 found = cells.fold(
                     joined([one.block for one in others.values()]),
                     _padded([one.probes for one in others.values()]),
@@ -274,13 +275,14 @@ class _Probing:
 def _in_turns(
     sources: Iterable[int], probing: Callable[[int], _Probing], *, rows: int
 ) -> Iterator[dict[int, _Probing]]:
-    """Several sources at a time, of some `rows` together: small tiles take longer than one large one."""
+    """Sources by their number, so many at a time as have `rows` samples together: small tiles take longer."""
     turn: dict[int, _Probing] = {}
     for source in sources:
-        turn[source] = probing(source)
-        if sum(len(one.block) for one in turn.values()) >= rows:
+        found = probing(source)
+        if turn and sum(len(one.block) for one in [*turn.values(), found]) > rows:
             yield turn
             turn = {}
+        turn[source] = found
     if turn:
         yield turn
 
