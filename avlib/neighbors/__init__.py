@@ -6,7 +6,7 @@ from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, side
 from avlib.neighbors.merge import merged
 from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
-from avlib.neighbors.super_tiles import SuperTile, dealt, super_tiles
+from avlib.neighbors.super_tiles import SuperTile, dealt, in_turns, super_tiles
 
 __all__ = [
     "Block",
@@ -21,6 +21,7 @@ __all__ = [
     "choose_reach",
     "deal_cells",
     "dealt",
+    "in_turns",
     "joined",
     "merged",
     "mutual_edges_at",

@@ -1,7 +1,8 @@
 """The compiled inner loop of the exact search: fold one tile of sample pairs into the neighbor lists of both sides.
 
 The tile comes as two float32 matrix products. They give every pair a *lower bound* of its distance, cheap to
-test against the last entries of the two samples' lists. The few pairs that pass get their distance from the
+test against the last entries of the two samples' lists, or, of lists that are not full, against what k pairs of the
+tile keep to. The few pairs that pass get their distance from the
 difference of the descriptors, in float64 and in a fixed order of additions. So lists depend on the descriptors
 alone: not on tile sizes, the order of blocks, or the BLAS; near-duplicates lose no digits; and d(i, j) = d(j, i)
 to the last bit.
@@ -152,9 +153,13 @@ def _limits_of_rows(left, right, products, search, lists, bounds):  # type: igno
     # to. Otherwise all pairs would count until it is: of cells, most of the time went there.
     limits = np.empty(len(left.ids), np.float32)
     smallest = np.empty(search.k, np.float32)
+    # Of few pairs most are among the nearest; with a cap the k may be too many of one video.
+    worthwhile = len(right.ids) > 2 * search.k and search.per_video == 0
+    most_visual = right.visual_squares.max() if worthwhile else _ZERO
+    most_audio = right.audio_squares.max() if worthwhile else _ZERO
     for i in range(len(left.ids)):
         last = lists.distances[i, search.k - 1]
-        if last == np.inf and search.per_video == 0:  # with a cap the k may be too many of one video
+        if last == np.inf and worthwhile:
             _bound_row(left, right, products, search, i, 0, bounds)
             smallest[:] = np.inf
             for j in range(len(bounds)):
@@ -162,9 +167,9 @@ def _limits_of_rows(left, right, products, search, lists, bounds):  # type: igno
                     _keep_smallest(smallest, bounds[j])
             last = smallest[-1]
             if last < np.inf and search.w_visual > 0:
-                last += search.w_visual * _slack(left.visual_squares[i], right.visual_squares, left.visual.shape[1])
+                last += search.w_visual * _slack(left.visual_squares[i], most_visual, left.visual.shape[1])
             if last < np.inf and search.w_audio > 0:
-                last += search.w_audio * _slack(left.audio_squares[i], right.audio_squares, left.audio.shape[1])
+                last += search.w_audio * _slack(left.audio_squares[i], most_audio, left.audio.shape[1])
         limits[i] = _limit(last)
     return limits
 
@@ -179,11 +184,11 @@ def _keep_smallest(smallest, value):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _slack(left_square, right_squares, dimension):  # type: ignore[no-untyped-def]
+def _slack(left_square, right_square, dimension):  # type: ignore[no-untyped-def]
     # What a distance exceeds its bound by at most: |x|² and |y|² are in it less the error, which the product may
     # have once more; and √(a + b) ≤ √a + √b.
     error = product_error(dimension)
-    return math.sqrt(2 * error / (1 - error) * (left_square + right_squares.max()))
+    return math.sqrt(2 * error / (1 - error) * (left_square + right_square))
 
 
 @_compiled

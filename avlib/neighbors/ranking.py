@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from avlib.arrays import Float32Array, Float64Array, Int32Array, Int64Array
+from avlib.neighbors.kernel import product_error
 
 _TILE_ROWS = 512
 
@@ -26,8 +27,7 @@ def rank_cells(vectors: Float32Array, centroids: Float32Array, n: int, *, reach:
     """
     ranked = np.full((len(vectors), n), -1, np.int32)
     squares = np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64)
-    # xᵀc is off by at most d · 2^-24 · |x||c| in float32, 2|x||c| ≤ |x|² + |c|², and 8 for the few other operations.
-    error = (vectors.shape[1] + 8) * 2.0**-24
+    error = product_error(vectors.shape[1])
     vectors, centroids = np.ascontiguousarray(vectors), np.ascontiguousarray(centroids)
     for start in range(0, len(vectors), _TILE_ROWS):
         rows = vectors[start : start + _TILE_ROWS]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -69,3 +69,18 @@ def _groups(blocks: Mapping[int, int], count: int) -> list[tuple[int, ...]]:
         heapq.heappush(loads, (load + blocks[block], number))
         groups[number].append(block)
     return [tuple(sorted(group)) for group in groups]
+
+
+def in_turns(sizes: Mapping[int, int], *, rows: int) -> Iterator[list[int]]:
+    """Pieces of work by their numbers, as many at a time as have `rows` rows together; a larger one by itself.
+
+    sizes: the rows of each. They come in ascending order, and each once.
+    """
+    turn: list[int] = []
+    for number in sorted(sizes):
+        if turn and sum(sizes[one] for one in turn) + sizes[number] > rows:
+            yield turn
+            turn = []
+        turn.append(number)
+    if turn:
+        yield turn

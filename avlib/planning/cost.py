@@ -166,7 +166,7 @@ def exact_cost(n: int, dims: int, k: int, layout: Layout) -> Cost:
 def cells_cost(n: int, dims: int, k: int, layout: Layout, *, shape: CellShape = CellShape()) -> Cost:
     """k-means cells. A group of cells is as large as fits the memory and keeps the slots busy, and a cell at least.
 
-    A task holds its group, a block of the samples that probe it at a time, and the lists of both. Raises
+    A task holds its group, some of the samples that probe it at a time, and the lists of both. Raises
     ParameterError as `exact_cost` does.
     """
     _check(n=n, dims=dims, k=k)

@@ -23,20 +23,27 @@ class Archive(zipimporter):
         if place.endswith(".jar"):
             raise ImportError(place)
         super().__init__(place)
-        self._known = self._file()
+        # The list may be one that Python read earlier, for another package of the archive.
+        self._known = _STATES.setdefault(self.archive, _state(self.archive))
 
     def invalidate_caches(self) -> None:
         """Called by Python where files may have come or gone."""
-        if self._file() != self._known:
+        state = _state(self.archive)
+        if state != self._known:
             super().invalidate_caches()
-            self._known = self._file()
+            self._known = _STATES[self.archive] = state
 
-    def _file(self) -> tuple[int, int, int] | None:
-        try:
-            found = Path(self.archive).stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+
+_STATES: dict[str, tuple[int, ...] | None] = {}
+"""What each archive's file was like when Python read its list."""
+
+
+def _state(archive: str) -> tuple[int, ...] | None:
+    try:
+        found = Path(archive).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 if __name__ == "__main__":
@@ -45,5 +52,6 @@ if __name__ == "__main__":
 
     from pyspark.daemon import manager
 
+    gc.collect()
     gc.freeze()  # workers, which are forked off it, collect garbage after every task
     manager()  # type: ignore[no-untyped-call]

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from pyspark import inheritable_thread_target
 from pyspark.resource import ResourceProfile
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -27,7 +26,7 @@ from avlib.models import LEARNED_MODEL, StoredModel, described_with, store_model
 from avlib.spark import learned
 from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
 from avlib.spark.duplicates import found_duplicates
-from avlib.spark.progress import Pace, say, warn, watched
+from avlib.spark.progress import Pace, of_this_thread, say, warn, watched
 from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Work, is_recorded, recorded
 from avlib.spark.samples import committed_attempts, latest_descriptions, with_video_id
@@ -52,7 +51,6 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         model = store_model(settings.describe, warehouse=store.warehouse)
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
-        asked_for = store.version(tables.VIDEOS)  # another run may enter more at any time
         with store.frozen(_pending(store, made_with, retry), "pending") as pending:
             if retry not in (None, ANY_FAILURE):
                 _check_class(store, retry)
@@ -65,11 +63,11 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
                 _describe(store, pending, total, settings, model)
             if described_again:
                 _delete_orphans(store)
-        learned.run(store, settings)
-        with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
-            statistics = beside.submit(inheritable_thread_target(store.spark)(partial(update_stats, store)))
-            summary = check_invariant(store, as_of=asked_for)
-            statistics.result()
+            learned.run(store, settings)
+            with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
+                statistics = beside.submit(of_this_thread(store.spark, partial(update_stats, store)))
+                summary = check_invariant(store, pending=pending)
+                statistics.result()
         if anything_to_do:
             record.summary = summary
     say(f"describe: {total} described, {summary}")
@@ -106,27 +104,32 @@ def _describe(store: TableStore, pending: DataFrame, left: int, settings: Settin
             duplicates.enter(store)
 
 
-def check_invariant(store: TableStore, *, as_of: int | None = None) -> str:
+def check_invariant(store: TableStore, *, pending: DataFrame | None = None) -> str:
     """Every video has exactly one status, and there are as many samples as descriptions say; returns counts in words.
 
-    as_of: a version of `videos`; what has been entered since is for another run. Raises WarehouseError otherwise.
+    pending: the videos of this run; others that have no description are another run's, which may enter them at any
+    time. Raises WarehouseError otherwise.
     """
-    videos = store.read(tables.VIDEOS, version=as_of).select("video_id", F.lit(True).alias("asked_for"))
+    videos = store.read(tables.VIDEOS).select("video_id", F.lit(True).alias("entered"))
     told = store.read(tables.DESCRIPTIONS).select("video_id", "attempt", "status", "samples")
     of_video = videos.unionByName(told, allowMissingColumns=True).groupBy("video_id")
     newest = F.max_by(F.struct("status", "samples"), "attempt").alias("newest")
-    outcome = of_video.agg(F.max("asked_for").alias("asked_for"), newest).select("asked_for", "newest.*")
-    by_status = outcome.groupBy("asked_for", "status")
+    outcome = of_video.agg(F.max("entered").alias("entered"), newest).select("entered", "newest.*")
+    by_status = outcome.groupBy("entered", "status")
     rows = by_status.agg(F.count("*").alias("videos"), F.sum("samples").alias("samples")).collect()
     # Video by video only where the sums differ, of which Delta knows one unread: as after a worker that failed midway.
     if sum(row["samples"] or 0 for row in rows) != store.read(tables.SAMPLES).count():
         _check_samples(store)
-    outcomes = {row["status"]: row for row in rows if row["asked_for"]}
+    outcomes = {row["status"]: row for row in rows if row["entered"]}
     counts = {status: row["videos"] for status, row in outcomes.items()}
-    if None in counts:
+    outcomes.pop(None, None)
+    lost = counts.pop(None, 0)
+    if lost and pending is not None:
+        lost = pending.join(videos, "video_id", "left_semi").join(told, "video_id", "left_anti").count()
+    if lost:
         raise WarehouseError(
-            f"{counts[None]} of {sum(counts.values())} videos in {store.warehouse} have no description: "
-            "describe lost them. Run `avlib describe` again, and please report this"
+            f"{lost} of {lost + sum(counts.values())} videos in {store.warehouse} have no description: describe lost "
+            "them. Run `avlib describe` again, and please report this"
         )
     listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
     samples = sum(row["samples"] for row in outcomes.values())

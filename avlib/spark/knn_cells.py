@@ -30,6 +30,7 @@ from avlib.neighbors import (
     ReachChoice,
     choose_reach,
     deal_cells,
+    in_turns,
     joined,
     mutual_edges_at,
     named_ids,
@@ -51,6 +52,7 @@ _SAMPLED = 128  # samples whose mutual edges are counted
 _PIECE = pa.schema(
     [("group", pa.int32())] + [(name, pa.binary()) for name in ("ids", "times_s", "visual", "audio")]
 )  # some samples of a group: the arrays of Block
+_ROW_BYTES = 8  # of the number of a row, in a route
 _ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids binary, distances binary"
 
 
@@ -123,9 +125,7 @@ def _pack(raw: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] 
         for batch in batches:
             if batch.num_rows:
                 block = packing.normalised(pa.Table.from_batches([batch]))
-                groups = dealt.groups[dealt.cells.probes(block, 1)[:, 0]]
-                for group in np.unique(groups).tolist():
-                    yield _piece(group, block.take(np.flatnonzero(groups == group)))
+                yield _pieces(block, dealt.groups[dealt.cells.probes(block, 1)[:, 0]])
 
     pieces = raw.mapInArrow(assign, from_arrow_schema(_PIECE))
     if only is not None:
@@ -139,8 +139,9 @@ def _packed(pieces: DataFrame, folder: str, scope: str, *, groups: int) -> list[
     def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = [row for batch in batches for row in batch.to_pylist()]
         if rows:
+            (group,) = {row["group"] for row in rows}
             block = joined([_block(row) for row in rows])
-            yield _written(folder, scope, rows[0]["group"], block.take(np.argsort(block.ids)))
+            yield _written(folder, scope, group, block.take(np.argsort(block.ids)))
 
     # A task for each group: rows that Spark hashes into a few partitions leave some tasks the work of several.
     return _files(pieces.repartitionById(groups, "group").mapInArrow(pack, from_arrow_schema(BLOCK_FILE)))
@@ -157,7 +158,7 @@ def _choose(
         for _, packed in _read(batches, search, folder):
             rows = np.flatnonzero(np.isin(packed.block.ids, named))
             if len(rows):
-                yield _piece(0, packed.block.take(rows))
+                yield _pieces(packed.block.take(rows), np.zeros(len(rows), np.int32))
 
     slots = spark.sparkContext.defaultParallelism
     picked = _tasks(spark, blocks, slots).mapInArrow(pick, from_arrow_schema(_PIECE))
@@ -227,7 +228,7 @@ def _search(
             yield from kept(folder, f"lists-{routes[0]['group']}-{reach!r}", partial(compared, routes))
 
     def compared(routes: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-        group = routes[0]["group"]
+        (group,) = {row["group"] for row in routes}
         given = {row["source"]: row for row in routes}
         with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
 
@@ -238,15 +239,13 @@ def _search(
             members = probing(group)  # all of them: each probes its own cell
             cells = _cell_search(members.block, members.probes, search)
             cells.begin_with(members.lists)
-            # Each sample of a turn is copied three times, of a source by itself twice: at most twice the members.
-            for others in _in_turns(sorted(given.keys() - {group}), probing, rows=len(members.block) // 2):
-                found = cells.fold(
-                    joined([one.block for one in others.values()]),
-                    _padded([one.probes for one in others.values()]),
-                    _together([one.lists for one in others.values()]),
-                )
-                starts = np.cumsum([0, *(len(one.block) for one in others.values())])
-                for source, start, stop in zip(others, starts, starts[1:], strict=False):
+            sizes = {source: len(row["rows"]) // _ROW_BYTES for source, row in given.items() if source != group}
+            # Of the members, and of whoever probes them, two copies are held; of several sources three, for a moment.
+            for turn in in_turns(sizes, rows=len(members.block) // 2):
+                others = _Probing.joined([probing(source) for source in turn])
+                found = cells.fold(others.block, others.probes, others.lists)
+                starts = np.cumsum([0, *(sizes[source] for source in turn)])
+                for source, start, stop in zip(turn, starts[:-1], starts[1:], strict=True):
                     yield partial_row(_SCOPE, source, found.take(np.arange(start, stop)))
             yield partial_row(_SCOPE, group, cells.lists())
 
@@ -271,26 +270,13 @@ class _Probing:
         distances = np.frombuffer(route["distances"], np.float32).reshape(len(rows), -1)
         return cls(block.take(rows), probes, NeighborLists(block.ids[rows], neighbor_ids, distances))
 
-
-def _in_turns(
-    sources: Iterable[int], probing: Callable[[int], _Probing], *, rows: int
-) -> Iterator[dict[int, _Probing]]:
-    """Sources by their number, so many at a time as have `rows` samples together: small tiles take longer."""
-    turn: dict[int, _Probing] = {}
-    for source in sources:
-        found = probing(source)
-        if turn and sum(len(one.block) for one in [*turn.values(), found]) > rows:
-            yield turn
-            turn = {}
-        turn[source] = found
-    if turn:
-        yield turn
-
-
-def _padded(probes: Sequence[Int32Array]) -> Int32Array:
-    """All rows; those of fewer probes end with -1."""
-    width = max(part.shape[1] for part in probes)
-    return np.vstack([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in probes])
+    @classmethod
+    def joined(cls, parts: Sequence[_Probing]) -> _Probing:
+        """All samples of some blocks, in their order. Those of fewer probes end with -1."""
+        width = max(part.probes.shape[1] for part in parts)
+        missing = [((0, 0), (0, width - part.probes.shape[1])) for part in parts]
+        probes = [np.pad(part.probes, pad, constant_values=-1) for part, pad in zip(parts, missing, strict=True)]
+        return cls(joined([part.block for part in parts]), np.vstack(probes), _together([part.lists for part in parts]))
 
 
 def _tasks(spark: SparkSession, blocks: Sequence[BlockFile], tasks: int) -> DataFrame:
@@ -322,11 +308,14 @@ def _route(group: int, source: int, rows: Int64Array, probes: Int32Array, lists:
     )
 
 
-def _piece(group: int, block: Block) -> pa.RecordBatch:
-    """One row of _PIECE, whatever the number of samples: Spark copies lists of numbers one by one."""
+def _pieces(block: Block, groups: Int32Array) -> pa.RecordBatch:
+    """A row of _PIECE for each group, whatever the number of its samples: Spark copies lists of numbers one by one."""
+    order = np.argsort(groups, kind="stable")
+    found, starts = np.unique(groups[order], return_index=True)
+    parts = np.split(order, starts[1:])
     arrays = (block.ids, block.times_s, block.visual, block.audio)
-    columns = [pa.array([group], pa.int32()), *(pa.array([array.tobytes()], pa.binary()) for array in arrays)]
-    return pa.RecordBatch.from_arrays(columns, schema=_PIECE)
+    columns = [pa.array([array[part].tobytes() for part in parts], pa.binary()) for array in arrays]
+    return pa.RecordBatch.from_arrays([pa.array(found), *columns], schema=_PIECE)
 
 
 def _block(piece: dict[str, Any]) -> Block:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -42,6 +44,13 @@ def grouped(spark: SparkSession, stage: str) -> Iterator[None]:
     finally:
         for name, value in before.items():
             spark.sparkContext.setLocalProperty(name, value)  # type: ignore[arg-type]  # None takes it away
+
+
+def of_this_thread(spark: SparkSession, work: Callable[[], object]) -> Callable[[], object]:
+    """Work for another thread, whose Spark jobs are to be of this one's group."""
+    inheriting: object = inheritable_thread_target(spark)
+    # The session itself, where Spark was told not to tell threads apart.
+    return cast("Callable[[], object]", inheriting(work)) if callable(inheriting) else work
 
 
 @contextmanager

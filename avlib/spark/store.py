@@ -106,12 +106,11 @@ class TableStore:
         log = jvm.org.apache.spark.sql.delta.DeltaLog
         return log.forTableWithSnapshot(self.spark._jsparkSession, self.path(table))._2()
 
-    def read(self, table: Table, *, step: int | None = None, version: int | None = None) -> DataFrame:
-        """All rows of a table, or those of one step, without the step column.  version: as they were then."""
+    def read(self, table: Table, *, step: int | None = None) -> DataFrame:
+        """All rows of a table, or those of one step, without the step column."""
         if not self.exists(table):
             raise missing_table(table, self.warehouse, self.name)
-        reader = self.spark.read.format("delta")
-        rows = (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
+        rows = self.spark.read.format("delta").load(self.path(table))
         return rows if step is None else rows.where(F.col("step") == step).drop("step")
 
     def last_change(self, table: Table, *, step: int | None = None) -> Commit | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import zipfile
 import zipimport
@@ -74,3 +75,19 @@ def test_what_an_archive_has_now_is_found(tmp_path: Path) -> None:
     archive(place, "shipped", "another")
     code.invalidate_caches()
     assert code.find_spec("another") is not None
+
+
+def test_packages_of_an_archive_are_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their importers share a list, which may be older than they are."""
+    monkeypatch.setattr(sys, "path_hooks", [Archive])
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    monkeypatch.syspath_prepend(str(tmp_path / "code.zip"))
+    archive(tmp_path / "code.zip", "packed_twice/__init__", "packed_twice/one")
+    importlib.import_module("packed_twice")
+    (tmp_path / "code.zip").unlink()
+    archive(tmp_path / "code.zip", "packed_twice/__init__", "packed_twice/one", "packed_twice/two")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("packed_twice.two")
+    importlib.invalidate_caches()
+    assert importlib.import_module("packed_twice.two").VALUE == 7
+    assert importlib.import_module("packed_twice.one").VALUE == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from raw_samples import RawSamples
 
 from avlib import tables
 from avlib.errors import AvlibError, ConfigError, in_one_line
-from avlib.spark import knn
+from avlib.spark import knn, knn_cells
 from avlib.spark.packing import BlockFile, Packing
 from avlib.spark.store import TableStore
 
@@ -129,3 +130,42 @@ def test_cells_find_the_mutual_edges_asked_for(spark: SparkSession, tmp_path: Pa
     assert len(edges["exact"] & edges["cells"]) > 0.96 * len(edges["exact"])
     history = store.spark.sql(f"DESCRIBE HISTORY delta.`{store.path(tables.NEIGHBORS)}`").collect()
     assert any("of the mutual edges" in (row["userMetadata"] or "") for row in history)
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (0, 1)])
+def test_lists_in_cells_do_not_depend_on_tasks(
+    spark: SparkSession, tmp_path: Path, weights: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TableStore(spark, str(tmp_path))
+    fill(store, RawSamples(videos=12, frames=50))
+    found = []
+    for per_slot in (1, 5):  # groups of cells, each a task
+        monkeypatch.setattr(knn, "_TILES_PER_SLOT", per_slot)
+        step = f"filter.strategies.mine=[{{w_V = {weights[0]}, w_A = {weights[1]}, k = 6}}]"
+        knn.run(store, two_steps("knn.method=cells", "knn.cell_rows=20", step), 0)
+        found.append(lists_of(store))
+        store.clear(tables.NEIGHBORS)
+    assert found[0] == found[1]
+
+
+def test_lost_cells_are_packed_again(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = TableStore(spark, str(tmp_path))
+    fill(store, RawSamples(videos=12, frames=50))
+    settings = two_steps("knn.method=cells", "knn.cell_rows=20")
+    knn.run(store, settings, 0)
+    whole = lists_of(store)
+    store.clear(tables.NEIGHBORS)
+    packed, lost = knn_cells._pack, []
+
+    def lose(*given: Any) -> list[BlockFile]:
+        files = packed(*given)
+        if not lost:
+            lost.extend(tmp_path.rglob("cells-1.arrow"))
+            for file in lost:
+                file.unlink()
+        return files
+
+    monkeypatch.setattr(knn_cells, "_pack", lose)
+    knn.run(store, settings, 0)
+    assert len(lost) == 1
+    assert lists_of(store) == whole

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from neighbor_blocks import RULES, WEIGHTS, assert_same, brute_force, make_block
 
 from avlib.errors import ParameterError
-from avlib.neighbors import Block, NeighborRule, exact, nearest, nearest_within
+from avlib.neighbors import Block, NeighborRule, exact, joined, nearest, nearest_within
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -32,6 +32,37 @@ def test_near_duplicates_keep_their_digits() -> None:
     ids, distances = brute_force(block, block, weights=(1, 1), k=10, rule=NeighborRule())
     np.testing.assert_array_equal(lists.neighbor_ids, ids)
     np.testing.assert_allclose(lists.distances, distances, atol=6e-7)
+
+
+def test_float32_products_do_not_keep_the_nearest_out() -> None:
+    """Of a pair of long vectors the bound is low by more than of a short one: no limit before distances are known."""
+    x = np.zeros((4, 576), np.float32)
+    x[:, 0] = [1.0, 0.0, 2.00001, 9.0]
+    query, *others = (Block(np.array([i]) << 24, x[[i]], np.zeros((1, 0), np.float32), np.zeros(1)) for i in range(4))
+    lists = nearest(query, [joined(others)], weights=(1, 0), k=1, rule=NeighborRule())
+    assert lists.neighbor_ids.tolist() == [[1 << 24]]
+    assert lists.distances.tolist() == [[1.0]]
+
+
+@settings(max_examples=40)
+@given(
+    rows=st.integers(2, 90),
+    k=st.integers(1, 9),
+    rule=st.sampled_from(RULES),
+    weights=st.sampled_from(WEIGHTS),
+    norms=st.floats(0.01, 100),
+    seed=st.integers(0, 2**16),
+)
+def test_vectors_of_any_length(
+    rows: int, k: int, rule: NeighborRule, weights: tuple[float, float], norms: float, seed: int
+) -> None:
+    unit = make_block(rows, dimensions=(64, 32), seed=seed)
+    lengths = np.random.default_rng(seed).uniform(0, norms, (2, rows, 1)).astype(np.float32)
+    block = Block(unit.ids, unit.visual * lengths[0], unit.audio * lengths[1], unit.times_s)
+    lists = nearest(block, [block], weights=weights, k=k, rule=rule)
+    ids, distances = brute_force(block, block, weights=weights, k=k, rule=rule)
+    np.testing.assert_array_equal(lists.neighbor_ids, ids)
+    np.testing.assert_allclose(lists.distances, distances, rtol=1e-6, atol=1e-6)
 
 
 def test_ties_go_by_id_and_self_is_excluded_by_id() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avlib.neighbors import SuperTile, dealt, super_tiles
+from avlib.neighbors import SuperTile, dealt, in_turns, super_tiles
 
 SCOPES = st.dictionaries(
     st.sampled_from(["a", "b", "c"]),
@@ -63,3 +63,13 @@ def test_dealing_loses_nothing(rows: dict[str, dict[int, int]], tasks: int) -> N
     hands = dealt(tiles, tasks=tasks)
     assert len(hands) == min(tasks, len(tiles))
     assert Counter(tile for hand in hands for tile in hand) == Counter(tiles)
+
+
+@given(st.dictionaries(st.integers(0, 99), st.integers(1, 50), max_size=30), st.integers(1, 120))
+def test_turns_are_as_large_as_they_may_be(sizes: dict[int, int], rows: int) -> None:
+    turns = list(in_turns(sizes, rows=rows))
+    assert [number for turn in turns for number in turn] == sorted(sizes)
+    totals = [sum(sizes[number] for number in turn) for turn in turns]
+    assert all(total <= rows or len(turn) == 1 for turn, total in zip(turns, totals, strict=True))
+    for total, following in zip(totals, turns[1:], strict=False):
+        assert total + sizes[following[0]] > rows
