@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -18,6 +19,8 @@ from avlib.description.outcome import Description, Problem, SliceOutcome
 from avlib.descriptors import audio_context, mfcc_windows
 from avlib.errors import MediaError
 from avlib.media import IsolatedVideo, MediaInfo, check_is_file
+
+_PIECE_BYTES = 1 << 20  # hashed at a time
 
 _SHORTER_S = 1.0
 """Pictures that end so much before the sound are worth a word. Encoders round by less."""
@@ -100,8 +103,10 @@ def describe_video(
     description = Description()
     try:
         check_is_file(video.path)  # a pipe would never end
+        # Also of what cannot be opened: of a thousand copies of an error page one is looked at.
+        description = replace(description, content_hash=content_hash(video.path, within_s=video.left_s))
         info = video.probe()
-        description = replace(description, content_hash=content_hash(video.path)).with_info(info)
+        description = description.with_info(info)
         if info.audio_stream is None:
             description = replace(description, audio_status="none")
             return description.ended("no_audio", Problem("no_audio", "no sound track"))
@@ -143,11 +148,16 @@ def sound_margin_s(settings: DescribeSettings) -> float:
     return max(window_s, context.span_s + (context.slope_frames / 2 + 1) / context.frames_hz + context.frame_s)
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex. Raises MediaError where it cannot be read."""
+def content_hash(path: Path, *, within_s: float) -> str:
+    """SHA-256 of a file, in hex. Raises MediaError where it cannot be read, or not in so many seconds."""
+    digest, last_s = hashlib.sha256(), time.monotonic() + within_s
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+                if time.monotonic() > last_s:
+                    raise MediaError(path, f"hashing it took more than {within_s:g} s", error_class="timeout")
+        return digest.hexdigest()
     except OSError as error:
         raise MediaError(path, f"cannot be read: {error.strerror}", error_class="unreadable", transient=True) from None
 

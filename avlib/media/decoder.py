@@ -163,6 +163,11 @@ class IsolatedVideo:
         self._settings = settings
         self._left_s = settings.video_s
 
+    @property
+    def left_s(self) -> float:
+        """How long reading it may take still."""
+        return self._left_s
+
     def probe(self) -> MediaInfo:
         """What the container says."""
         return MediaInfo(**self._only("probe").values["info"])

@@ -77,10 +77,12 @@ def in_turns(sizes: Mapping[int, int], *, rows: int) -> Iterator[list[int]]:
     sizes: the rows of each. They come in ascending order, and each once.
     """
     turn: list[int] = []
+    left = rows
     for number in sorted(sizes):
-        if turn and sum(sizes[one] for one in turn) + sizes[number] > rows:
+        if turn and sizes[number] > left:
             yield turn
-            turn = []
+            turn, left = [], rows
         turn.append(number)
+        left -= sizes[number]
     if turn:
         yield turn

@@ -51,6 +51,7 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         model = store_model(settings.describe, warehouse=store.warehouse)
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
+        known = store.first_free_id()  # another run may enter more at any time
         with store.frozen(_pending(store, made_with, retry), "pending") as pending:
             if retry not in (None, ANY_FAILURE):
                 _check_class(store, retry)
@@ -63,11 +64,11 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
                 _describe(store, pending, total, settings, model)
             if described_again:
                 _delete_orphans(store)
-            learned.run(store, settings)
-            with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
-                statistics = beside.submit(of_this_thread(store.spark, partial(update_stats, store)))
-                summary = check_invariant(store, pending=pending)
-                statistics.result()
+        learned.run(store, settings)
+        with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
+            statistics = beside.submit(of_this_thread(store.spark, partial(update_stats, store)))
+            summary = check_invariant(store, below_id=known)
+            statistics.result()
         if anything_to_do:
             record.summary = summary
     say(f"describe: {total} described, {summary}")
@@ -104,13 +105,14 @@ def _describe(store: TableStore, pending: DataFrame, left: int, settings: Settin
             duplicates.enter(store)
 
 
-def check_invariant(store: TableStore, *, pending: DataFrame | None = None) -> str:
+def check_invariant(store: TableStore, *, below_id: int | None = None) -> str:
     """Every video has exactly one status, and there are as many samples as descriptions say; returns counts in words.
 
-    pending: the videos of this run; others that have no description are another run's, which may enter them at any
-    time. Raises WarehouseError otherwise.
+    below_id: videos from this id on are another run's, to be described by the next. Raises WarehouseError otherwise.
     """
     videos = store.read(tables.VIDEOS).select("video_id", F.lit(True).alias("entered"))
+    if below_id is not None:
+        videos = videos.where(F.col("video_id") < below_id)
     told = store.read(tables.DESCRIPTIONS).select("video_id", "attempt", "status", "samples")
     of_video = videos.unionByName(told, allowMissingColumns=True).groupBy("video_id")
     newest = F.max_by(F.struct("status", "samples"), "attempt").alias("newest")
@@ -122,14 +124,10 @@ def check_invariant(store: TableStore, *, pending: DataFrame | None = None) -> s
         _check_samples(store)
     outcomes = {row["status"]: row for row in rows if row["entered"]}
     counts = {status: row["videos"] for status, row in outcomes.items()}
-    outcomes.pop(None, None)
-    lost = counts.pop(None, 0)
-    if lost and pending is not None:
-        lost = pending.join(videos, "video_id", "left_semi").join(told, "video_id", "left_anti").count()
-    if lost:
+    if None in counts:
         raise WarehouseError(
-            f"{lost} of {lost + sum(counts.values())} videos in {store.warehouse} have no description: describe lost "
-            "them. Run `avlib describe` again, and please report this"
+            f"{counts[None]} of {sum(counts.values())} videos in {store.warehouse} have no description: "
+            "describe lost them. Run `avlib describe` again, and please report this"
         )
     listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
     samples = sum(row["samples"] for row in outcomes.values())

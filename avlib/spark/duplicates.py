@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 from avlib import tables
 from avlib.config import FetchSettings
 from avlib.description import Description, content_hash
-from avlib.errors import MediaError
 from avlib.fetching import fetched
 from avlib.media import check_is_file
 from avlib.spark.progress import say
@@ -86,8 +85,8 @@ class _Hasher:
         try:
             with fetched(uri, self._settings) as path:
                 check_is_file(path)
-                return content_hash(path)
-        except MediaError:
+                return content_hash(path, within_s=self._settings.timeout_s)
+        except Exception:  # of whatever kind: it costs this video, and describe will say
             return None
 
 

@@ -35,14 +35,18 @@ from pathlib import Path
 import numpy as np
 from avlib.config import load_settings
 from avlib.description import loud
-from avlib.descriptors import RmsMeter, load_visual_descriptor, mfcc_windows
+from avlib.descriptors import RmsMeter, audio_context, load_visual_descriptor, mfcc_windows
 from avlib.media import JITTER_S, PictureReader, SoundReader, place, probe
 
 settings = load_settings().describe
 rate_hz = settings.audio.sr
 visual = load_visual_descriptor(sys.argv[1], Path(sys.argv[2]))
 visual.describe(np.zeros((32, 224, 224, 3), np.uint8))
-seconds = dict.fromkeys(["sound", "rms", "mfcc", "pictures", "cnn"], 0.0)
+silence, some_s = np.zeros(10 * rate_hz, np.float32), np.arange(1.0, 9.0)  # the first call imports and compiles
+mfcc_windows(silence, times_s=some_s, frame_rate_hz=25.0, settings=settings.audio)
+context_of = {"sounding_s": (0.0, 10.0), "sample_rate_hz": rate_hz, "settings": settings.audio_context}
+audio_context(silence, times_s=some_s, **context_of)
+seconds = dict.fromkeys(["sound", "rms", "mfcc", "context", "pictures", "cnn"], 0.0)
 def timed(name, function):
     started = time.perf_counter()
     result = function()
@@ -59,6 +63,8 @@ for path in map(Path, sys.argv[3:]):
     frames = timed("rms", measure)
     waveform = place(pieces, channels=1, first=0, samples=pieces[-1].end)[0]
     timed("mfcc", lambda: mfcc_windows(waveform, times_s=frames.times_s, frame_rate_hz=25.0, settings=settings.audio))
+    sounding_s = (frames.times_s[0], len(waveform) / rate_hz)
+    timed("context", lambda: audio_context(waveform, times_s=frames.times_s, **context_of | {"sounding_s": sounding_s}))
     reader = PictureReader(path, info, times_s=frames.times_s, size_px=224)
     pictures = timed("pictures", lambda: [shown for _, shown in reader])
     timed("cnn", lambda: [visual.describe(shown) for shown in pictures])

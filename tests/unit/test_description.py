@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,18 @@ import pytest
 from media_files import write_flash_and_click
 
 from avlib.config import load_settings
-from avlib.description import Description, LongVideo, Slice, SliceOutcome, describe_slice, describe_video, loud
+from avlib.description import (
+    Description,
+    LongVideo,
+    Slice,
+    SliceOutcome,
+    content_hash,
+    describe_slice,
+    describe_video,
+    loud,
+)
 from avlib.description.outcome import Problem
+from avlib.errors import MediaError
 from avlib.media import Decoder
 
 
@@ -143,3 +154,24 @@ def test_a_broken_stamp_costs_its_packet(tmp_path: Path, decoder: Decoder) -> No
     assert whole.status == "ok" and broken.status == "partial"
     assert broken.samples >= whole.samples - 3
     assert broken.covered_s == pytest.approx(whole.covered_s, abs=0.3)
+
+
+def test_hashing_is_given_up_where_it_takes_too_long(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mp4"
+    whole.write_bytes(b"0123456789" * 300_000)
+    assert content_hash(whole, within_s=60) == hashlib.sha256(whole.read_bytes()).hexdigest()
+    with pytest.raises(MediaError, match="hashing it took more than 0 s") as raised:
+        content_hash(whole, within_s=0)
+    assert raised.value.error_class == "timeout"
+
+
+def test_what_cannot_be_opened_is_known_by_its_content(tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_bytes(b"no video")
+    settings = load_settings()
+    with Decoder(settings.decode) as decoder:
+        described = describe_video(decoder.open(text), settings.describe)
+        with pytest.raises(StopIteration) as end:
+            next(described)
+    assert end.value.value.status == "failed"
+    assert end.value.value.content_hash == hashlib.sha256(b"no video").hexdigest()

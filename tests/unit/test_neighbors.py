@@ -50,7 +50,7 @@ def test_float32_products_do_not_keep_the_nearest_out() -> None:
     k=st.integers(1, 9),
     rule=st.sampled_from(RULES),
     weights=st.sampled_from(WEIGHTS),
-    norms=st.floats(0.01, 100),
+    norms=st.floats(0.01, 4),  # beyond 16 distances are coarser than the grid that ties go by
     seed=st.integers(0, 2**16),
 )
 def test_vectors_of_any_length(
