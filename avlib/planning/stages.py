@@ -27,7 +27,7 @@ EDGE_BYTES = 130
 SPARKS_OWN_S = 4.0
 """Spark's and Delta's own time in a stage, however little there is to do: seen on 2 cores."""
 
-DESCRIBE_OF_ITS_PARTS = 1.2
+DESCRIBE_OF_ITS_PARTS = 1.3
 """How many times as long the describe stage takes as its parts by themselves, over the cores: seen on 2 cores."""
 
 _PARTS_OF_AGREEMENT = 3  # two searches, and scores: each as long as a stage

@@ -181,7 +181,7 @@ def test_hours_by_hand() -> None:
     video_s = 1.2 + 750 / 500
     rows = 7_500_000 * plan.given.descriptors.sample_bytes
     disks_s = (rows / NOMINAL.read_bytes_per_s + 2 * rows / NOMINAL.write_bytes_per_s) / 10
-    assert seconds(plan, "describe") == pytest.approx(SPARKS_OWN_S + 1.2 * 10 * 7 * video_s + disks_s)
+    assert seconds(plan, "describe") == pytest.approx(SPARKS_OWN_S + 1.3 * 10 * 7 * video_s + disks_s)
     assert plan.hours == pytest.approx(sum(stage.seconds or 0 for stage in plan.stages) / 3600)
 
 
