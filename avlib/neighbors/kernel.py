@@ -2,10 +2,9 @@
 
 The tile comes as two float32 matrix products. They give every pair a *lower bound* of its distance, cheap to
 test against the last entries of the two samples' lists, or, of lists that are not full, against what k pairs of the
-tile keep to. The few pairs that pass get their distance from the
-difference of the descriptors, in float64 and in a fixed order of additions. So lists depend on the descriptors
-alone: not on tile sizes, the order of blocks, or the BLAS; near-duplicates lose no digits; and d(i, j) = d(j, i)
-to the last bit.
+tile keep to. The few pairs that pass get their distance from the difference of the descriptors, in float64 and in a
+fixed order of additions. So lists depend on the descriptors alone: not on tile sizes, the order of blocks, or the
+BLAS; near-duplicates lose no digits; and d(i, j) = d(j, i) to the last bit.
 """
 
 from __future__ import annotations
@@ -164,7 +163,7 @@ def _limits_of_rows(left, right, products, search, lists, bounds):  # type: igno
             smallest[:] = np.inf
             for j in range(len(bounds)):
                 if bounds[j] < smallest[-1] and _allowed(left, right, i, j, search):
-                    _keep_smallest(smallest, bounds[j])
+                    keep_smallest(smallest, bounds[j])
             last = smallest[-1]
             if last < np.inf and search.w_visual > 0:
                 last += search.w_visual * _slack(left.visual_squares[i], most_visual, left.visual.shape[1])
@@ -175,7 +174,8 @@ def _limits_of_rows(left, right, products, search, lists, bounds):  # type: igno
 
 
 @_compiled
-def _keep_smallest(smallest, value):  # type: ignore[no-untyped-def]
+def keep_smallest(smallest: Float32Array, value: np.float32) -> None:
+    """Put a value, smaller than the last of some ascending ones, where it belongs; the last goes."""
     place = len(smallest) - 1
     while place > 0 and value < smallest[place - 1]:
         smallest[place] = smallest[place - 1]

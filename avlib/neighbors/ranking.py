@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from avlib.arrays import Float32Array, Float64Array, Int32Array, Int64Array
-from avlib.neighbors.kernel import product_error
+from avlib.neighbors.kernel import keep_smallest, product_error
 
 _TILE_ROWS = 512
 
@@ -95,11 +95,7 @@ def _nth(scores, smallest):  # type: ignore[no-untyped-def]
     last = len(smallest) - 1
     for score in scores:
         if score < smallest[last]:
-            place = last
-            while place > 0 and score < smallest[place - 1]:
-                smallest[place] = smallest[place - 1]
-                place -= 1
-            smallest[place] = score
+            keep_smallest(smallest, score)
     return smallest[last]
 
 
