@@ -156,7 +156,9 @@ def content_hash(path: Path, *, within_s: float) -> str:
             while piece := file.read(_PIECE_BYTES):
                 digest.update(piece)
                 if time.monotonic() > last_s:
-                    raise MediaError(path, f"hashing it took more than {within_s:g} s", error_class="timeout")
+                    raise MediaError(
+                        path, f"hashing it took more than {within_s:g} s (decode.video_s)", error_class="timeout"
+                    )
         return digest.hexdigest()
     except OSError as error:
         raise MediaError(path, f"cannot be read: {error.strerror}", error_class="unreadable", transient=True) from None
