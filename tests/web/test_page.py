@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ import pytest
 import soundfile
 from page_server import Page, served
 from PIL import Image
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -56,11 +58,14 @@ def both(tmp_path: Path) -> Path:
 
 
 def wait_for(found: Callable[[], T], *, within_s: float = 20.0) -> T:
+    """What is found, once it is true; where the page renews an element while it is read, it is looked for again."""
     until_s = time.monotonic() + within_s
-    while not (result := found()):
+    while True:
+        with suppress(StaleElementReferenceException):
+            if result := found():
+                return result
         assert time.monotonic() < until_s, "it did not come"
         time.sleep(0.05)
-    return result
 
 
 def cards(browser: Chrome) -> list[WebElement]:
