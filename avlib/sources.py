@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from avlib.arrays import UInt8Array
@@ -37,3 +38,9 @@ class Sources:
         """The video at a path, file:, s3:// or http(s):// URI. Raises MediaError where it cannot be had."""
         with fetched(uri, self._fetch) as path:
             yield self._decoder.open(path)
+
+
+@lru_cache(maxsize=1)
+def kept_sources(fetch: FetchSettings, decode: DecodeSettings) -> Sources:
+    """What opens videos for this process as long as it lives, as for a Python worker of Spark from task to task."""
+    return Sources(fetch, decode)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,6 +41,10 @@ class FrameBatch:
     audio_mfcc65: Float32Array
     audio_context: Float32Array
     pictures: UInt8Array
+
+    def part(self, first: int, last: int) -> FrameBatch:
+        """Those in [first, last)."""
+        return FrameBatch(**{field.name: getattr(self, field.name)[first:last] for field in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     )
     from avlib.descriptors.rms import loud_frames, rms_energy
     from avlib.descriptors.track import log_mel_track
-    from avlib.descriptors.visual import HOG_COLOR, VisualDescriptor, load_visual_descriptor
+    from avlib.descriptors.visual import HOG_COLOR, PICTURES_TOGETHER, VisualDescriptor, load_visual_descriptor
     from avlib.descriptors.weights import model_hash, resolve_weights, save_weights
 
 __all__ = [
     "HOG_COLOR",
+    "PICTURES_TOGETHER",
     "DescriptorStats",
     "ExactSums",
     "RmsMeter",
@@ -55,6 +56,7 @@ _MODULES = {
     "loud_frames": "rms",
     "rms_energy": "rms",
     "HOG_COLOR": "visual",
+    "PICTURES_TOGETHER": "visual",
     "VisualDescriptor": "visual",
     "load_visual_descriptor": "visual",
     "model_hash": "weights",

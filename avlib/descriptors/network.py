@@ -17,7 +17,7 @@ from torch.fx.experimental.optimization import fuse
 
 from avlib.arrays import Float32Array, UInt8Array
 from avlib.descriptors.quick_torchvision import import_torchvision
-from avlib.descriptors.visual import HOG_COLOR
+from avlib.descriptors.visual import HOG_COLOR, PICTURES_TOGETHER
 from avlib.descriptors.weights import hash_weights, read_weights
 from avlib.errors import ConfigError, ParameterError
 
@@ -27,9 +27,6 @@ torchvision = import_torchvision()
 # only when it loads them itself. Their default initialisation takes longer than everything else here.
 _PORTED = {"transform_input": True, "init_weights": False}
 _OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _PORTED, "inception_v3": _PORTED}
-
-# Pictures at a time on a CPU: what passes between layers stays nearer the cache, some 5 % less time than 32.
-_TOGETHER = 16
 
 
 class NetworkDescriptor:
@@ -72,8 +69,8 @@ class NetworkDescriptor:
     def _describe(self, pictures: UInt8Array) -> Float32Array:
         # torch wants memory it may write to.
         pixels = torch.from_numpy(np.require(pictures, requirements=["C", "W"])).to(self._device)
-        parts = max(1, len(pixels) // _TOGETHER) if self._device.type == "cpu" else 1
-        described = torch.cat([self._through(part) for part in pixels.tensor_split(parts)])
+        together = PICTURES_TOGETHER if self._device.type == "cpu" else len(pixels)
+        described = torch.cat([self._through(part) for part in torch.split(pixels, together)])
         values: Float32Array = described.float().cpu().numpy()
         return values
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,7 +20,7 @@ import pyarrow as pa
 from avlib import tables
 from avlib.arrays import Float32Array, UInt8Array
 from avlib.columns import descriptor_column
-from avlib.config import DecodeSettings, FetchSettings, Settings
+from avlib.config import Settings
 from avlib.description import (
     Description,
     FrameBatch,
@@ -30,12 +31,12 @@ from avlib.description import (
     describe_slice,
     describe_video,
 )
-from avlib.descriptors.visual import VisualDescriptor
+from avlib.descriptors.visual import PICTURES_TOGETHER, VisualDescriptor
 from avlib.errors import MediaError, ParameterError
 from avlib.identity import sample_ids
 from avlib.media import IsolatedVideo
 from avlib.models import StoredModel
-from avlib.sources import Sources
+from avlib.sources import kept_sources
 from avlib.spark.resources import task_device
 from avlib.spark.sample_files import SampleFiles
 
@@ -46,9 +47,6 @@ ROWS = pa.schema(
 """What comes out. `kind` says what a row is: `samples`, a file of them; a `description`; a `long` video, whose
 description waits for its slices; a `slice`, to be described by itself; `sliced`, what came of one. `text` is the
 file's place, or JSON."""
-
-# With fewer pictures torch takes other kernels, whose last bits differ: a sample must not depend on its company.
-_FEWEST = 16
 
 PENDING = pa.schema(
     [
@@ -68,11 +66,44 @@ SLICES = PENDING.append(pa.field("text", pa.string()))
 
 
 @dataclass(frozen=True)
-class _Waiting:
-    """Frames of a video that wait for the network."""
+class _FramesOf:
+    """Frames of a video, or of a slice of it."""
 
     task: dict[str, Any]
     frames: FrameBatch
+
+
+class _Waiting:
+    """Frames of several videos that wait for the network.  pictures: how many."""
+
+    def __init__(self) -> None:
+        self._found: deque[_FramesOf] = deque()
+        self.pictures = 0
+
+    def add(self, found: _FramesOf) -> None:
+        """Let more wait."""
+        self._found.append(found)
+        self.pictures += len(found.frames.indexes)
+
+    def take(self) -> list[_FramesOf]:
+        """The first, a multiple of PICTURES_TOGETHER: so the network seldom works for less."""
+        left = self.pictures % PICTURES_TOGETHER
+        taken = []
+        while self.pictures > left:
+            found = self._found.popleft()
+            pictures = len(found.frames.indexes)
+            most = self.pictures - left
+            if pictures > most:
+                self._found.appendleft(_FramesOf(found.task, found.frames.part(most, pictures)))
+                found, pictures = _FramesOf(found.task, found.frames.part(0, most)), most
+            taken.append(found)
+            self.pictures -= pictures
+        return taken
+
+    def take_all(self) -> list[_FramesOf]:
+        """What there is."""
+        taken, self._found, self.pictures = list(self._found), deque(), 0
+        return taken
 
 
 class Worker:
@@ -87,32 +118,29 @@ class Worker:
         visual = _visual(self._model, self._warehouse, task_device(self._settings.device))
         tasks = (task for batch in batches for task in batch.to_pylist())
         files = SampleFiles(self._folder)
-        waiting: list[_Waiting] = []
-        pictures = 0
+        waiting = _Waiting()
         for found in (found for task in tasks for found in self._read(task)):
             if isinstance(found, pa.RecordBatch):
                 yield found
                 continue
-            waiting.append(found)
-            pictures += len(found.frames.indexes)
-            if pictures >= self._settings.picture_batch:
-                for samples in _described(waiting, visual):
+            waiting.add(found)
+            if waiting.pictures >= max(self._settings.picture_batch, PICTURES_TOGETHER):
+                for samples in _described(waiting.take(), visual):
                     yield from map(_file_row, files.add(samples))
-                waiting, pictures = [], 0
-        for samples in _described(waiting, visual):
+        for samples in _described(waiting.take_all(), visual):
             yield from map(_file_row, files.add(samples))
         yield from map(_file_row, files.finish())
 
-    def _read(self, task: dict[str, Any]) -> Iterator[_Waiting | pa.RecordBatch]:
+    def _read(self, task: dict[str, Any]) -> Iterator[_FramesOf | pa.RecordBatch]:
         samples = 0
         try:
-            with _sources(self._fetch, self._decode).open(task["uri"]) as video:
+            with kept_sources(self._fetch, self._decode).open(task["uri"]) as video:
                 steps = self._steps(video, task)
                 while True:
                     try:
                         frames = next(steps)
                         samples += len(frames.indexes)
-                        yield _Waiting(task, frames)
+                        yield _FramesOf(task, frames)
                     except StopIteration as end:
                         yield from _outcome_rows(task, end.value)
                         return
@@ -155,21 +183,15 @@ def _visual(model: StoredModel, warehouse: str, device: str) -> VisualDescriptor
     return visual
 
 
-@lru_cache(maxsize=1)
-def _sources(fetch: FetchSettings, decode: DecodeSettings) -> Sources:
-    """What opens videos for this Python worker, with a decoding process beside it."""
-    return Sources(fetch, decode)
-
-
-def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa.RecordBatch]:
+def _described(found: list[_FramesOf], visual: VisualDescriptor) -> Iterator[pa.RecordBatch]:
     """Rows of `samples`, their pictures described together."""
-    if not waiting:
+    if not found:
         return
-    described = _describe_pictures([one.frames.pictures for one in waiting], visual)
+    described = _describe_pictures([one.frames.pictures for one in found], visual)
     if not np.isfinite(described).all():
         raise ParameterError("descriptors", "NaN or inf", "finite numbers: check the weights of describe.visual_model")
     first = 0
-    for one in waiting:
+    for one in found:
         rows = len(one.frames.indexes)
         yield _sample_rows(one.task, one.frames, descriptor_column(described[first : first + rows]))
         first += rows
@@ -178,8 +200,8 @@ def _described(waiting: list[_Waiting], visual: VisualDescriptor) -> Iterator[pa
 def _describe_pictures(batches: list[UInt8Array], visual: VisualDescriptor) -> Float32Array:
     """All pictures of some batches, together. Shape (n, d)."""
     pictures = np.concatenate(batches) if len(batches) > 1 else batches[0]
-    missing = _FEWEST - len(pictures)
-    if missing <= 0:
+    missing = -len(pictures) % PICTURES_TOGETHER
+    if not missing:
         return visual.describe(pictures)
     padded = np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), np.uint8)])
     return visual.describe(padded)[: len(pictures)]

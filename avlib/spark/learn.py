@@ -28,7 +28,7 @@ from avlib.learning import LearningJob, LearningReport, deal
 from avlib.learning.job import learning_folder, report_place, weights_place
 from avlib.learning.tracks import SHORTEST_S, loud_track_frames, track_place, write_track
 from avlib.models import LEARNED_MODEL, StoredSoundModel, read_sound_model, write_sound_model
-from avlib.sources import Sources
+from avlib.sources import kept_sources
 from avlib.spark import learned
 from avlib.spark.progress import say, warn, watched
 from avlib.spark.runs import Work, newest_record, recorded
@@ -161,13 +161,12 @@ class _TrackReader:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """mapInArrow's function."""
-        with Sources(self._settings.fetch, self._settings.decode) as sources:
-            for batch in batches:
-                for video in batch.to_pylist():
-                    row = {"video_id": video["video_id"], "uri": video["uri"], "problem": self._read(sources, video)}
-                    yield pa.RecordBatch.from_pylist([row], schema=_FOUND)
+        for batch in batches:
+            for video in batch.to_pylist():
+                row = {"video_id": video["video_id"], "uri": video["uri"], "problem": self._read(video)}
+                yield pa.RecordBatch.from_pylist([row], schema=_FOUND)
 
-    def _read(self, sources: Sources, video: dict[str, Any]) -> str | None:
+    def _read(self, video: dict[str, Any]) -> str | None:
         """What is wrong with it, if anything."""
         settings = self._settings.learn
         if is_file(track_place(self._folder, video["video_id"])):
@@ -175,7 +174,7 @@ class _TrackReader:
         most_s, track = 60 * settings.minutes_per_video, settings.track
         from_s = _share(settings.seed, video["video_id"]) * max(video["last_s"] + 1 - most_s, 0.0)
         try:
-            with sources.open(video["uri"]) as opened:
+            with kept_sources(self._settings.fetch, self._settings.decode).open(video["uri"]) as opened:
                 waveform = opened.sound_between(
                     opened.probe(),
                     sample_rate_hz=track.sr,

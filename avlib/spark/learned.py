@@ -23,7 +23,7 @@ from avlib.config import Settings
 from avlib.errors import MediaError
 from avlib.learning import sound_around
 from avlib.models import StoredSoundModel, read_sound_model
-from avlib.sources import Sources
+from avlib.sources import Sources, kept_sources
 from avlib.spark.progress import say, warn, watched
 from avlib.spark.resources import gpu_profile, task_device
 from avlib.spark.runs import Work, recorded
@@ -129,14 +129,25 @@ class _Worker:
         """mapInArrow's function."""
         descriptor = _descriptor(self._model, self._warehouse, task_device(self._settings.describe.device))
         files = SampleFiles(self._folder, tables.AUDIO_LEARNED)
-        with Sources(self._settings.fetch, self._settings.decode) as sources:
-            for task in (task for batch in batches for task in batch.to_pylist()):
-                try:
-                    for rows in self._describe(sources, task, descriptor):
-                        yield from (_done(file=file) for file in files.add(rows))
-                except MediaError as error:
-                    yield _done(uri=task["uri"], problem=error.reason)
+        sources = kept_sources(self._settings.fetch, self._settings.decode)
+        for task in (task for batch in batches for task in batch.to_pylist()):
+            for found in self._attempt(sources, task, descriptor):
+                if isinstance(found, str):
+                    yield _done(uri=task["uri"], problem=found)
+                else:
+                    yield from (_done(file=file) for file in files.add(found))
         yield from (_done(file=file) for file in files.finish())
+
+    def _attempt(
+        self, sources: Sources, task: dict[str, Any], descriptor: SoundDescriptor
+    ) -> Iterator[pa.RecordBatch | str]:
+        """Rows of the table; last, where the sound cannot be read to its end, why."""
+        try:
+            yield from self._describe(sources, task, descriptor)
+        except MediaError as error:
+            yield error.reason
+        except Exception as error:  # a bug or a lack of memory: name it, and go on with the next video
+            yield f"avlib failed on it: {type(error).__name__}: {error}"
 
     def _describe(
         self, sources: Sources, task: dict[str, Any], descriptor: SoundDescriptor

@@ -1,8 +1,9 @@
-"""Peak memory of describing one video, for 3 minutes and for 3 hours: worker and decoding process apart."""
+"""Peak memory of a Python worker of describe and of its decoding process: for 3 minutes, 3 hours, many videos."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -10,58 +11,72 @@ from pathlib import Path
 
 from real_clips import write_clip, write_repeated
 
-# One task after another, as a Python worker does it, without Spark around it: the sound once, then every slice.
+from avlib.worker_environment import WORKER_ENVIRONMENT
+
+# What a Python worker does, without Spark around it: videos, then their slices, one after another.
 WORKER = """
 import json, resource, sys, time
 from pathlib import Path
-import numpy as np
+import pyarrow as pa, torch
 from avlib.config import load_settings
-from avlib.description import LongVideo, Slice, describe_slice, describe_video
-from avlib.descriptors import load_visual_descriptor
-from avlib.media import Decoder
+from avlib.descriptors.network import build_network
+from avlib.models import store_model
+from avlib.sources import kept_sources
+from avlib.spark.describing import PENDING, SLICES, Worker
 
-settings = load_settings(assignments=["describe.frame_stride=25"])
-visual = load_visual_descriptor("hog_color", None)
-peaks = []
+model, folder, stride, places = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
+weights = "DEFAULT"
+if model != "hog_color":
+    weights = str(folder / "weights.pth")
+    torch.save(build_network(model).state_dict(), weights)
+given = {"visual_model": model, "visual_weights": weights, "frame_stride": stride}
+settings = load_settings(assignments=[f"describe.{name}={value}" for name, value in given.items()])
 started = time.perf_counter()
+(folder / "rows").mkdir(exist_ok=True)
+worker = Worker(settings, store_model(settings.describe, warehouse=str(folder)), str(folder), str(folder / "rows"))
+video = {"bytes": 1, "input_hash": "", "described_with": "", "attempt": 1, "has_samples": False}
+videos = {number: video | {"video_id": number, "uri": place} for number, place in enumerate(places)}
 
-def run(steps):
-    samples = 0
-    try:
-        while True:
-            batch = next(steps)
-            visual.describe(batch.pictures)
-            samples += len(batch.indexes)
-    except StopIteration as end:
-        return samples, end.value
+def run(rows, schema):
+    for out in worker(iter([pa.RecordBatch.from_pylist(rows, schema=schema)])):
+        yield from out.to_pylist()
 
-with Decoder(settings.decode) as decoder:
-    path = Path(sys.argv[1])
-    samples, outcome = run(describe_video(decoder.open(path), settings.describe))
-    if isinstance(outcome, LongVideo):
-        for one in outcome.slices:
-            text = Slice.from_json(one.to_json(), frame_rate_hz=settings.describe.frame_rate_hz)
-            samples += run(describe_slice(decoder.open(path), text, settings.describe))[0]
-worker = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(json.dumps([worker, child, samples, time.perf_counter() - started]))
+rows = list(run(list(videos.values()), PENDING))
+slices = [videos[row["video_id"]] | {"text": row["text"]} for row in rows if row["kind"] == "slice"]
+rows += list(run(slices, SLICES))
+samples = sum(pa.parquet.read_metadata(row["text"]).num_rows for row in rows if row["kind"] == "samples")
+taken_s = time.perf_counter() - started
+kept_sources(settings.fetch, settings.decode).__exit__()
+peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps([*peaks, samples, taken_s]))
 """
 
 
+def described(model: str, folder: Path, *places: Path, stride: int) -> list[float]:
+    """Peak of the worker and of the decoding process in MB, samples, seconds."""
+    command = [sys.executable, "-c", WORKER, model, str(folder), str(stride), *map(str, places)]
+    environment = os.environ | WORKER_ENVIRONMENT
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    found: list[float] = json.loads(said.splitlines()[-1])
+    return found
+
+
 def test_peak_memory(shared_data: Path, tmp_path: Path) -> None:
-    sources = sorted((shared_data / "collection" / "videos").glob("*.mp4"))[:6]
+    videos = sorted((shared_data / "collection" / "videos").iterdir())
     minute = tmp_path / "minute.mp4"
-    write_clip(minute, sources, duration_s=60.0)
-    print(f"\n{platform.processor() or platform.machine()}; 640 x 360, 25 Hz; peak resident memory, one process each")
-    print("duration | worker MB | decoding MB | samples | seconds")
-    peaks = []
-    for name, minutes in (("3 min", 3), ("3 h", 180)):
-        path = tmp_path / f"{minutes}.mp4"
-        write_repeated(path, minute, times=minutes)
-        command = [sys.executable, "-c", WORKER, str(path)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        worker, child, samples, seconds = json.loads(said)
-        peaks.append((worker, child))
-        print(f"{name:>8} | {worker:9.0f} | {child:11.0f} | {samples:7} | {seconds:7.1f}", flush=True)
-    ratios = [long / short for short, long in zip(*peaks, strict=True)]
-    print(f"   ratio | {ratios[0]:9.2f} | {ratios[1]:11.2f}")
+    write_clip(minute, [path for path in videos if path.suffix == ".mp4"][:6], duration_s=60.0)
+    long = {name: tmp_path / f"{minutes}.mp4" for name, minutes in (("3 min", 3), ("3 h", 180))}
+    for path in long.values():
+        write_repeated(path, minute, times=int(path.stem))
+    print(f"\n{platform.processor() or platform.machine()}; peak resident memory, one process each")
+    print("model              | videos                       | worker MB | decoding MB | samples | seconds")
+    for model in ("hog_color", "mobilenet_v3_small", "mobilenet_v2"):
+        for name, path in long.items() if model != "mobilenet_v2" else ():
+            _show(model, f"640 x 360, {name}, 1 Hz", described(model, tmp_path, path, stride=25))
+        for count in (3, 24):
+            _show(model, f"{count} of the collection, 25 Hz", described(model, tmp_path, *videos[:count], stride=1))
+
+
+def _show(model: str, name: str, found: list[float]) -> None:
+    worker, child, samples, seconds = found
+    print(f"{model:<18} | {name:<28} | {worker:9.0f} | {child:11.0f} | {samples:7} | {seconds:7.1f}", flush=True)
