@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from avlib.config import AudioDescriptor, Settings
-from avlib.descriptors import HOG_COLOR
+from avlib.descriptors import HOG_COLOR, PICTURES_TOGETHER
 from avlib.planning.cost import (
     Cost,
     Layout,
@@ -35,7 +35,6 @@ _PARTS_OF_AGREEMENT = 3  # two searches, and scores: each as long as a stage
 _DESCRIBE_TASKS_A_SLOT = 16  # at most, in a batch, as avlib.spark.store has it
 _TASK_EDGES = 1_000_000  # of a task in a round, as avlib.spark.components has it
 _ROUNDS = 3  # on graphs of nearest neighbors, seen
-_DECODER_BYTES = 300_000_000  # the decoding process, seen: 100 to 400 MB
 _TORCH_BYTES = 700_000_000  # seen
 _COMPANION_BYTES = 24  # ids of a sample and of its companion, place, worth
 _PICTURE_BYTES = 8_000_000  # in the network, of 224 × 224 pixels, seen: 2 to 7 MB
@@ -137,11 +136,12 @@ def stages(given: Given, methods: tuple[Method, ...], asked: tuple[Method, ...])
 def describe(given: Given) -> Stage:
     """describe, in batches. It has no seconds where rates were measured with other settings."""
     settings, videos, slots = given.settings.describe, given.collection, given.cluster.slots
+    decoder_bytes = given.settings.decode.memory_mb << 20
     batches = math.ceil(videos.videos / settings.batch_videos)
     slices = videos.videos * math.ceil(videos.mean_s / settings.slice_s)
     tasks = min(math.ceil(slices / batches), _DESCRIBE_TASKS_A_SLOT * slots)
     sound_bytes = 2 * 4 * settings.audio.sr * min(videos.mean_s, settings.slice_s)
-    pictures_bytes = settings.picture_batch * _PICTURE_BYTES * (settings.picture_size_px / 224) ** 2
+    pictures_bytes = PICTURES_TOGETHER * _PICTURE_BYTES * (settings.picture_size_px / 224) ** 2
     torch_bytes = 0 if settings.visual_model == HOG_COLOR else _TORCH_BYTES
     rows = given.samples * given.descriptors.sample_bytes
     stage = Stage(
@@ -149,7 +149,7 @@ def describe(given: Given) -> Stage:
         flops=given.samples * given.model.flops,
         read_bytes=rows,  # a batch is written, read back and appended
         written_bytes=2 * rows,
-        task_bytes=BARE_BYTES + _DECODER_BYTES + torch_bytes + sound_bytes + pictures_bytes,
+        task_bytes=BARE_BYTES + decoder_bytes + torch_bytes + sound_bytes + pictures_bytes,
         tasks=batches * tasks,
     )
     if given.known is None or given.known.describe.unlike(settings):

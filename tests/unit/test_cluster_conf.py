@@ -20,6 +20,9 @@ OVERLAYS = {
     "gpu-kubernetes": ["spark-cluster", "spark-kubernetes"],
 }
 
+CORES = 8  # of an executor, as the files say
+WORKER_MB = 1024  # with mobilenet_v3_small, as docs/measured.md says
+
 
 def properties(name: str) -> dict[str, str]:
     lines = (CONF_FOLDER / f"{name}.conf").read_text().splitlines()
@@ -53,6 +56,18 @@ def test_a_driver_in_the_cluster_has_room_for_its_python(overlay: str) -> None:
     assert values["spark.submit.deployMode"] == "cluster"
     assert values["spark.driver.memory"] == load_settings().spark.driver_memory
     assert int(values["spark.driver.memoryOverhead"].removesuffix("g")) >= 2
+
+
+def test_workers_have_room_beside_the_heap() -> None:
+    values = properties("spark-cluster")
+    overhead_mb = float(values["spark.executor.memoryOverheadFactor"]) * _mb(values["spark.executor.memory"])
+    assert overhead_mb >= CORES * (WORKER_MB + load_settings().decode.memory_mb)
+    for overlay in ("gpu-yarn", "gpu-kubernetes"):
+        assert _mb(properties(overlay)["spark.executor.memoryOverhead"]) >= overhead_mb
+
+
+def _mb(size: str) -> int:
+    return 1024 * int(size.removesuffix("g"))
 
 
 def test_yarn_starts_no_second_driver() -> None:
