@@ -63,7 +63,7 @@ def task_device(choice: str) -> str:
     choice: describe.device. "auto" takes the GPU that Spark gave the task, else the CPU, and says once in the worker's
     log when torch cannot use that GPU; "cuda" takes it too, or the first of the machine where Spark gives none out
     (local mode). torch is imported only where there may be a GPU.
-    Raises ConfigError where "cuda" is asked for and torch sees none, or not the one that was given.
+    Raises ConfigError where "cuda" is asked for and torch sees none, not the one that was given, or cannot use it.
     """
     if choice == "cpu":
         return "cpu"
@@ -74,14 +74,26 @@ def task_device(choice: str) -> str:
 
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     index = _index(addresses[0]) if addresses else 0
-    if index < seen:
+    why = _unusable(index) if index < seen else f"it sees {seen} CUDA devices (CUDA_VISIBLE_DEVICES, the driver)"
+    if why is None:
         return f"cuda:{index}"
     given = f"GPU {addresses[0]}, given by Spark" if addresses else "a GPU"
-    problem = f"torch cannot use {given}: it sees {seen} CUDA devices (CUDA_VISIBLE_DEVICES, the driver)"
+    problem = f"torch cannot use {given}: {why}"
     if choice == "cuda":
         raise ConfigError(f"describe.device = cuda: {problem}; mend that, or set describe.device = auto")
     _say_once(f"describe: {problem}; this worker describes on the CPU")
     return "cpu"
+
+
+@lru_cache(maxsize=8)
+def _unusable(index: int) -> str | None:
+    """What torch says where it cannot compute on a GPU that it sees: of a kind it was not built for, lost, or full."""
+    import torch
+
+    try:
+        return None if torch.ones(1, device=f"cuda:{index}").sum().item() == 1 else "it computes wrongly"
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().splitlines()[0]
 
 
 def _addresses() -> Sequence[str]:

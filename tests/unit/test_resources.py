@@ -24,8 +24,17 @@ def machine(monkeypatch: pytest.MonkeyPatch):
     """A task with these addresses, on a machine of which torch sees so many GPUs."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     resources._say_once.cache_clear()
+    resources._unusable.cache_clear()
+    ones = torch.ones
 
-    def given(addresses: list[str] | None, *, seen: int) -> None:
+    def given(addresses: list[str] | None, *, seen: int, usable: bool = True) -> None:
+        def made(count: int, *, device: str) -> torch.Tensor:
+            if not usable:
+                raise RuntimeError("CUDA error: no kernel image is available for execution\nand more")
+            return ones(count)
+
+        monkeypatch.setattr(torch, "ones", made)
+        monkeypatch.setattr(TaskContext, "_taskContext", None)  # put back at the end: a new one enters itself there
         context = TaskContext()
         context._resources = {} if addresses is None else {"gpu": ResourceInformation("gpu", addresses)}
         monkeypatch.setattr(TaskContext, "_taskContext", context)
@@ -85,6 +94,17 @@ def test_a_gpu_that_torch_cannot_use(machine, monkeypatch: pytest.MonkeyPatch, s
     (line,) = said
     assert f"GPU 1, given by Spark: it sees {seen} CUDA devices" in line
     with pytest.raises(ConfigError, match="GPU 1, given by Spark"):
+        task_device("cuda")
+
+
+def test_a_gpu_that_torch_sees_and_cannot_compute_on(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(resources, "say", said.append)
+    machine(["0"], seen=1, usable=False)
+    assert [task_device("auto") for _ in range(3)] == ["cpu"] * 3
+    (line,) = said
+    assert line.endswith("no kernel image is available for execution; this worker describes on the CPU")
+    with pytest.raises(ConfigError, match="GPU 0, given by Spark: CUDA error"):
         task_device("cuda")
 
 
