@@ -246,7 +246,7 @@ def status(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False) 
 
 @app.command(epilog="Example: avlib failures -w /data/warehouse --json")
 def failures(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Every video that is not ok, and why."""
+    """Every video that is not ok: why, and how much of it has been kept."""
     from avlib.inspection import read_failures
 
     found = read_failures(warehouse)
@@ -256,7 +256,11 @@ def failures(warehouse: Warehouse, as_json: AsJson = False, debug: Debug = False
         typer.echo("every video is ok")
     for failure in found if not as_json else ():
         kind = f"{failure['error_class']}, transient" if failure["transient"] else failure["error_class"]
-        typer.echo(f"{failure['status']:<10} {failure['uri']}: {failure['error']} ({kind})")
+        length = f" of {failure['duration_s']:.1f} s" if failure["duration_s"] else ""
+        kept = (
+            f"; {failure['samples']} samples of {failure['covered_s']:.1f} s{length} kept" if failure["samples"] else ""
+        )
+        typer.echo(f"{failure['status']:<10} {failure['uri']}: {failure['error']} ({kind}{kept})")
 
 
 @app.command(epilog="Example: avlib demo --out demo-out")

@@ -159,8 +159,22 @@ def _changed(of_run: Warehouse, versions: dict[str, int]) -> list[str]:
     return found
 
 
+FAILURE = (
+    "status",
+    "audio_status",
+    "visual_status",
+    "error_class",
+    "transient",
+    "error",
+    "covered_s",
+    "duration_s",
+    "samples",
+)
+"""Columns of `descriptions` that say what is missing of a video, and what has been kept."""
+
+
 def read_failures(warehouse: str) -> list[dict[str, object]]:
-    """uri, status, error_class, transient, error of every described video that is not ok, by uri.
+    """What FAILURE names of every described video that is not ok, by uri.
 
     Raises WarehouseError where there is no warehouse.
     """
@@ -169,9 +183,7 @@ def read_failures(warehouse: str) -> list[dict[str, object]]:
     uris = _read(reader, tables.VIDEOS, ["video_id", "uri"])
     latest = _latest_descriptions(reader)
     bad = latest.filter(pc.not_equal(latest["status"], "ok")).join(uris, "video_id")
-    rows: list[dict[str, object]] = (
-        bad.select(["uri", "status", "error_class", "transient", "error"]).sort_by("uri").to_pylist()
-    )
+    rows: list[dict[str, object]] = bad.select(["uri", *FAILURE]).sort_by("uri").to_pylist()
     return rows
 
 
@@ -194,7 +206,7 @@ def _outcomes(reader: Warehouse) -> dict[str, int]:
 
 
 def _latest_descriptions(reader: Warehouse) -> pa.Table:
-    rows = _read(reader, tables.DESCRIPTIONS, ["video_id", "attempt", "status", "error_class", "transient", "error"])
+    rows = _read(reader, tables.DESCRIPTIONS, ["video_id", "attempt", *FAILURE])
     newest = rows.group_by("video_id").aggregate([("attempt", "max")]).rename_columns(["video_id", "attempt"])
     return rows.join(newest, ["video_id", "attempt"], join_type="inner")
 

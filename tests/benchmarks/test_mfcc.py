@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from avlib.arrays import Float32Array, Float64Array
 from avlib.config import load_settings
-from avlib.descriptors import audio_context, loud_frames, mfcc_windows, rms_energy
+from avlib.descriptors import RmsMeter, audio_context, loud_frames, mfcc_windows
+from avlib.media import JITTER_S
 
 MINUTE_S = 60
 SAMPLED = 100  # frames that librosa describes; it takes the same time for each
@@ -63,8 +64,11 @@ def test_mfcc_and_loudness() -> None:
         return mfcc_windows(waveform, times_s=at_s, frame_rate_hz=25, settings=SETTINGS)
 
     def loud() -> object:
-        whole = np.arange(25 * MINUTE_S) / 25
-        return loud_frames(rms_energy(waveform, times_s=whole, sample_rate_hz=SETTINGS.sr, window_s=1 / 25))
+        """In pieces of a second, about as they come out of the decoding process."""
+        meter = RmsMeter(frame_rate_hz=25, sample_rate_hz=SETTINGS.sr, joined_s=JITTER_S)
+        for first in range(0, waveform.size, SETTINGS.sr):
+            meter.add(first, waveform[first : first + SETTINGS.sr])
+        return loud_frames(meter.finish())
 
     def context() -> object:
         sounding_s = (0.0, float(MINUTE_S))

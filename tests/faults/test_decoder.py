@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -182,6 +183,37 @@ def test_it_dies_with_its_parent(good: Path, tmp_path: Path) -> None:
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(child)
+
+
+def test_it_knows_nothing_of_its_parent_and_can_do_little(
+    good: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    decoder.open(good).probe()
+    assert decoder._process is not None
+    there = Path(f"/proc/{decoder._process.pid}")
+    assert b"avlib.media.child" in (there / "cmdline").read_bytes()  # a program of its own, no fork
+    environment = (there / "environ").read_bytes()
+    assert b"PYTHONPATH=" in environment and b"AWS_" not in environment and b"secret" not in environment
+    limits = dict(re.findall(r"^(Max [a-z ]+?) {2,}(\d+) ", (there / "limits").read_text(), re.MULTILINE))
+    assert {
+        "Max address space": str(MEMORY_MB << 20),
+        "Max file size": "0",
+        "Max core file size": "0",
+        "Max open files": "64",
+    }.items() <= limits.items()
+
+
+def test_no_more_than_so_long_is_read(good: Path) -> None:
+    with Decoder(settings(max_duration_s=2.0)) as decoding:
+        description, samples = outcome(decoding, good)
+    with Decoder(settings()) as decoding:
+        whole, of_whole = outcome(decoding, good)
+    assert (whole.status, whole.covered_s) == ("ok", pytest.approx(4.0, abs=0.1))
+    assert description.status == "partial"
+    assert description.covered_s is not None and 2.0 <= description.covered_s < 3.0  # up to the end of a piece
+    assert description.error is not None and "only the first 2 s are read" in description.error
+    assert 0 < samples < 0.8 * of_whole
 
 
 def alive(pid: int) -> bool:

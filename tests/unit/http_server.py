@@ -26,7 +26,9 @@ class WebServer:
 
 
 @contextmanager
-def serve(host: str = "127.0.0.1", *, redirect_to: str = "") -> Iterator[WebServer]:
+def serve(host: str = "127.0.0.1", *, redirect_to: str = "", body: bytes = BODY) -> Iterator[WebServer]:
+    """body: of every file that it has."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             served.asked.append(f"{self.command} {self.path}")
@@ -41,24 +43,24 @@ def serve(host: str = "127.0.0.1", *, redirect_to: str = "") -> Iterator[WebServ
                 time.sleep(3)
             elif name == "chunked":
                 self._answer(200, **{"Transfer-Encoding": "chunked"})
-                for start in range(0, len(BODY), 1000):
-                    piece = BODY[start : start + 1000]
+                for start in range(0, len(body), 1000):
+                    piece = body[start : start + 1000]
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 self.wfile.write(b"0\r\n\r\n")
             elif name == "endless":
                 self._answer(200)
                 while True:
-                    self.wfile.write(BODY)
+                    self.wfile.write(body)
             else:
                 lie = {"short": 500, "long": -500, "huge": 1 << 40}.get(name, 0)
-                self._answer(200, length=len(BODY) + lie, **{"Last-Modified": MODIFIED})
+                self._answer(200, length=len(body) + lie, **{"Last-Modified": MODIFIED})
                 if self.command == "GET":
                     self._send(name)
 
         def _send(self, name: str) -> None:
             pause_s = {"stalled": 3.0, "slow": 0.3}.get(name, 0)
-            for start in range(0, len(BODY), 1024):
-                self.wfile.write(BODY[start : start + 1024])
+            for start in range(0, len(body), 1024):
+                self.wfile.write(body[start : start + 1024])
                 self.wfile.flush()
                 time.sleep(pause_s)
 
