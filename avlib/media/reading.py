@@ -132,6 +132,8 @@ def stamp_s(frame: Frame, stream: MediaStream, info: MediaInfo, *, default_s: fl
 
 def note_missing_end(stream: MediaStream, info: MediaInfo, damage: Damage, *, last_s: float) -> None:
     """Note in `damage` where a stream, read to its end, stops well before its container says it should."""
+    if _all_of_index_came(stream, info, last_s=last_s):
+        return
     if info.container.startswith(_MOV) and stream.duration and stream.time_base:
         expected_s = float((stream.duration + (stream.start_time or 0)) * stream.time_base) - info.start_s
         ends_s = last_s
@@ -142,6 +144,16 @@ def note_missing_end(stream: MediaStream, info: MediaInfo, damage: Damage, *, la
         return
     if ends_s < expected_s - CUT_OFF_S:
         damage.note(f"cut off at {ends_s:.1f} s of {expected_s:.1f} s")
+
+
+def _all_of_index_came(stream: MediaStream, info: MediaInfo, *, last_s: float) -> bool:
+    """Whether a stream was read to the last frame that an MP4 file's index names."""
+    # Of a track that its edit list both trims and delays, FFmpeg makes the duration too long. An index that is not of
+    # the whole file but of fragments grows as they are read, and tells nothing.
+    entries = stream.index_entries
+    if not info.container.startswith(_MOV) or not stream.time_base or not 0 < len(entries) <= stream.frames:
+        return False
+    return last_s >= float(entries[-1].timestamp * stream.time_base) - info.start_s
 
 
 def seek(container: InputContainer, stream: MediaStream, info: MediaInfo, *, time_s: float) -> None:

@@ -15,6 +15,8 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.error import ArgumentError
+from av.filter.graph import Graph
 
 from avlib.arrays import Float32Array, Float64Array
 from avlib.media.probe import MediaInfo
@@ -66,7 +68,9 @@ class _Run:
         self._shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         self._first_s = start_s
         self._rate_hz = target.sample_rate_hz
+        self._target = target
         self._resampler = target.resampler()
+        self._mixer: Graph | None = None  # where the resampler cannot mix
         self._starts_s: list[float] = []  # where the run begins, according to each frame
         self._samples = 0
         self._waiting: list[Float32Array] = []  # until the run is placed, then for a second's worth
@@ -82,7 +86,7 @@ class _Run:
             self._starts_s.append(start_s - self._samples / self._shape[0])
         self._samples += frame.samples
         frame.pts = None  # the resampler must not act on stamps: placing is done here
-        self._wait(self._resampler.resample(frame))
+        self._wait(self._converted(frame))
         wanted_s = _PIECE_S if self._next is not None else _PLACED_BY_S
         if self._waiting_samples >= wanted_s * self._rate_hz:
             yield self._placed()
@@ -91,6 +95,17 @@ class _Run:
         self._wait(self._resampler.resample(None))
         if self._waiting:
             yield self._placed()
+
+    def _converted(self, frame: AudioFrame) -> Sequence[AudioFrame | None]:
+        if self._mixer is None:
+            try:
+                return self._resampler.resample(frame)
+            except ArgumentError:  # FFmpeg has no rule how to mix these channels
+                self._resampler, self._mixer = self._target.resampler(), _mixer(frame)
+        self._mixer.push(frame)
+        mixed = self._mixer.pull()
+        assert isinstance(mixed, AudioFrame)
+        return self._resampler.resample(mixed)
 
     def _wait(self, converted: Sequence[AudioFrame | None]) -> None:
         for waveform in _arrays(converted):
@@ -174,6 +189,25 @@ def _runs(
         yield from run.add(frame, start_s)
     if run is not None:
         yield from run.finish()
+
+
+def _mixer(frame: AudioFrame) -> Graph:
+    """Makes stereo of channels that FFmpeg has no rule for: both sides are the mean of all.
+
+    Of ambisonic sound both are its first channel, which hears all directions alike; the others may cancel it.
+    """
+    ambisonic = frame.layout.name.startswith("ambisonic")
+    mix = "c0" if ambisonic else "+".join(f"c{channel}" for channel in range(frame.layout.nb_channels))
+    graph = Graph()
+    source = graph.add(
+        "abuffer",
+        sample_rate=str(frame.sample_rate),
+        sample_fmt=frame.format.name,
+        channel_layout=frame.layout.name,
+        time_base=f"1/{frame.sample_rate}",
+    )
+    graph.link_nodes(source, graph.add("pan", f"stereo|c0<{mix}|c1<{mix}"), graph.add("abuffersink")).configure()
+    return graph
 
 
 def _arrays(pieces: Sequence[AudioFrame | None]) -> list[Float32Array]:

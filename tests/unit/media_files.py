@@ -1,7 +1,9 @@
-"""Video files made for the tests: a white flash and a click at known times."""
+"""Video files made for the tests: a white flash and a click at known times; and MP4 files edited as others do."""
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +12,7 @@ import av
 import numpy as np
 
 CLICK_S = 0.004
+FRAME_RATE_HZ = 25
 
 
 def clicks(times_s: Sequence[float], *, duration_s: float, rate_hz: int, channels: int) -> np.ndarray:
@@ -30,41 +33,89 @@ def write_flash_and_click(
     audio_codec: str | None,
     times_s: Sequence[float],
     duration_s: float = 12.0,
-    frame_rate_hz: int = 25,
+    starts_s: Sequence[float] | None = None,
+    keyframe_every: int | None = None,
     rate_hz: int = 48000,
-    channels: int = 2,
+    layout: str = "stereo",
     sound_from_s: float = 0.0,
     live: bool = False,
 ) -> None:
     """A dark noisy video, white for one frame at each time, with a click in the middle of that frame.
 
+    starts_s: when frames begin, in whole milliseconds; 25 a second unless given.  layout: FFmpeg's name for it.
     live: written as browsers record, without a duration or an index.
     """
-    flash_frames = {round(t * frame_rate_hz) for t in times_s}
-    middle_s = [t + 0.5 / frame_rate_hz for t in times_s]
+    even = starts_s is None
+    tick_s = Fraction(1, FRAME_RATE_HZ if even else 1000)
+    starts = np.arange(round(duration_s * FRAME_RATE_HZ)) / FRAME_RATE_HZ if even else np.array(starts_s)
+    ends = np.append(starts[1:], duration_s)
+    flashes = [int(np.abs(starts - t).argmin()) for t in times_s]
+    middle_s = [t + (ends[index] - starts[index]) / 2 for t, index in zip(times_s, flashes, strict=True)]
+    channels = av.AudioLayout(layout).nb_channels
     waveform = clicks(middle_s, duration_s=duration_s, rate_hz=rate_hz, channels=channels)
     noise = np.random.default_rng(0).integers(0, 64, (120, 160, 3)).astype(np.uint8)
     with av.open(str(path), "w", options={"live": "1"} if live else {}) as container:
-        fast = {"deadline": "realtime", "cpu-used": "8"} if video_codec == "libvpx" else {}
-        video = container.add_stream(video_codec, rate=frame_rate_hz, options=fast)
+        options = {"deadline": "realtime", "cpu-used": "8"} if video_codec == "libvpx" else {}
+        if keyframe_every is not None:
+            options["g"] = str(keyframe_every)
+        video = container.add_stream(video_codec, rate=FRAME_RATE_HZ, options=options)
         video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
-        layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
-        audio = container.add_stream(audio_codec, rate=rate_hz, layout=layout) if audio_codec else None
+        video.codec_context.time_base = tick_s
+        opus = {"mapping_family": "2"} if layout.startswith("ambisonic") else {}
+        audio = container.add_stream(audio_codec, rate=rate_hz, layout=layout, options=opus) if audio_codec else None
         if audio is not None:
             resampler = av.AudioResampler(format=audio.codec_context.format, layout=layout, rate=rate_hz)
-        chunk = rate_hz // frame_rate_hz
-        for index in range(round(duration_s * frame_rate_hz)):
-            picture = noise + np.uint8(190 if index in flash_frames else 0)
+        for index, (start_s, end_s) in enumerate(zip(starts, ends, strict=True)):
+            picture = noise + np.uint8(190 if index in flashes else 0)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, frame_rate_hz)
+            frame.pts, frame.time_base = round(start_s / tick_s), tick_s
             container.mux(video.encode(frame))
-            if audio is None or index / frame_rate_hz < sound_from_s:
+            if audio is None or start_s < sound_from_s:
                 continue
-            piece = np.ascontiguousarray(waveform[:, index * chunk : (index + 1) * chunk])
+            first = round(start_s * rate_hz)
+            piece = np.ascontiguousarray(waveform[:, first : round(end_s * rate_hz)])
             sound = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
-            sound.sample_rate, sound.pts, sound.time_base = rate_hz, index * chunk, Fraction(1, rate_hz)
+            sound.sample_rate, sound.pts, sound.time_base = rate_hz, first, Fraction(1, rate_hz)
             for converted in resampler.resample(sound):
                 container.mux(audio.encode(converted))
         container.mux(video.encode(None))
         if audio is not None:
             container.mux(audio.encode(None))
+
+
+def edit_track(path: Path, kind: str, *, trim_s: float, delay_s: float = 0.0) -> None:
+    """Edit a track of an MP4 file as editors do that encode nothing anew: in the track's edit list alone.
+
+    kind: "vide" or "soun".  trim_s: what of its beginning is cut away.  delay_s: what it waits before the rest.
+    """
+    content = bytearray(path.read_bytes())
+    index = content.rindex(b"moov")  # after the media, which stays where it is
+    movie_hz = _number(content, content.index(b"mvhd", index) + 16)
+    handler = re.compile(b"hdlr.{8}" + kind.encode(), re.DOTALL).search(content, index)
+    assert handler is not None
+    track = content.rindex(b"trak", index, handler.start())
+    edits = content.index(b"elst", track)
+    media_hz = _number(content, content.index(b"mdhd", track) + 16)
+    count, duration, media_time = struct.unpack_from(">IIi", content, edits + 8)
+    assert count == 1 and media_time >= 0
+    kept = (duration - round(trim_s * movie_hz), media_time + round(trim_s * media_hz), 1 << 16)
+    waiting = [(round(delay_s * movie_hz), -1, 1 << 16)] if delay_s else []
+    entries = b"".join(struct.pack(">IiI", *entry) for entry in [*waiting, kept])
+    content[edits + 8 : edits + 24] = struct.pack(">I", len(entries) // 12) + entries
+    for box in (b"moov", b"trak", b"edts", b"elst"):
+        size = content.rindex(box, 0, edits + 4) - 4
+        struct.pack_into(">I", content, size, _number(content, size) + len(entries) - 12)
+    path.write_bytes(content)
+
+
+def turn_pictures(path: Path, *, clockwise_deg: int) -> None:
+    """Have the pictures of an MP4 file turned for display, as telephones do."""
+    across, along = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_deg]
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd", content.rindex(b"moov")) + 44
+    struct.pack_into(">iiiii", content, matrix, *(part << 16 for part in (across, along, 0, -along, across)))
+    path.write_bytes(content)
+
+
+def _number(content: bytes, place: int) -> int:
+    return int.from_bytes(content[place : place + 4], "big")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from media_files import turn_pictures
 from PIL import Image, ImageOps
 
 from avlib.errors import InputError, ParameterError
@@ -22,19 +23,24 @@ from avlib.media.stills import MOST_SIDE_PX
 SHADES = (40, 90, 140, 190, 240)
 
 
-def write_shades(path: Path, starts_ms: list[int], *, last_ms: int = 40) -> None:
-    """A video whose picture number i has grey SHADES[i] and appears at starts_ms[i]."""
+def write_pictures(path: Path, pictures: list[np.ndarray], starts_ms: list[int], *, last_ms: int = 40) -> None:
+    """A video whose picture number i appears at starts_ms[i]."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25, options={"qscale": "2"})
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for index, start_ms in enumerate(starts_ms):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), SHADES[index], np.uint8), format="rgb24")
+        for picture, start_ms in zip(pictures, starts_ms, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = start_ms, Fraction(1, 1000)
             for packet in stream.encode(frame):
                 packet.duration = last_ms
                 container.mux(packet)
         container.mux(stream.encode(None))
+
+
+def write_shades(path: Path, starts_ms: list[int]) -> None:
+    """A video whose picture number i has grey SHADES[i] and appears at starts_ms[i]."""
+    write_pictures(path, [np.full((64, 64, 3), shade, np.uint8) for shade in SHADES[: len(starts_ms)]], starts_ms)
 
 
 def shades(path: Path, times_s: list[float]) -> list[int | None]:
@@ -76,6 +82,19 @@ def test_rotation_follows_the_display_matrix(shared_data: Path) -> None:
         stored = next(f for f in container.decode(video=0) if f.time >= 1.0).to_ndarray(format="rgb24")
     upright = normalise_picture(np.ascontiguousarray(np.rot90(stored, k=-1)), size_px=64)
     assert np.abs(pictures[0].astype(int) - upright).mean() < 4
+
+
+@pytest.mark.parametrize("clockwise_deg", [0, 90, 180, 270])
+def test_pictures_are_upright_however_the_camera_was_held(clockwise_deg: int, tmp_path: Path) -> None:
+    corners = np.array([[[220, 30, 30], [30, 220, 30]], [[30, 30, 220], [220, 220, 220]]], np.uint8)
+    upright = corners.repeat(48, axis=0).repeat(64, axis=1)
+    path = tmp_path / "turned.mp4"
+    write_pictures(path, [np.rot90(upright, k=clockwise_deg // 90)], [0])
+    turn_pictures(path, clockwise_deg=clockwise_deg)
+    info = probe(path)
+    assert (info.width, info.height, info.rotation_deg) == (128, 96, clockwise_deg)
+    (_, pictures), *_ = PictureReader(path, info, times_s=np.array([0.0]), size_px=32)
+    assert np.abs(pictures[0].astype(int) - normalise_picture(upright, size_px=32)).mean() < 4
 
 
 def test_colours_follow_matrix_and_range(shared_data: Path) -> None:

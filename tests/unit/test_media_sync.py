@@ -6,78 +6,73 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_files import write_flash_and_click
+from media_files import edit_track, write_flash_and_click
 from media_sound import read_sound
+from media_times import click_s, seen_and_heard_s
 
 from avlib.errors import MediaError, ParameterError
 from avlib.media import PictureReader, cut_sound, probe
 
 TIMES_S = (1.0, 4.2, 7.48, 11.0)
 HALF_FRAME_S = 0.02
+LOUDEST = 0.8
 CASES = [
-    ("mp4", "libx264", "aac", 48000, 2),
-    ("mp4", "libx264", "libmp3lame", 44100, 1),
-    ("mov", "mpeg4", "pcm_s16le", 44100, 2),
-    ("mkv", "libx264", "ac3", 48000, 6),
-    ("mkv", "libx264", "flac", 32000, 1),
-    ("webm", "libvpx", "libopus", 48000, 2),
-    ("avi", "mpeg4", "pcm_u8", 8000, 1),
-    (
-        "avi",
-        "libx264",
-        "pcm_s16le",
-        44100,
-        2,
-    ),  # pictures reordered, in a container without presentation times
-    ("mpg", "mpeg2video", "mp2", 44100, 2),
-    ("ts", "libx264", "aac", 48000, 2),
-    ("flv", "libx264", "aac", 44100, 2),
+    ("mp4", "libx264", "aac", 48000, "stereo"),
+    ("mp4", "libx264", "libmp3lame", 44100, "mono"),
+    ("mov", "mpeg4", "pcm_s16le", 44100, "stereo"),
+    ("mov", "mpeg4", "pcm_s16le", 44100, "5 channels"),  # which is where, nobody says
+    ("mkv", "libx264", "ac3", 48000, "5.1"),
+    ("mkv", "libx264", "flac", 32000, "mono"),
+    ("mkv", "libx264", "flac", 48000, "quad"),
+    ("mkv", "mpeg4", "pcm_s16le", 48000, "quad"),  # Matroska does not say which channel is where
+    ("mkv", "mpeg4", "libopus", 48000, "ambisonic 1"),
+    ("webm", "libvpx", "libopus", 48000, "stereo"),
+    ("avi", "mpeg4", "pcm_u8", 8000, "mono"),
+    ("avi", "libx264", "pcm_s16le", 44100, "stereo"),  # pictures reordered, in a container without presentation times
+    ("mpg", "mpeg2video", "mp2", 44100, "stereo"),
+    ("ts", "libx264", "aac", 48000, "stereo"),
+    ("flv", "libx264", "aac", 44100, "stereo"),
+]
+WHOLE = ((0.0, 0.0), (0.0, 0.0))
+EDITED = [  # what is trimmed and what waited, of pictures and of sound; 2 s is a keyframe, the others are not
+    (("mp4", "libx264", "aac", 48000, "stereo"), ((2.0, 0.0), (2.0, 0.0))),
+    (("mp4", "libx264", "aac", 44100, "stereo"), ((2.36, 0.0), (2.36, 0.0))),
+    (("mov", "mpeg4", "pcm_s16le", 44100, "stereo"), ((2.36, 0.0), (2.36, 0.0))),
+    (("mp4", "libx264", "aac", 48000, "stereo"), ((2.36, 0.8), (1.56, 0.0))),
+    (("mov", "libx264", "pcm_s16le", 48000, "stereo"), ((1.56, 0.0), (2.36, 0.8))),
 ]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}")
+def name_of(made: tuple[tuple[object, ...], object]) -> str:
+    case, edits = made
+    return "-".join(map(str, case)) + (f"-trimmed {edits}" if edits != WHOLE else "")
+
+
+@pytest.fixture(scope="module", params=[*((case, WHOLE) for case in CASES), *EDITED], ids=name_of)
 def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    extension, video_codec, audio_codec, rate_hz, channels = request.param
+    (extension, video_codec, audio_codec, rate_hz, layout), edits = request.param
+    trimmed_s = edits[0][0] - edits[0][1]
     path = tmp_path_factory.mktemp("sync") / f"flash.{extension}"
     write_flash_and_click(
         path,
         video_codec=video_codec,
         audio_codec=audio_codec,
-        times_s=TIMES_S,
+        times_s=[t + trimmed_s for t in TIMES_S] + [1.0] * (edits != WHOLE),  # one that is trimmed away
+        duration_s=12.0 + trimmed_s,
+        keyframe_every=None if edits == WHOLE else 25,
         rate_hz=rate_hz,
-        channels=channels,
+        layout=layout,
     )
+    for kind, (trim_s, delay_s) in zip(("vide", "soun"), edits, strict=True):
+        if edits != WHOLE:
+            edit_track(path, kind, trim_s=trim_s, delay_s=delay_s)
     return path
 
 
-def click_s(waveform: np.ndarray, rate_hz: int) -> float:
-    """Centre of energy of the loudest click."""
-    energy = waveform.astype(np.float64) ** 2
-    energy[energy < 0.1 * energy.max()] = 0
-    return float(energy @ np.arange(energy.size) / energy.sum() / rate_hz)
-
-
-def flashes_s(reader: PictureReader, times_s: np.ndarray) -> list[float]:
-    """The middle of each stretch of white pictures."""
-    white = np.zeros(times_s.size, bool)
-    for indexes, pictures in reader:
-        white[indexes] = pictures.mean(axis=(1, 2, 3)) > 128
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], white, [False]]).astype(int)))
-    return [float(times_s[a] + times_s[b - 1]) / 2 for a, b in edges.reshape(-1, 2)]
-
-
 def test_flash_and_click_coincide(video: Path) -> None:
-    info = probe(video)
-    grid_s = np.arange(0, 12, 0.002)
-    reader = PictureReader(video, info, times_s=grid_s, size_px=16)
-    seen_s = flashes_s(reader, grid_s)
-    sound = read_sound(video, info, sample_rate_hz=16000)
-    assert reader.damage is None and sound.damage is None
-    assert np.allclose(seen_s, np.array(TIMES_S) + HALF_FRAME_S, atol=0.025)
-    for flash in seen_s:
-        begin = round((flash - 0.3) * 16000)
-        heard = click_s(sound.waveform[begin : begin + 9600], 16000) + begin / 16000
-        assert heard == pytest.approx(flash, abs=0.005)
+    seen_s, heard_s = seen_and_heard_s(video)
+    assert seen_s == pytest.approx([t + HALF_FRAME_S for t in TIMES_S], abs=0.025)
+    assert heard_s == pytest.approx(seen_s, abs=0.005)
 
 
 def test_a_cut_is_the_same_stretch_as_in_the_whole(video: Path) -> None:
@@ -87,6 +82,7 @@ def test_a_cut_is_the_same_stretch_as_in_the_whole(video: Path) -> None:
         waveform, rate_hz, from_s = cut_sound(video, info, start_s=start_s, duration_s=0.7)
         assert from_s == pytest.approx(start_s, abs=1 / rate_hz)
         assert waveform.shape == (round(0.7 * rate_hz), min(info.channels, 2))
+        assert np.abs(waveform).max(axis=0) == pytest.approx(LOUDEST, abs=0.05)
         begin = round(start_s * rate_hz)
         expected = click_s(whole[begin : begin + len(waveform)], rate_hz)
         assert click_s(waveform.mean(axis=1), rate_hz) == pytest.approx(expected, abs=3 / rate_hz)
