@@ -15,11 +15,10 @@ from avlib.worker_environment import WORKER_ENVIRONMENT
 
 # What a Python worker does, without Spark around it: videos, then their slices, one after another.
 WORKER = """
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
-import pyarrow as pa, torch
+import pyarrow as pa
 from avlib.config import load_settings
-from avlib.descriptors.network import build_network
 from avlib.models import store_model
 from avlib.sources import kept_sources
 from avlib.spark.describing import PENDING, SLICES, Worker
@@ -27,6 +26,8 @@ from avlib.spark.describing import PENDING, SLICES, Worker
 model, folder, stride, places = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
 weights = "DEFAULT"
 if model != "hog_color":
+    import torch
+    from avlib.descriptors.network import build_network
     weights = str(folder / "weights.pth")
     torch.save(build_network(model).state_dict(), weights)
 given = {"visual_model": model, "visual_weights": weights, "frame_stride": stride}
@@ -46,8 +47,9 @@ slices = [videos[row["video_id"]] | {"text": row["text"]} for row in rows if row
 rows += list(run(slices, SLICES))
 samples = sum(pa.parquet.read_metadata(row["text"]).num_rows for row in rows if row["kind"] == "samples")
 taken_s = time.perf_counter() - started
-kept_sources(settings.fetch, settings.decode).__exit__()
-peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+child = kept_sources(settings.fetch, settings.decode)._decoder._process.pid
+said = [Path(f"/proc/{process}/status").read_text() for process in ("self", child)]
+peaks = [int(re.search(r"VmHWM:\\s+(\\d+)", text)[1]) / 1024 for text in said]  # since exec, other than getrusage's
 print(json.dumps([*peaks, samples, taken_s]))
 """
 

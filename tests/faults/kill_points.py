@@ -72,6 +72,11 @@ def run_knn(spark: SparkSession, warehouse: Path) -> None:
     knn.run(TableStore(spark, str(warehouse)), knn_settings(), 0)
 
 
+def run_cells(spark: SparkSession, warehouse: Path) -> None:
+    cells = knn_settings().knn.model_copy(update={"method": "cells", "cell_rows": 40})
+    knn.run(TableStore(spark, str(warehouse)), knn_settings().model_copy(update={"knn": cells}), 0)
+
+
 def run_media(spark: SparkSession, warehouse: Path) -> None:
     store = TableStore(spark, str(warehouse))
     ingest.run(store, media_settings(), [str(warehouse.parent / "videos")])
@@ -103,9 +108,9 @@ def rows_and_hash(rows: list[dict[str, object]]) -> tuple[int, str]:
     return len(rows), hashlib.sha256("\n".join(sorted(map(str, rows))).encode()).hexdigest()
 
 
-def tiles(warehouse: Path) -> list[Path]:
-    """Super-tiles of kNN that have been compared."""
-    return list(warehouse.rglob("_scratch/**/tile-*.arrow"))
+def compared(warehouse: Path, kind: str) -> list[Path]:
+    """Super-tiles of kNN, or lists of groups of cells, that are done."""
+    return list(warehouse.rglob(f"_scratch/**/{kind}-*.arrow"))
 
 
 def left_behind(warehouse: Path) -> list[str]:
@@ -188,5 +193,6 @@ if __name__ == "__main__":
     stages, place, at = sys.argv[1:]
     session = get_session(load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=1g"]).spark)
     Killer(at).install()
-    runs = {"filter": run_filter, "knn": run_knn, "media": run_media, "index": run_index, "learn": run_learn}
+    runs = {"filter": run_filter, "knn": run_knn, "cells": run_cells, "media": run_media}
+    runs |= {"index": run_index, "learn": run_learn}
     runs[stages](session, Path(place))

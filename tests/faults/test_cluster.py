@@ -70,6 +70,16 @@ def test_sigkill(
 
 
 @pytest.mark.long
+def test_the_driver_is_killed(cluster: Cluster, videos: Path, expected: dict[str, str], tmp_path: Path) -> None:
+    """Whoever submits again goes on; executors of a lost driver end by themselves."""
+    for stage in ("describe", "knn"):
+        driver = submit(cluster, videos, tmp_path)
+        wait_until_inside(stage, cluster, driver, tmp_path)
+        driver.end()
+    check(submit(cluster, videos, tmp_path), cluster, tmp_path, expected)
+
+
+@pytest.mark.long
 def test_the_doctor_finds_nothing_to_mend(cluster: Cluster, tmp_path: Path) -> None:
     new = tmp_path / "new"
     driver = cluster.submit(JOBS / "doctor.py", ["-w", str(new), "--json", "--set", "describe.visual_model=hog_color"])

@@ -8,20 +8,19 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kill_points
 import pytest
 from filled_store import fill
-from kill_points import content, left_behind, tiles
+from kill_points import compared, content, left_behind
 from pyspark.sql import SparkSession
 from raw_samples import RawSamples
 
 from avlib import tables
 from avlib.retrieval.index import index_folder, read_manifest
 from avlib.retrieval.shards import is_whole
-from avlib.spark import knn
 from avlib.spark.store import TableStore
 from avlib.table_log import commits
 
@@ -167,23 +166,39 @@ def test_learn(spark: SparkSession, sounding: Path, tmp_path: Path, point: str) 
 
 @pytest.mark.long
 @pytest.mark.sampled(60)
-def test_knn_goes_on(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Super-tiles that were compared before a kill are not compared again: one per core is lost, at most."""
+@pytest.mark.parametrize(
+    ("stage", "kind", "run"), [("knn", "tile", kill_points.run_knn), ("cells", "lists", kill_points.run_cells)]
+)
+def test_knn_goes_on(
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    kind: str,
+    run: Callable[[SparkSession, Path], None],
+) -> None:
+    """Super-tiles, or groups of cells, that were compared before a kill are not compared again: one per core is lost,
+    at most."""
     warehouse = tmp_path / "warehouse"
     store = TableStore(spark, str(warehouse))
     fill(store, RawSamples(videos=20, frames=100))
-    running = driver("knn", warehouse, "never knn")
+    running = driver(stage, warehouse, "never knn")
     try:
-        while len(tiles(warehouse)) < 4 and running.poll() is None:
+        while len(compared(warehouse, kind)) < 4 and running.poll() is None:
             time.sleep(0.002)
     finally:
         os.killpg(running.pid, 9)
         running.communicate()
-    done = {path.name: path.stat().st_mtime_ns for path in tiles(warehouse)}
+    done = {path.name: path.stat().st_mtime_ns for path in compared(warehouse, kind)}
     assert len(done) >= 4
     kept = tmp_path / "kept"
-    monkeypatch.setattr(TableStore, "_remove_scratch", lambda _, folder: shutil.copytree(folder, kept))
-    knn.run(store, kill_points.knn_settings(), 0)
-    now = {path.name: path.stat().st_mtime_ns for path in kept.rglob("tile-*")}
+    with monkeypatch.context() as patched:
+        patched.setattr(TableStore, "_remove_scratch", lambda _, folder: shutil.copytree(folder, kept))
+        run(spark, warehouse)
+    now = {path.name: path.stat().st_mtime_ns for path in kept.rglob(f"{kind}-*")}
     assert {name: now[name] for name in done} == done and len(now) > len(done) + 2
     assert left_behind(warehouse) == []
+    whole = TableStore(spark, str(tmp_path / "whole"))
+    fill(whole, RawSamples(videos=20, frames=100))
+    run(spark, tmp_path / "whole")
+    assert content(store) == content(whole)

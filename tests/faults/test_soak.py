@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 from filled_store import fill
 from kill_points import left_behind
+from media_files import write_flash_and_click
 from pyspark.sql import SparkSession
 from raw_samples import RawSamples
 
 from avlib.config import load_settings
-from avlib.spark import components, knn, mutual_edges
+from avlib.spark import components, describe, ingest, knn, mutual_edges
+from avlib.spark.samples import latest_descriptions
 from avlib.spark.store import TableStore
 
 pytestmark = [pytest.mark.spark, pytest.mark.faults, pytest.mark.long]
 
 JOBS = int(os.environ.get("AVLIB_SOAK_JOBS", "300"))
 WARM_UP = JOBS // 3
+DESCRIBE = ("describe.visual_model=hog_color", "describe.frame_stride=5")
 GROWTH_BYTES = 40 << 20  # of live objects; a leak of a small job is some hundred KB a job
 
 
@@ -42,22 +45,29 @@ def heap_bytes(spark: SparkSession) -> int:
 
 
 def test_soak(spark: SparkSession, tmp_path: Path) -> None:
-    store = TableStore(spark, str(tmp_path / "warehouse"))
+    store, media = (TableStore(spark, str(tmp_path / name)) for name in ("warehouse", "media"))
     fill(store, RawSamples())
+    video = tmp_path / "videos" / "video.mp4"
+    video.parent.mkdir()
+    write_flash_and_click(video, video_codec="mpeg4", audio_codec="aac", times_s=(0.2, 0.6), duration_s=1.0)
     folder = Path(tempfile.gettempdir())
     memory: list[tuple[int, ...]] = []
     files: list[int] = []
     for job in range(JOBS):
         settings = load_settings(
-            assignments=["filter.strategy=joint", f"knn.k={3 + job // 3 % 2}", "components.min_size=2"]
+            assignments=["filter.strategy=joint", f"knn.k={3 + job // 4 % 2}", "components.min_size=2", *DESCRIBE]
         )
-        match job % 3:
+        match job % 4:
             case 0:
                 knn.run(store, settings, 0)
             case 1:
                 mutual_edges.run(store, 0)
             case 2:
                 components.run(store, settings, 0)
+            case 3:
+                os.utime(video)  # another file, as far as one can tell without reading it
+                ingest.run(media, settings, [str(video)])
+                describe.run(media, settings)
         if job + 1 in (WARM_UP, JOBS) or (job + 1) % 50 == 0:
             memory.append((heap_bytes(spark), resident_bytes(os.getpid()), resident_bytes(store.jvm_process)))
             files.append(sum(1 for _ in folder.glob("avlib-*")) + sum(1 for _ in Path("/proc/self/fd").iterdir()))
@@ -68,4 +78,6 @@ def test_soak(spark: SparkSession, tmp_path: Path) -> None:
     assert memory[-1][0] - warm[0] < GROWTH_BYTES
     assert memory[-1][1] - warm[1] < GROWTH_BYTES
     assert files[-1] <= warm_files + 2
-    assert left_behind(tmp_path / "warehouse") == []
+    assert left_behind(tmp_path) == []
+    (described,) = latest_descriptions(media).collect()
+    assert (described["status"], described["attempt"]) == ("ok", JOBS // 4)
