@@ -112,12 +112,19 @@ def _train(job: LearningJob, *, local: bool) -> None:
         with redirect_stdout(sys.stderr):  # stdout is for results
             distributor.run(str(process), job.place)
     except RuntimeError as error:
+        _check_room(job)
         raise WarehouseError(
             f"learn: the training ended early ({str(error).strip().splitlines()[-1]}); run `avlib learn` again: it "
             "goes on from its newest checkpoint"
         ) from error
     if not is_file(weights_place(job.folder)):
+        _check_room(job)
         raise WarehouseError(f"learn: the training left no network in {job.folder}; run `avlib learn` again")
+
+
+def _check_room(job: LearningJob) -> None:
+    """Raise OSError where the disk is full, of which only the log of the training tells."""
+    write_whole(f"{job.folder}/room", bytes(1 << 20))  # which goes with the folder
 
 
 def _has_gpus(spark: SparkSession, settings: Settings) -> bool:

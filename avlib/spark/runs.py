@@ -124,17 +124,9 @@ def recorded(store: TableStore, work: Work) -> Iterator[Record]:
     started, peak, record, failed = time.monotonic(), memory.begin(store.jvm_process), Record(), True
     store.recording += 1
     try:
-        with grouped(store.spark, work.stage):
+        with _full_disk_named(store), grouped(store.spark, work.stage):
             yield record
         failed = False
-    except Exception as error:
-        place = full_disk(error, [store.warehouse, *store.local_folders()])
-        if place is None:
-            raise
-        raise WarehouseError(
-            f"{place}: no space left on the device; make room there and run the same command again: what is done is "
-            "kept"
-        ) from error
     finally:
         memory.end(peak, store.jvm_process)
         store.recording -= 1
@@ -149,10 +141,26 @@ def recorded(store: TableStore, work: Work) -> Iterator[Record]:
                 _enter(store)
 
 
+@contextmanager
+def _full_disk_named(store: TableStore) -> Iterator[None]:
+    """Raises WarehouseError where a disk is full."""
+    try:
+        yield
+    except Exception as error:
+        place = full_disk(error, [store.warehouse, *store.local_folders()])
+        if place is None:
+            raise
+        raise WarehouseError(
+            f"{place}: no space left on the device; make room there and run the same command again: what is done is "
+            "kept"
+        ) from error
+
+
 def _enter(store: TableStore) -> None:
     rows, store.finished = store.finished, []
     if rows:
-        store.append(RUNS, store.spark.createDataFrame(rows, schema=spark_schema(RUNS)))
+        with _full_disk_named(store):
+            store.append(RUNS, store.spark.createDataFrame(rows, schema=spark_schema(RUNS)))
 
 
 def _row(work: Work, made_from: tuple[str, dict[str, int]], outputs: dict[str, int]) -> tuple[object, ...]:

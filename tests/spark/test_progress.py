@@ -49,16 +49,15 @@ def test_jobs_are_grouped_by_stage_in_other_threads_too(spark: SparkSession) -> 
     assert context.getLocalProperty("spark.jobGroup.id") is None
 
 
-def slow(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        time.sleep(0.5)
-        yield batch
-
-
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_bar_on_a_terminal_lines_elsewhere(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
+    def slow(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            time.sleep(0.5)
+            yield batch
+
     shown = io.StringIO()
     monkeypatch.setattr(progress, "_console", Console(file=shown, force_terminal=terminal, width=200))
     monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.7)
