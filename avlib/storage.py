@@ -7,8 +7,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,12 +38,19 @@ def is_file(uri: str) -> bool:
 
 def write_whole(uri: str, content: pa.Buffer | bytes) -> None:
     """Write a file so that it is seen whole or not at all; one that was there is replaced."""
+    with written_whole(uri) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def written_whole(uri: str) -> Iterator[pa.NativeFile]:
+    """A file to be written, which is seen whole, once the block has ended, or not at all."""
     system, path = filesystem(uri)
     system.create_dir(path.rpartition("/")[0], recursive=True)
     partial = f"{path}.{uuid.uuid4().hex}.partial"
     try:
         with system.open_output_stream(partial) as stream:
-            stream.write(content)
+            yield stream
         system.move(partial, path)
     except BaseException:
         if system.get_file_info(partial).type == fs.FileType.File:

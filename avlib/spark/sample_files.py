@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from avlib import tables
-from avlib.storage import write_whole
+from avlib.storage import written_whole
 from avlib.tables import Table
 
 _FILE_ROWS = 4096  # 18 MB of the default descriptors
@@ -41,11 +41,9 @@ class SampleFiles:
         if not self._batches:
             return []
         place = f"{self._folder}/samples-{uuid.uuid4().hex}.parquet"
-        sink = pa.BufferOutputStream()
-        # No dictionary: of descriptors no number comes twice.
         schema = self._table.schema
         table = pa.Table.from_batches([pa.ipc.read_record_batch(batch, schema) for batch in self._batches], schema)
-        parquet.write_table(table, sink, use_dictionary=False, compression="none")
-        write_whole(place, sink.getvalue())
+        with written_whole(place) as stream:  # no dictionary: of descriptors no number comes twice
+            parquet.write_table(table, stream, use_dictionary=False, compression="none")
         self._batches, self._rows = [], 0
         return [place]
