@@ -12,9 +12,15 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from avlib.arrays import UInt8Array
+from avlib.descriptors import network, normalise_visual
+from avlib.media import PictureReader, probe
 from avlib.worker_environment import WORKER_ENVIRONMENT
 
 _ALLOCATOR = {name: value for name, value in WORKER_ENVIRONMENT.items() if name.startswith("MALLOC_")}
@@ -70,3 +76,23 @@ def test_network(model: str) -> None:
             ms = reference if first else ms_per_picture(model, way, allocator=allocator)
             label = f"{way}, allocator {'set' if allocator else 'as is'}"
             print(f"  {label:<34}{ms:>12.2f}{1.5 * ms:>13.1f}{ms / reference:>10.2f}x")
+
+
+def test_half_precision(shared_data: Path) -> None:
+    """How far half precision, which GPUs compute in, moves a normalised descriptor; here it is tried on the CPU."""
+    weights = shared_data / "weights" / "mobilenet_v2-imagenet.pth"
+    videos = sorted((shared_data / "collection" / "videos").iterdir())[:16]
+    pictures = np.stack([picture_of(path) for path in videos])
+    whole, half = (network.NetworkDescriptor("mobilenet_v2", weights) for _ in range(2))
+    half._network, half._dtype = half._network.half(), torch.float16
+    descriptors, moved = (normalise_visual(one.describe(pictures)) for one in (whole, half))
+    apart = np.linalg.norm(descriptors[:, None] - descriptors[None], axis=2) + 9 * np.eye(len(pictures))
+    farthest = float(np.linalg.norm(descriptors - moved, axis=1).max())
+    print(f"\nhalf precision moves {len(pictures)} normalised descriptors by {farthest:.4f} at most;")
+    print(f"the nearest two are {apart.min():.2f} apart")
+
+
+def picture_of(path: Path) -> UInt8Array:
+    """Of its fifth second."""
+    reader = PictureReader(path, probe(path), times_s=np.array([5.0]), size_px=224)
+    return next(pictures for _, pictures in reader)[0]
