@@ -34,6 +34,7 @@ class DecodeSettings(Section):
     max_pixels: int = Field(ge=1)
     max_duration_s: float = Field(gt=0, le=86_400)
     still_s: float = Field(gt=0)
+    still_memory_mb: int = Field(ge=512)
     renew_after: int = Field(ge=1)
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numba
 import numpy as np
 import scipy.fft
 
-from avlib.arrays import Complex128Array, Float32Array, Float64Array, Int64Array
+from avlib.arrays import Float32Array, Float64Array
 from avlib.config import AudioSettings
 from avlib.errors import ParameterError
 
@@ -22,8 +21,6 @@ _BATCH_BYTES = 4 << 20
 _BYTES_PER_WINDOW_SAMPLE = 18
 # Filters of so many neighboring bands are applied together, to no more of the spectrum than they span.
 _BANDS_TOGETHER = 10
-
-_compiled = numba.njit(cache=True, nogil=True)
 
 
 def mfcc_windows(
@@ -53,6 +50,8 @@ def mfcc_windows(
         raise ParameterError("waveform", f"an array of shape {waveform.shape}", "a mono waveform of shape (samples,)")
     if not frame_rate_hz > 0:
         raise ParameterError("frame_rate_hz", frame_rate_hz, "above 0")
+    from avlib.descriptors.spectra import power, tapered  # numba takes a second: not for who describes nothing
+
     centres = np.rint(times_s * settings.sr).astype(np.int64)
     mfcc = np.empty((len(centres), len(settings.window_frames), settings.n_mfcc), dtype=np.float32)
     for column, frames in enumerate(settings.window_frames):
@@ -62,43 +61,17 @@ def mfcc_windows(
         taper = _window_function(settings.window, length)
         rows = max(1, _BATCH_BYTES // (_BYTES_PER_WINDOW_SAMPLE * length))
         for start in range(0, len(centres), rows):
-            tapered = _tapered(waveform, centres[start : start + rows] - length // 2, taper)
-            mfcc[start : start + rows, column] = _mfcc(tapered, settings)
+            windows = tapered(waveform, centres[start : start + rows] - length // 2, taper)
+            # In double precision, as librosa does it: a float32 transform's rounding shows wherever a band lies far
+            # below the loudest frequency (errors of 0.0007 behind a steep low-pass, of 40 where what is loud lies below
+            # fmin).
+            spectra = power(scipy.fft.rfft(windows, axis=1, overwrite_x=True))
+            mfcc[start : start + rows, column] = _mfcc(spectra, length, settings)
     return mfcc.reshape(len(centres), len(settings.window_frames) * settings.n_mfcc)
 
 
-@_compiled
-def _tapered(waveform: Float32Array, starts: Int64Array, taper: Float64Array) -> Float64Array:
-    """waveform[start : start + length] under the window function for each start, zeros outside. Shape (n, length)."""
-    windows = np.empty((starts.size, taper.size))
-    for row in range(starts.size):
-        first = min(max(-starts[row], 0), taper.size)
-        last = max(min(waveform.size - starts[row], taper.size), first)
-        windows[row, :first] = 0
-        windows[row, last:] = 0
-        # Slices that begin at 0: with indexes that might be negative the loop takes three times as long.
-        inside, heard, weights = windows[row, first:last], waveform[starts[row] + first :], taper[first:last]
-        for sample in range(inside.size):
-            inside[sample] = heard[sample] * weights[sample]
-    return windows
-
-
-@_compiled
-def _power(spectrum: Complex128Array) -> Float32Array:
-    """Squared magnitudes. Shape (n, bins)."""
-    power = np.empty(spectrum.shape, np.float32)
-    for row in range(spectrum.shape[0]):
-        for k in range(spectrum.shape[1]):
-            power[row, k] = spectrum[row, k].real ** 2 + spectrum[row, k].imag ** 2
-    return power
-
-
-def _mfcc(tapered: Float64Array, settings: AudioSettings) -> Float32Array:
-    """MFCCs of each row as one frame. Shape (n, length) → (n, n_mfcc)."""
-    length = tapered.shape[1]
-    # In double precision, as librosa does it: a float32 transform's rounding shows wherever a band lies far below
-    # the loudest frequency (errors of 0.0007 behind a steep low-pass, of 40 where what is loud lies below fmin).
-    power = _power(scipy.fft.rfft(tapered, axis=1, overwrite_x=True))
+def _mfcc(power: Float32Array, length: int, settings: AudioSettings) -> Float32Array:
+    """MFCCs of windows of so many samples, each as one frame. Shape (n, bins) → (n, n_mfcc)."""
     if settings.power != 2.0:
         power **= settings.power / 2
     bands = np.empty((len(power), settings.n_mels), dtype=np.float32)

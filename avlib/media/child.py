@@ -54,15 +54,23 @@ def _die_with(parent: int) -> None:
 
 
 def _restrict(limits: DecodeSettings) -> None:
-    for kind, value in (
-        (resource.RLIMIT_AS, limits.memory_mb << 20),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (limit, limit))
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _limit(resource.RLIMIT_AS, max(limits.memory_mb, limits.still_memory_mb) << 20)
+    _take_memory(limits.memory_mb)
+
+
+def _limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (limit, limit))
+
+
+def _take_memory(most_mb: int) -> None:
+    """Address space, within what the process may have at all."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (min(most_mb << 20, hard), hard))
 
 
 def _answer(to_parent: socket.socket, request: Message, limits: DecodeSettings) -> None:
@@ -145,7 +153,11 @@ def _pictures(request: Message, limits: DecodeSettings) -> Iterator[Message]:
 
 def _still(request: Message, limits: DecodeSettings) -> Iterator[Message]:
     path, name, most = (request.values[key] for key in ("path", "name", "max_pixels"))
-    yield Message("end", arrays={"picture": open_picture(Path(path), max_pixels=most, name=name)})
+    _take_memory(limits.still_memory_mb)
+    try:
+        yield Message("end", arrays={"picture": open_picture(Path(path), max_pixels=most, name=name)})
+    finally:
+        _take_memory(limits.memory_mb)
 
 
 def _video(request: Message) -> tuple[Path, MediaInfo]:

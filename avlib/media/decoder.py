@@ -60,7 +60,7 @@ class Decoder:
     def still(self, path: Path, *, max_pixels: int, name: str) -> UInt8Array:
         """A picture file, as open_picture gives it.  name: for errors.
 
-        Raises InputError as it does, and where that takes more than decode.still_s or decode.memory_mb.
+        Raises InputError as it does, and where that takes more than decode.still_s or decode.still_memory_mb.
         """
         limits = self._settings
         within_s = {"stall_s": limits.still_s, "video_s": limits.still_s}
@@ -75,7 +75,8 @@ class Decoder:
                 case "stalled" | "timeout":
                     said = f"{name} cannot be decoded within {limits.still_s:g} s (decode.still_s); give another"
                 case "memory_limit":
-                    said = f"{name} cannot be decoded within {limits.memory_mb} MB (decode.memory_mb); give another"
+                    most = f"{limits.still_memory_mb} MB (decode.still_memory_mb)"
+                    said = f"{name} cannot be decoded within {most}; give another"
                 case _:
                     said = f"{name} is not a picture avlib can read ({error.error_class}); give another"
             raise InputError(said) from None

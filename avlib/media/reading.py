@@ -147,13 +147,14 @@ def note_missing_end(stream: MediaStream, info: MediaInfo, damage: Damage, *, la
 
 
 def _all_of_index_came(stream: MediaStream, info: MediaInfo, *, last_s: float) -> bool:
-    """Whether a stream was read to the last frame that an MP4 file's index names."""
-    # Of a track that its edit list both trims and delays, FFmpeg makes the duration too long. An index that is not of
-    # the whole file but of fragments grows as they are read, and tells nothing.
+    """Whether a stream was read to the last frame that an MP4 file's index names, and that ends where it should."""
+    # Of a track that its edit list both trims and delays, FFmpeg counts the delay twice: in the duration and in the
+    # start. An index that is not of the whole file but of fragments grows as they are read, and tells nothing.
     entries = stream.index_entries
     if not info.container.startswith(_MOV) or not stream.time_base or not 0 < len(entries) <= stream.frames:
         return False
-    return last_s >= float(entries[-1].timestamp * stream.time_base) - info.start_s
+    ends_s = float((stream.duration or 0) * stream.time_base) - info.start_s
+    return last_s >= max(float(entries[-1].timestamp * stream.time_base) - info.start_s, ends_s - CUT_OFF_S)
 
 
 def seek(container: InputContainer, stream: MediaStream, info: MediaInfo, *, time_s: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import socket
 import struct
 import time
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 _LENGTH = struct.Struct("<I")
 _MAX_HEAD_BYTES = 1 << 20
+_OWN_MEMORY_BYTES = 1 << 20
 _MAX_ARRAY_BYTES = 1 << 30
 _DTYPES = ("uint8", "int64", "float32", "float64")
 
@@ -80,7 +82,10 @@ def _bytes_of(dtype: str, shape: list[int]) -> int:
 
 
 def _read(source: socket.socket, size: int, until_s: float | None, *, may_end: bool = False) -> memoryview:
-    view, read = np.empty(size, np.uint8).data, 0
+    # Pictures and sound stay while the buffers of a network come and go: on the heap they would keep these from finding
+    # the same place again, and it would grow. So they get memory of their own, which the system takes back.
+    memory = mmap.mmap(-1, size) if size >= _OWN_MEMORY_BYTES else bytearray(size)
+    view, read = memoryview(memory), 0
     while read < size:
         if until_s is not None:
             source.settimeout(max(until_s - time.monotonic(), 0.001))

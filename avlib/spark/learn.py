@@ -124,7 +124,7 @@ def _train(job: LearningJob, *, local: bool) -> None:
 
 def _check_room(job: LearningJob) -> None:
     """Raise OSError where the disk is full, of which only the log of the training tells."""
-    write_whole(f"{job.folder}/room", bytes(1 << 20))  # which goes with the folder
+    write_whole(f"{job.folder}/room", bytes(16 << 20))  # some checkpoints; goes with the folder
 
 
 def _has_gpus(spark: SparkSession, settings: Settings) -> bool:

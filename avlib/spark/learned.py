@@ -87,7 +87,7 @@ def _describe_lacking(store: TableStore, lacking: DataFrame, settings: Settings,
         say(f"  no audio_learned of {uri}: {problem}")
     if problems:
         warn(f"{len(problems)} videos have no audio_learned; where filter.audio asks for it their samples are left out")
-    said = f"{len(videos) - len(problems)} videos, {len(problems)} of which the sound cannot be read"
+    said = f"{len(videos) - len(problems)} videos, {len(problems)} of which the sound cannot be described"
     return said if videos else None
 
 

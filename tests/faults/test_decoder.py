@@ -35,7 +35,7 @@ MEMORY_MB = 640
 
 def settings(**changes: float) -> DecodeSettings:
     return load_settings().decode.model_copy(
-        update={"stall_s": STALL_S, "video_s": VIDEO_S, "memory_mb": MEMORY_MB} | changes
+        update={"stall_s": STALL_S, "video_s": VIDEO_S, "memory_mb": MEMORY_MB, "still_memory_mb": MEMORY_MB} | changes
     )
 
 
@@ -92,7 +92,7 @@ def test_a_fault_costs_its_video_only(good: Path, decoder: Decoder, fault: str, 
     ("fault", "said"),
     [
         ("holds", "cannot be decoded within 2 s (decode.still_s); give another"),
-        ("hogs", f"cannot be decoded within {MEMORY_MB} MB (decode.memory_mb); give another"),
+        ("hogs", f"cannot be decoded within {MEMORY_MB} MB (decode.still_memory_mb); give another"),
         ("crashes", "is not a picture avlib can read (crashed); give another"),
     ],
 )
@@ -107,6 +107,16 @@ def test_a_fault_costs_its_picture_only(tmp_path: Path, monkeypatch: pytest.Monk
         assert str(raised.value) == f"this {said}"
         good = decoding.still(tmp_path / "good.png", max_pixels=10_000, name="this")
         assert good.shape == (30, 40, 3) and good[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_large_picture_may_take_more_memory_than_a_video(tmp_path: Path, good: Path) -> None:
+    Image.new("RGB", (7000, 7000), "red").save(tmp_path / "large.webp", method=0, quality=10)
+    with Decoder(settings(still_s=60.0, still_memory_mb=2048)) as decoding:
+        large = decoding.still(tmp_path / "large.webp", max_pixels=50_000_000, name="this")
+        assert large.shape == (3500, 3500, 3)
+        assert outcome(decoding, good)[0].status == "ok"
+    with Decoder(settings(still_s=60.0)) as decoding, pytest.raises(InputError, match=r"decode\.still_memory_mb"):
+        decoding.still(tmp_path / "large.webp", max_pixels=50_000_000, name="this")
 
 
 @pytest.mark.parametrize(("fault", "error_class"), [("sleeps", "stalled"), ("crashes", "crashed")])

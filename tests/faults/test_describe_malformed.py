@@ -63,7 +63,7 @@ def test_malformed_videos(spark: SparkSession, tmp_path: Path, count: int) -> No
     assert sum(outcomes.values()) == count
     assert not errors["internal"], [row for row in found.values() if row["error_class"] == "internal"]
     # 2 tasks at a time; none may take longer than its limits allow
-    assert seconds < 60 + count * 1.0 + errors["stalled"] * STALL_S + errors["timeout"] * VIDEO_S
+    assert seconds < 60 + count * 0.5 + errors["stalled"] * STALL_S + errors["timeout"] * VIDEO_S
     assert describe.check_invariant(store).startswith(f"{count} videos = ")
     kept = [row for row in found.values() if row["status"] in ("ok", "partial")]
     assert len(kept) > count / 5

@@ -177,8 +177,7 @@ def test_knn_goes_on(
     kind: str,
     run: Callable[[SparkSession, Path], None],
 ) -> None:
-    """Super-tiles, or groups of cells, that were compared before a kill are not compared again: one per core is lost,
-    at most."""
+    """Super-tiles, or groups of cells, that were compared before a kill are not compared again."""
     warehouse = tmp_path / "warehouse"
     store = TableStore(spark, str(warehouse))
     fill(store, RawSamples(videos=20, frames=100))
@@ -186,6 +185,7 @@ def test_knn_goes_on(
     try:
         while len(compared(warehouse, kind)) < 4 and running.poll() is None:
             time.sleep(0.002)
+        assert running.poll() is None, "it had ended"
     finally:
         os.killpg(running.pid, 9)
         running.communicate()

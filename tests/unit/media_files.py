@@ -108,6 +108,19 @@ def edit_track(path: Path, kind: str, *, trim_s: float, delay_s: float = 0.0) ->
     path.write_bytes(content)
 
 
+def shorten_index(path: Path, kind: str, box: bytes) -> None:
+    """Have the index of an MP4 file name half of a track's frames only, as damage may.
+
+    kind: "vide" or "soun".  box: b"stsz" or b"stco", of frames or of chunks of them.
+    """
+    content = bytearray(path.read_bytes())
+    handler = re.compile(b"hdlr.{8}" + kind.encode(), re.DOTALL).search(content, content.rindex(b"moov"))
+    assert handler is not None
+    count = content.index(box, handler.start()) + {b"stsz": 12, b"stco": 8}[box]
+    struct.pack_into(">I", content, count, _number(content, count) // 2)
+    path.write_bytes(content)
+
+
 def turn_pictures(path: Path, *, clockwise_deg: int) -> None:
     """Have the pictures of an MP4 file turned for display, as telephones do."""
     across, along = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_deg]

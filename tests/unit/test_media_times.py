@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from media_files import clicks, edit_track, write_flash_and_click
+from media_files import clicks, edit_track, shorten_index, write_flash_and_click
 from media_sound import read_sound
 from media_times import RATE_HZ, click_s, clicks_s, seen_and_heard_s
 
-from avlib.media import cut_sound, probe
+from avlib.media import PictureReader, cut_sound, probe
 
 TIMES_S = (1.0, 4.2, 7.48)
 
@@ -54,6 +54,20 @@ def test_a_track_both_trimmed_and_late_lacks_nothing(kind: str, later_s: float, 
     edit_track(path, kind, trim_s=3.0, delay_s=2.0)
     seen_s, heard_s = seen_and_heard_s(path)  # which asserts that nothing is said to be missing
     assert heard_s == pytest.approx([t + later_s for t in seen_s], abs=0.005)
+
+
+@pytest.mark.parametrize(("kind", "box"), [("vide", b"stsz"), ("vide", b"stco"), ("soun", b"stsz")])
+def test_an_index_that_lacks_half_of_a_track_is_damage(kind: str, box: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "half.mp4"
+    write_flash_and_click(path, video_codec="mpeg4", audio_codec="aac", times_s=(4.2, 7.48))
+    shorten_index(path, kind, box)
+    info = probe(path)
+    reader = PictureReader(path, info, times_s=np.arange(0, 12, 0.04), size_px=16)
+    shown = sum(len(indexes) for indexes, _ in reader)
+    damage = {"vide": reader.damage, "soun": read_sound(path, info, sample_rate_hz=RATE_HZ).damage}
+    said = damage.pop(kind)
+    assert said is not None and "cut off at 6." in said and "of 12." in said
+    assert list(damage.values()) == [None] and (shown < 200) == (kind == "vide")
 
 
 @pytest.mark.parametrize(
