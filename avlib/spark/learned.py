@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -20,7 +20,8 @@ from avlib import tables
 from avlib.arrays import Float32Array, Int64Array
 from avlib.columns import descriptor_column
 from avlib.config import Settings
-from avlib.errors import MediaError
+from avlib.description import Problem
+from avlib.errors import MediaError, WarehouseError
 from avlib.learning import sound_around
 from avlib.models import StoredSoundModel, read_sound_model
 from avlib.sources import Sources, kept_sources
@@ -45,8 +46,8 @@ _TASKS = pa.schema(
 )
 """A video, and its samples that lack the descriptor, ascending."""
 
-_DONE = pa.schema([("file", pa.string()), ("uri", pa.string()), ("problem", pa.string())])
-"""A file of rows of the table; or a video that cannot be read, and why."""
+_DONE = pa.schema([("file", pa.string()), ("uri", pa.string()), ("problem", pa.string()), ("internal", pa.bool_())])
+"""A file of rows of the table; or a video that cannot be described, why, and whether that is avlib's fault."""
 
 _NAMED = 5  # videos in a message; of more the number must do
 
@@ -74,17 +75,19 @@ def is_done(store: TableStore) -> bool:
 def _describe_lacking(store: TableStore, lacking: DataFrame, settings: Settings, model: StoredSoundModel) -> str | None:
     """Describe the samples that this network has not; returns what came of it, None where there are none."""
     videos = [row["video_id"] for row in lacking.select("video_id").distinct().orderBy("video_id").collect()]
-    problems: list[tuple[str, str]] = []
+    problems: list[Row] = []
     for first in range(0, len(videos), settings.describe.batch_videos):
         batch = videos[first : first + settings.describe.batch_videos]
         label = f"audio_learned {first + 1}-{first + len(batch)} of {len(videos)} videos"
         with watched(store.spark, label):
             problems += _describe_batch(store, lacking.where(F.col("video_id").isin(batch)), settings, model)
     store.delete(tables.AUDIO_LEARNED, F.col("model") != model.model_hash)
+    if videos and sum(row["internal"] for row in problems) == len(videos):
+        raise WarehouseError(f"audio_learned: of every video, as {problems[0]['uri']}: {problems[0]['problem']}")
     if videos:
         say(f"audio_learned: {len(videos) - len(problems)} videos")
-    for uri, problem in sorted(problems)[:_NAMED]:
-        say(f"  no audio_learned of {uri}: {problem}")
+    for row in sorted(problems, key=lambda row: row["uri"])[:_NAMED]:
+        say(f"  no audio_learned of {row['uri']}: {row['problem']}")
     if problems:
         warn(f"{len(problems)} videos have no audio_learned; where filter.audio asks for it their samples are left out")
     said = f"{len(videos) - len(problems)} videos, {len(problems)} of which the sound cannot be described"
@@ -100,10 +103,8 @@ def _lacking(store: TableStore, model: StoredSoundModel) -> DataFrame:
     return samples.join(described, ["sample_id", "attempt"], "left_anti")
 
 
-def _describe_batch(
-    store: TableStore, lacking: DataFrame, settings: Settings, model: StoredSoundModel
-) -> list[tuple[str, str]]:
-    """Describe the samples of some videos; returns the videos that cannot be read, and why."""
+def _describe_batch(store: TableStore, lacking: DataFrame, settings: Settings, model: StoredSoundModel) -> list[Row]:
+    """Describe the samples of some videos; returns the videos that cannot be described, and why, as _DONE."""
     samples = F.sort_array(F.collect_list(F.struct("time_s", "sample_id"))).alias("samples")
     uris = store.read(tables.VIDEOS).select("video_id", "uri")
     tasks = lacking.groupBy("video_id", "attempt").agg(samples).join(uris, "video_id").select(*_TASKS.names)
@@ -116,7 +117,7 @@ def _describe_batch(
         if files:
             schema = spark_schema(tables.AUDIO_LEARNED)
             store.append(tables.AUDIO_LEARNED, store.spark.read.schema(schema).parquet(*files))
-    return [(row["uri"], row["problem"]) for row in done if row["problem"]]
+    return [row for row in done if row["problem"]]
 
 
 class _Worker:
@@ -132,22 +133,23 @@ class _Worker:
         sources = kept_sources(self._settings.fetch, self._settings.decode)
         for task in (task for batch in batches for task in batch.to_pylist()):
             for found in self._attempt(sources, task, descriptor):
-                if isinstance(found, str):
-                    yield _done(uri=task["uri"], problem=found)
+                if isinstance(found, Problem):
+                    internal = found.error_class == "internal"
+                    yield _done(uri=task["uri"], problem=found.reason, internal=internal)
                 else:
                     yield from (_done(file=file) for file in files.add(found))
         yield from (_done(file=file) for file in files.finish())
 
     def _attempt(
         self, sources: Sources, task: dict[str, Any], descriptor: SoundDescriptor
-    ) -> Iterator[pa.RecordBatch | str]:
-        """Rows of the table; last, where the sound cannot be read to its end, why."""
+    ) -> Iterator[pa.RecordBatch | Problem]:
+        """Rows of the table; last, where the sound cannot be described to its end, why."""
         try:
             yield from self._describe(sources, task, descriptor)
         except MediaError as error:
-            yield error.reason
+            yield Problem.of(error)
         except Exception as error:  # a bug or a lack of memory: name it, and go on with the next video
-            yield f"avlib failed on it: {type(error).__name__}: {error}"
+            yield Problem("internal", f"avlib failed on it: {type(error).__name__}: {error}")
 
     def _describe(
         self, sources: Sources, task: dict[str, Any], descriptor: SoundDescriptor
@@ -185,5 +187,5 @@ def _descriptor(model: StoredSoundModel, warehouse: str, device: str) -> SoundDe
     return load_sound_descriptor(weights, model.settings, model_hash=model.model_hash, device=device)
 
 
-def _done(**values: str) -> pa.RecordBatch:
+def _done(**values: object) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([{name: values.get(name) for name in _DONE.names}], schema=_DONE)
