@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -94,13 +95,20 @@ def test_describe_beside_its_parts(spark: SparkSession, shared_data: Path, tmp_p
     stage_s = _described_s(store, settings) / MINUTES
     empty_s = _described_s(store, settings) / MINUTES  # nothing to do: what Spark and Delta take in any case
     after = _parts(weights, sorted(clips.iterdir())[:PARTS_OF])  # machines that others share change their pace
+    with ThreadPoolExecutor(CORES) as threads:  # what cores that share caches, or a core's units, leave each other
+        copies = list(threads.map(lambda _: _parts(weights, sorted(clips.iterdir())[:PARTS_OF]), range(CORES)))
     parts_s = (sum(before.values()) + sum(after.values())) / 2
     print(f"\n{platform.processor() or platform.machine()}, local[{CORES}], {MODEL}; 640 x 360 at 25 Hz, every frame")
     for when, parts in (("before", before), ("after", after)):
         listed = ", ".join(f"{name} {s:.2f}" for name, s in parts.items())
         print(f"seconds per video minute, one thread, {when}: {listed}; sum {sum(parts.values()):.2f}")
     print(f"sum {parts_s:.2f}, over {CORES} cores {parts_s / CORES:.2f}")
-    print(f"stage {stage_s:.2f} (of it {empty_s:.2f} with nothing to do): {stage_s / (parts_s / CORES):.2f} x")
+    together_s = sum(sum(parts.values()) for parts in copies) / CORES
+    print(f"{CORES} copies at once, each: sum {together_s:.2f}, over {CORES} cores {together_s / CORES:.2f}")
+    print(
+        f"stage {stage_s:.2f} (of it {empty_s:.2f} with nothing to do): {stage_s / (parts_s / CORES):.2f} x of one, "
+        f"{stage_s / (together_s / CORES):.2f} x of {CORES} copies at once"
+    )
 
 
 def _parts(weights: Path, clips: list[Path]) -> dict[str, float]:
