@@ -87,9 +87,9 @@ def run(store: TableStore, found: Forgotten) -> tuple[str, ...]:
         holding = _holding(store, ids)  # now: a filter run may have ended since they were found
         for name in holding:
             store.of_run(name).delete(tables.COLLECTION, F.col("video_id").isin(ids))
+        store.delete(tables.DESCRIPTIONS, F.col("video_id").isin(ids))  # before samples, for which they vouch
         for table in _BY_SAMPLE:
             store.delete(table, F.shiftright("sample_id", VIDEO_ID_SHIFT).isin(ids))
-        store.delete(tables.DESCRIPTIONS, F.col("video_id").isin(ids))
         if store.exists(tables.SAMPLES) and store.exists(tables.DESCRIPTIONS):
             update_stats(store)  # mean and deviation are of what is left
         store.keep_ids()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from filled_store import STEPS, fill
 from index_files import build_index
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from raw_samples import RawSamples
 
@@ -21,7 +21,7 @@ from avlib.errors import InputError
 from avlib.inspection import read_status
 from avlib.learning.job import learning_folder
 from avlib.retrieval.index import index_folder, read_manifest
-from avlib.spark import filter, forget, ingest, optimize
+from avlib.spark import describe, filter, forget, ingest, optimize
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -63,6 +63,31 @@ def test_laid_out_anew_nothing_is_run_again(store: TableStore) -> None:
     assert store.last_change(tables.SAMPLES) == changed
     filter.run(store, load_settings(assignments=ONE_STEP))
     assert [store.version(table) for table in outputs] == versions
+
+
+@pytest.mark.parametrize("deletions", [0, 1, 2, 3])
+def test_what_a_kill_left_is_no_fault_and_goes_the_next_time(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deletions: int
+) -> None:
+    store = TableStore(spark, str(tmp_path / "warehouse"))
+    fill(store, RawSamples())
+    left = iter(range(deletions))
+    delete = TableStore.delete
+
+    def until_killed(store: TableStore, table: tables.Table, matching: Column) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        delete(store, table, matching)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(TableStore, "delete", until_killed)
+        forget.run(store, forget.find(store, ["5.mp4"], missing=False))
+    assert 5 in held(store, tables.VIDEOS)
+    describe._check_samples(store)  # else describe would not run until samples were restored
+    assert forget.find(store, ["5.mp4"], missing=False).videos == {5: "5.mp4"}
+    forget.run(store, forget.find(store, ["5.mp4"], missing=False))
+    for table in (tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES):
+        assert held(store, table) == {0, 1, 2, 3, 4}
 
 
 def test_forget(store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
