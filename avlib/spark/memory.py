@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,14 +57,11 @@ def _workers(jvm: int) -> list[int]:
     found, left = [], [jvm]
     while left:
         process = left.pop()
-        try:
-            children = [
-                int(child)
-                for task in Path(f"/proc/{process}/task").iterdir()
-                for child in (task / "children").read_text().split()
-            ]
-        except OSError:
-            children = []
+        children: list[int] = []
+        with suppress(OSError):  # no such process any more; no Linux
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                with suppress(OSError):  # threads of a JVM come and go
+                    children += map(int, (thread / "children").read_text().split())
         found += children
         left += children
     return found

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +30,19 @@ def test_peaks() -> None:
     assert outer.driver_bytes >= later.driver_bytes + MUCH * 0.8
     assert inner.driver_bytes >= later.driver_bytes + MUCH * 0.8
     assert outer.worker_bytes == 0
+
+
+def test_workers_are_found_while_threads_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    there = Path.iterdir
+
+    def with_a_thread_that_has_ended(folder: Path) -> Iterator[Path]:
+        yield folder / "0"
+        yield from there(folder)
+
+    monkeypatch.setattr(Path, "iterdir", with_a_thread_that_has_ended)
+    try:
+        assert child.pid in memory._workers(os.getpid())
+    finally:
+        child.communicate(b"\n")
+    assert memory._workers(child.pid) == []
