@@ -85,9 +85,8 @@ def task_device(choice: str) -> str:
     return "cpu"
 
 
-@lru_cache(maxsize=8)
 def _unusable(index: int) -> str | None:
-    """What torch says where it cannot compute on a GPU that it sees: of a kind it was not built for, lost, or full."""
+    """What torch says where it cannot compute on a GPU that it sees: of a kind it was not built for, or full."""
     import torch
 
     try:

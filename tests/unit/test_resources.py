@@ -24,7 +24,6 @@ def machine(monkeypatch: pytest.MonkeyPatch):
     """A task with these addresses, on a machine of which torch sees so many GPUs."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     resources._say_once.cache_clear()
-    resources._unusable.cache_clear()
     ones = torch.ones
 
     def given(addresses: list[str] | None, *, seen: int, usable: bool = True) -> None:
