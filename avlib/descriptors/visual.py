@@ -14,9 +14,9 @@ HOG_COLOR = "hog_color"
 PICTURES_TOGETHER = 16
 """How many pictures go through a network at a time, on a CPU.
 
-What passes between layers stays nearer the cache than with 32, some 5 % less time. And it is always so many: with
-fewer torch takes other kernels, whose last bits differ, and for every other number it keeps buffers of other sizes,
-which in mobilenet_v2 add up to a gigabyte.
+What passes between layers stays nearer the cache than with 32, some 5 % less time. And describe gives it always so
+many: with fewer torch takes other kernels, whose last bits differ, and for every other number it keeps buffers of
+other sizes, which in mobilenet_v2 add up to a gigabyte.
 """
 
 

@@ -1,6 +1,6 @@
 """Samples on their way from describe's workers into the table: Parquet files, written where they are made.
 
-Through Spark's own rows a sample of a thousand numbers costs more than to write it, and would be written twice.
+Through Spark's own rows a sample of a thousand numbers costs more than to write it.
 """
 
 from __future__ import annotations
