@@ -83,7 +83,8 @@ def _describe_lacking(store: TableStore, lacking: DataFrame, settings: Settings,
             problems += _describe_batch(store, lacking.where(F.col("video_id").isin(batch)), settings, model)
     store.delete(tables.AUDIO_LEARNED, F.col("model") != model.model_hash)
     if videos and sum(row["internal"] for row in problems) == len(videos):
-        raise WarehouseError(f"audio_learned: of every video, as {problems[0]['uri']}: {problems[0]['problem']}")
+        uri, problem = problems[0]["uri"], problems[0]["problem"]
+        raise WarehouseError(f"audio_learned: not one of {len(videos)} videos could be described, as {uri}: {problem}")
     if videos:
         say(f"audio_learned: {len(videos) - len(problems)} videos")
     for row in sorted(problems, key=lambda row: row["uri"])[:_NAMED]:
