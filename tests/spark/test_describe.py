@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_files import write_flash_and_click
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -27,14 +26,6 @@ pytestmark = pytest.mark.spark
 
 def settings(*assignments: str) -> Settings:
     return load_settings(assignments=["describe.visual_model=hog_color", "describe.frame_stride=5", *assignments])
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("video") / "flash.mp4"
-    times_s = np.arange(0, 24, 0.2).tolist()
-    write_flash_and_click(path, video_codec="mpeg4", audio_codec="aac", times_s=times_s, duration_s=24.0)
-    return path.read_bytes()
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from http_server import serve
-from media_files import write_flash_and_click
 from pyspark.sql import Row
 from s3_server import serve_s3
 
@@ -24,14 +22,6 @@ pytestmark = pytest.mark.spark
 def settings(*assignments: str) -> Settings:
     usual = ["describe.visual_model=hog_color", "describe.frame_stride=5", "fetch.allow_private=true"]
     return load_settings(assignments=[*usual, "fetch.stall_s=6.0", *assignments])
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("video") / "flash.mp4"
-    times_s = np.arange(0, 24, 0.2).tolist()
-    write_flash_and_click(path, video_codec="mpeg4", audio_codec="aac", times_s=times_s, duration_s=24.0)
-    return path.read_bytes()
 
 
 def described(store: TableStore, settings: Settings) -> dict[str, Row]:
