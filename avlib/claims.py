@@ -28,6 +28,9 @@ from avlib.storage import filesystem
 
 _LOG = logging.getLogger("avlib.claims")
 
+OF_COMMITS = ("runs", "evaluation")
+"""Claims on tables that runs at work side by side add to: held for one commit, taken last, and not told of as work."""
+
 _FOLDER = "_running"
 _LONGEST_PAUSE_S = 2.0
 _LEAST_WAIT_S = 0.3  # `running` holds a lock for a moment
@@ -74,6 +77,7 @@ def claimed(warehouse: str, work: str, *, jvm: int = 0, wait_s: float = 0.0) -> 
             os.pwrite(handle, json.dumps(asdict(claim)).encode(), 0)
         yield
     finally:
+        _remove_left(folder)
         _remove(place)  # before the lock goes: whoever waits for it looks whether the file is still it
         os.close(handle)
 
@@ -83,6 +87,8 @@ def running(warehouse: str) -> list[Claim]:
     folder = _local_folder(warehouse)
     found = []
     for place in sorted(folder.glob("*.json")) if folder is not None else ():
+        if place.stem in OF_COMMITS:
+            continue
         try:
             handle = os.open(place, os.O_RDONLY)
         except OSError:  # it has just ended
@@ -152,6 +158,18 @@ def _remove(place: Path) -> None:
         place.parent.rmdir()
 
 
+def _remove_left(folder: Path) -> None:
+    """Remove the files of killed runs: nobody may ever claim the same again. Those whose JVM is still there stay."""
+    for place in folder.glob("*.json"):
+        with suppress(OSError), ExitStack() as opened:  # another's, at work or of another user; or it has just ended
+            handle = os.open(place, os.O_RDWR)
+            opened.callback(os.close, handle)
+            if _lock(handle, fcntl.LOCK_EX) and _is_there(handle, place):
+                left = _read(handle)
+                if left is None or not _has_jvm(left):
+                    place.unlink()
+
+
 def _opened(place: Path) -> tuple[int, bool]:
     """The open file, and whether it may be written; of another user's reading is enough, to lock it."""
     try:
@@ -187,18 +205,24 @@ def _is_there(handle: int, place: Path) -> bool:
 
 
 def _wait_for_its_jvm(handle: int, place: Path) -> None:
-    """Wait for the JVM of a run that was killed: it outlives its Python by a moment, and may commit in it."""
-    left = _read(handle)
-    if left is None or not left.jvm or left.host != socket.gethostname():
-        return
+    """Wait for the JVM of a run that was killed: it outlives its Python by a moment, and may commit in it.
+
+    On another host it cannot be seen. It has one commit left at most and should end before a run elsewhere has started
+    its Spark; samples that it adds to another describe's after all are found by that one's last check, an error.
+    """
     deadline = time.monotonic() + _JVM_ENDS_S
-    while _is_java(left.jvm):
+    while (left := _read(handle)) is not None and _has_jvm(left):
         if time.monotonic() >= deadline:
             raise WarehouseError(
                 f"the JVM of a run that was killed ({left}) is still there and may write: end it (kill {left.jvm}); "
                 f"or, if that process is something else's, remove {place}"
             )
         time.sleep(0.1)
+
+
+def _has_jvm(left: Claim) -> bool:
+    """Whether the JVM of a run that was killed is still there, as far as this machine can tell."""
+    return left.jvm > 0 and left.host == socket.gethostname() and _is_java(left.jvm)
 
 
 def _is_java(process: int) -> bool:

@@ -13,7 +13,11 @@ def optimize(
     assign: Assign = [],
     debug: Debug = False,
 ) -> None:
-    """Tables that have grown by many runs → few large files. Rows stay, nothing has to be run again."""
+    """Tables that have grown by many runs → few large files. Rows stay, nothing has to be run again.
+
+    Those that another run writes for longer than a minute are left as they are: then it is named, and the exit code
+    is 2.
+    """
     settings = chosen_settings(config, assign)
     from avlib.spark import optimize as stage
     from avlib.spark.session import get_session

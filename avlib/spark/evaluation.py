@@ -36,6 +36,8 @@ from avlib.spark.runs import Work, recorded
 from avlib.spark.samples import samples_described_with, sound_samples
 from avlib.spark.store import TableStore, spark_schema
 
+_WAITS_S = 300.0  # for others that write theirs
+
 
 def run(store: TableStore, settings: Settings, labels: Labels) -> list[Outcome]:
     """Run the experiment of `settings.evaluate`; returns its outcomes, which are in the table `evaluation` too.
@@ -66,7 +68,8 @@ def _run(store: TableStore, settings: Settings, labels: Labels, protocol: Protoc
     frame = store.spark.createDataFrame(
         [tuple(row[name] for name in names) for row in rows], spark_schema(tables.EVALUATION)
     )
-    store.write_experiment(tables.EVALUATION, frame, experiment=experiment)
+    with store.claim(tables.EVALUATION.name, wait_s=_WAITS_S):
+        store.write_experiment(tables.EVALUATION, frame, experiment=experiment)
     summary = f"experiment {experiment}: {len(outcomes)} outcomes over {len(material.clean)} clean samples"
     return outcomes, summary
 

@@ -37,6 +37,7 @@ from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
 from avlib.storage import is_file, read_whole, remove_folder, remove_partial, write_whole
 
+_WAITS_S = 3600.0  # for a describe, or an optimize, before samples are described: the training is done
 _VIDEOS = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("attempt", pa.int32()), ("last_s", pa.float64())])
 _FOUND = pa.schema([("video_id", pa.int64()), ("uri", pa.string()), ("problem", pa.string())])
 
@@ -61,7 +62,7 @@ def run(store: TableStore, settings: Settings) -> None:
         else:  # it was killed right after it had trained
             record.summary = f"{present.weights}: as an earlier run has left it"
         remove_folder(learning_folder(store.warehouse))  # with what runs of other settings have left
-        with store.claim("describe"):
+        with store.claim("describe", wait_s=_WAITS_S):
             learned.run(store, settings)
             update_stats(store)
 

@@ -27,6 +27,8 @@ from avlib.storage import full_disk
 from avlib.table_log import Note, commits
 from avlib.tables import RUNS, Table
 
+_WAITS_S = 300.0  # for others that enter theirs: long, as the work is done and only its record is missing
+
 
 @dataclass(frozen=True)
 class Step:
@@ -157,9 +159,10 @@ def _full_disk_named(store: TableStore) -> Iterator[None]:
 
 
 def _enter(store: TableStore) -> None:
+    """Append the rows that wait, alone: commits of two processes to one local table may overwrite one another."""
     rows, store.finished = store.finished, []
     if rows:
-        with _full_disk_named(store):
+        with _full_disk_named(store), store.claim(RUNS.name, wait_s=_WAITS_S):
             store.append(RUNS, store.spark.createDataFrame(rows, schema=spark_schema(RUNS)))
 
 

@@ -22,23 +22,30 @@ from raw_samples import RawSamples
 
 from avlib import tables
 from avlib.config import Settings, load_settings
-from avlib.spark import describe, filter, index, ingest, knn, learn, rounds
+from avlib.spark import describe, filter, forget, index, ingest, knn, learn, optimize, rounds
 from avlib.spark.store import TableStore
 
 STEPS = "[{w_V = 0.5, w_A = 0.5, k = 6}]"
 
 
-def filter_settings() -> Settings:
+WRITES = ("_save", "append_files", "merge")
+"""Of TableStore: what adds rows to a table, or replaces them, in a commit."""
+
+COMMITS = ("delete", "delete_matching", "clear", "drop_steps", "compact", "keep_ids")
+"""Whatever else ends in one."""
+
+
+def filter_settings(*more: str) -> Settings:
     chosen = ["components.min_size=2", "components.one_task_edges=0", "agreement.references=60", "knn.block_rows=64"]
     scored = f"filter.strategies.scored={{steps = {STEPS}, scored = true}}"
-    return load_settings(assignments=[*chosen, scored, "filter.strategy=scored", "agreement.doubt=0.7"])
+    return load_settings(assignments=[*chosen, scored, "filter.strategy=scored", "agreement.doubt=0.7", *more])
 
 
-def media_settings() -> Settings:
+def media_settings(*more: str) -> Settings:
     chosen = ["describe.visual_model=hog_color", "describe.frame_stride=5", "describe.batch_videos=3"]
     chosen += ["filter.strategy=joint", "knn.k=4", "components.min_size=2"]
     learned = ["steps=3", "pairs=4", "checkpoint_steps=2", "channels=[4, 6, 8]", "track.n_mels=12", "window_s=0.5"]
-    return load_settings(assignments=[*chosen, *(f"learn.{word}" for word in learned)])
+    return load_settings(assignments=[*chosen, *(f"learn.{word}" for word in learned), *more])
 
 
 def fill_samples(spark: SparkSession, warehouse: Path) -> None:
@@ -95,13 +102,50 @@ def run_learn(spark: SparkSession, warehouse: Path) -> None:
     learn.run(TableStore(spark, str(warehouse)), media_settings())
 
 
+def run_describe_again(spark: SparkSession, warehouse: Path) -> None:
+    """With other settings: samples of the descriptions before go."""
+    describe.run(TableStore(spark, str(warehouse)), media_settings("describe.frame_stride=7"))
+
+
+def run_filter_again(spark: SparkSession, warehouse: Path) -> None:
+    """With a strategy that has neither scores nor copies."""
+    filter.run(TableStore(spark, str(warehouse)), filter_settings("filter.strategy=joint", "knn.k=5"))
+
+
+def run_optimize(spark: SparkSession, warehouse: Path) -> None:
+    list(optimize.run(TableStore(spark, str(warehouse))))
+
+
+def run_forget(spark: SparkSession, warehouse: Path) -> None:
+    store = TableStore(spark, str(warehouse))
+    forget.run(store, forget.find(store, ["2.mp4"], missing=False))
+
+
+STAGES = {
+    "filter": run_filter,
+    "knn": run_knn,
+    "cells": run_cells,
+    "media": run_media,
+    "index": run_index,
+    "learn": run_learn,
+    "describe-again": run_describe_again,
+    "filter-again": run_filter_again,
+    "optimize": run_optimize,
+    "forget": run_forget,
+}
+
+
 def content(store: TableStore) -> dict[str, tuple[int, str]]:
     """Rows of each table there is, and their hash, whatever their order; but for `runs`, which tells of times."""
     found = {}
     for table in tables.ALL:
         if table is not tables.RUNS and store.exists(table):
-            found[table.name] = rows_and_hash(DeltaTable(store.path(table)).to_pyarrow_table().to_pylist())
+            found[table.name] = content_of(store, table)
     return found
+
+
+def content_of(store: TableStore, table: tables.Table) -> tuple[int, str]:
+    return rows_and_hash(DeltaTable(store.path(table)).to_pyarrow_table().to_pylist())
 
 
 def rows_and_hash(rows: list[dict[str, object]]) -> tuple[int, str]:
@@ -124,7 +168,8 @@ class Killer:
     """Ends this process and its group at a point: `before samples 2` is before the second write of that table,
     `within` once a file of it is there, `after` when it has been written; `round 1` is inside that round.
 
-    `index` and `network` are the files that make an index, and what was learned, seen.
+    Other commits have names of their own, as `before samples/delete`. `index` and `network` are the files that make an
+    index, and what was learned, seen.
     """
 
     def __init__(self, point: str) -> None:
@@ -133,8 +178,10 @@ class Killer:
         self._seen: Counter[str] = Counter()
 
     def install(self) -> None:
-        for name in ("_save", "merge"):
-            self._wrap(TableStore, name)
+        for name in WRITES:
+            self._wrap(name, "")
+        for name in COMMITS:
+            self._wrap(name, f"/{name}")
         self._wrap_file(index, "write_manifest", "index")
         self._wrap_file(learn, "write_sound_model", "network")
         write_whole = rounds.write_whole
@@ -159,21 +206,24 @@ class Killer:
 
         setattr(owner, name, wrapped)
 
-    def _wrap(self, owner: Any, name: str) -> None:
-        method = getattr(owner, name)
+    def _wrap(self, name: str, told: str) -> None:
+        method = getattr(TableStore, name)
 
-        def wrapped(store: TableStore, table: tables.Table, rows: Any, *given: Any, **options: Any) -> None:
-            self._seen[table.name] += 1
-            here = table.name == self._what and self._seen[table.name] == self._number
+        def wrapped(store: TableStore, *given: Any, **options: Any) -> Any:
+            table = given[0] if given else tables.VIDEOS  # the ids that are kept
+            what = f"{table.name}{told}"
+            self._seen[what] += 1
+            here = what == self._what and self._seen[what] == self._number
             if here and self._when == "before":
                 kill()
             if here and self._when == "within":
                 threading.Thread(target=kill_at_first_file, args=(Path(store.path(table)),), daemon=True).start()
-            method(store, table, rows, *given, **options)
+            found = method(store, *given, **options)
             if here and self._when == "after":
                 kill()
+            return found
 
-        setattr(owner, name, wrapped)
+        setattr(TableStore, name, wrapped)
 
 
 def kill() -> None:
@@ -193,6 +243,4 @@ if __name__ == "__main__":
     stages, place, at = sys.argv[1:]
     session = get_session(load_settings(assignments=["spark.master=local[2]", "spark.driver_memory=1g"]).spark)
     Killer(at).install()
-    runs = {"filter": run_filter, "knn": run_knn, "cells": run_cells, "media": run_media}
-    runs |= {"index": run_index, "learn": run_learn}
-    runs[stages](session, Path(place))
+    STAGES[stages](session, Path(place))

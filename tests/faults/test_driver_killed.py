@@ -14,7 +14,7 @@ from pathlib import Path
 import kill_points
 import pytest
 from filled_store import fill
-from kill_points import compared, content, left_behind
+from kill_points import compared, content, content_of, left_behind
 from pyspark.sql import SparkSession
 from raw_samples import RawSamples
 
@@ -33,6 +33,10 @@ OF_MEDIA = ("videos", "samples", "descriptions", "samples 2", "descriptions 2", 
 OF_MEDIA += ("descriptions 4", "descriptor_stats", "runs", "runs 2")
 WRITTEN_BEFORE = {"step_stats": "mutual_edges", "components": "component_stats"}  # by the same stage
 ROUNDS = [f"round {number}" for number in range(2)]
+OF_FILTER_AGAIN = ("after scores/clear", "after mutual_edges/drop_steps", "after neighbors", "before collection")
+OF_DESCRIBE_AGAIN = ("after samples 2", "before samples/delete_matching", "after samples/delete_matching")
+OF_FORGET = ("after descriptions/delete", "within samples/delete", "before descriptor_stats", "before videos/delete")
+OF_OPTIMIZE = ("within samples/compact", "after samples/compact", "before runs/compact")
 
 
 def points(*what: str) -> list[object]:
@@ -162,6 +166,74 @@ def test_learn(spark: SparkSession, sounding: Path, tmp_path: Path, point: str) 
     kill_points.run_learn(spark, warehouse)
     assert content(TableStore(spark, str(warehouse))) == content(TableStore(spark, str(sounding / "whole")))
     assert left_behind(warehouse) == []
+
+
+@pytest.fixture(scope="module")
+def forgotten(spark: SparkSession, filtered: Path) -> Path:
+    """The whole filter, less a video."""
+    return undisturbed(spark, "forget", filtered / "whole")
+
+
+@pytest.fixture(scope="module")
+def filtered_again(spark: SparkSession, filtered: Path) -> Path:
+    """The whole filter, run with other settings since."""
+    return undisturbed(spark, "filter-again", filtered / "whole")
+
+
+@pytest.fixture(scope="module")
+def described_again(spark: SparkSession, described: Path) -> Path:
+    """The described videos, described with other settings since."""
+    return undisturbed(spark, "describe-again", described / "whole")
+
+
+def undisturbed(spark: SparkSession, stage: str, begun: Path) -> Path:
+    """What a stage makes of a warehouse, beside that."""
+    place = begun.with_name(stage)
+    shutil.copytree(begun, place)
+    kill_points.STAGES[stage](spark, place)
+    assert content(TableStore(spark, str(place))) != content(TableStore(spark, str(begun)))
+    return place
+
+
+def goes_on(spark: SparkSession, stage: str, point: str, *, begun: Path, warehouse: Path, whole: Path) -> None:
+    """Killed at a point, the stage gives the same tables when it is run again."""
+    shutil.copytree(begun, warehouse)
+    killed(stage, warehouse, point)
+    kill_points.STAGES[stage](spark, warehouse)
+    assert content(TableStore(spark, str(warehouse))) == content(TableStore(spark, str(whole)))
+    assert left_behind(warehouse) == []
+
+
+@pytest.mark.parametrize("point", points(*OF_FILTER_AGAIN))
+def test_filter_again(spark: SparkSession, filtered: Path, filtered_again: Path, tmp_path: Path, point: str) -> None:
+    place = tmp_path / "warehouse"
+    goes_on(spark, "filter-again", point, begun=filtered / "whole", warehouse=place, whole=filtered_again)
+
+
+@pytest.mark.parametrize("point", points(*OF_DESCRIBE_AGAIN))
+def test_describe_again(
+    spark: SparkSession, described: Path, described_again: Path, tmp_path: Path, point: str
+) -> None:
+    place = tmp_path / "warehouse"
+    goes_on(spark, "describe-again", point, begun=described / "whole", warehouse=place, whole=described_again)
+
+
+@pytest.mark.parametrize("point", points(*OF_FORGET))
+def test_forget(spark: SparkSession, filtered: Path, forgotten: Path, tmp_path: Path, point: str) -> None:
+    place = tmp_path / "warehouse"
+    goes_on(spark, "forget", point, begun=filtered / "whole", warehouse=place, whole=forgotten)
+    videos = TableStore(spark, str(place)).read(tables.VIDEOS)
+    assert TableStore(spark, str(place)).first_free_id() == 8 > videos.count()
+
+
+@pytest.mark.parametrize("point", points(*OF_OPTIMIZE))
+def test_optimize(spark: SparkSession, described: Path, tmp_path: Path, point: str) -> None:
+    place = tmp_path / "warehouse"
+    goes_on(spark, "optimize", point, begun=described / "whole", warehouse=place, whole=described / "whole")
+    store, whole = TableStore(spark, str(place)), TableStore(spark, str(described / "whole"))
+    for table in (tables.SAMPLES, tables.RUNS):
+        assert len(store.read(table).inputFiles()) == 1 < len(whole.read(table).inputFiles())
+    assert content_of(store, tables.RUNS) == content_of(whole, tables.RUNS)
 
 
 @pytest.mark.long

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import kill_points
 import pytest
-from kill_points import left_behind, media_settings
+from kill_points import left_behind
 from malformed import write_good
 from pyspark.sql import SparkSession
+from writers import lay_out, write
 
 from avlib import tables
 from avlib.claims import running
 from avlib.errors import WarehouseError
-from avlib.spark import describe, filter, forget, ingest, optimize
+from avlib.spark import filter, forget
 from avlib.spark.store import TableStore
 
 pytestmark = [pytest.mark.spark, pytest.mark.faults]
@@ -27,66 +27,51 @@ pytestmark = [pytest.mark.spark, pytest.mark.faults]
 HOLD = "import sys, time; from avlib.claims import claimed\nwith claimed(*sys.argv[1:]): time.sleep(120)"
 
 
-def until_it_may(work: Callable[[], object]) -> None:
-    """As somebody does who reads what a refusal says."""
-    deadline = time.monotonic() + 300
-    while True:
-        try:
-            work()
-            return
-        except WarehouseError as error:
-            if "another run is at this (describe, since" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
-@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(2, marks=[pytest.mark.long, pytest.mark.sampled(120)]),
+        pytest.param(20, marks=pytest.mark.long),
+    ],
+)
 def test_two_writers_and_optimize(spark: SparkSession, tmp_path: Path, rounds: int) -> None:
+    """Processes, each with its JVM. Of each round two videos are of either writer, and one is of both."""
     (tmp_path / "good").mkdir()
     good = write_good(tmp_path / "good")[0].read_bytes()
     warehouse = str(tmp_path / "warehouse")
-    failures: list[BaseException] = []
-
-    def write(writer: int) -> None:
-        store = TableStore(spark, warehouse)
-        for number in range(rounds):
-            folder = tmp_path / f"{writer}-{number}"
-            folder.mkdir()
-            for one in range(2):  # of a size each, so that none counts as another's duplicate
-                (folder / f"{one}.mp4").write_bytes(good + bytes(8 + 4 * number + 2 * one + writer))
-            ingest.run(store, media_settings(), [str(folder)])
-            until_it_may(lambda: describe.run(store, media_settings()))
-
-    def lay_out() -> None:
-        store = TableStore(spark, warehouse)
-        while any(thread.is_alive() for thread in writers):
-            optimize.run(store)
-            time.sleep(0.1)
-
-    def guarded(work: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
-            try:
-                work()
-            except BaseException as error:
-                failures.append(error)
-
-        return run
-
-    writers = [threading.Thread(target=guarded(lambda writer=writer: write(writer))) for writer in range(2)]  # type: ignore[misc]
-    threads = [*writers, threading.Thread(target=guarded(lay_out))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
+    for number in range(rounds):
+        for folder, videos in ((f"0-{number}", 2), (f"1-{number}", 2), (f"both-{number}", 1)):
+            (tmp_path / folder).mkdir()
+            for video in range(videos):  # of a content each, so that none counts as another's duplicate
+                (tmp_path / folder / f"{video}.mp4").write_bytes(good + f"{folder}/{video}".encode())
+    given = [
+        [[tmp_path / f"{one}-{number}" for one in (writer, "both")] for number in range(rounds)] for writer in "01"
+    ]
+    processes = multiprocessing.get_context("spawn")  # a JVM cannot be forked with its process
+    together, ended = processes.Barrier(3), processes.Event()
+    writers = [processes.Process(target=write, args=(warehouse, inputs, together)) for inputs in given]
+    optimizing = processes.Process(target=lay_out, args=(warehouse, ended, together))
+    try:
+        for process in (*writers, optimizing):
+            process.start()
+        for process in writers:
+            process.join()
+        ended.set()
+        optimizing.join()
+    finally:
+        for process in (*writers, optimizing):
+            process.kill()
+    assert [process.exitcode for process in (*writers, optimizing)] == [0, 0, 0]
     store = TableStore(spark, warehouse)
     videos, samples = store.read(tables.VIDEOS).toPandas(), store.read(tables.SAMPLES).toPandas()
     descriptions = store.read(tables.DESCRIPTIONS).toPandas()
-    count = 4 * rounds
-    assert len(videos) == count and sorted(videos["video_id"]) == list(range(count))
-    assert videos["uri"].is_unique and sorted(descriptions["video_id"]) == list(range(count))
+    count = 5 * rounds
+    assert sorted(videos["video_id"]) == list(range(count)) and videos["uri"].is_unique
+    assert sorted(descriptions["video_id"]) == list(range(count)) and (descriptions["attempt"] == 1).all()
     assert (descriptions["status"] == "ok").all() and descriptions["samples"].nunique() == 1
     assert samples["sample_id"].is_unique and len(samples) == descriptions["samples"].sum() > 0
+    assert store.read(tables.RUNS).where("stage = 'ingest'").count() == 2 * rounds  # each brought something new
+    assert all(len(store.read(table).inputFiles()) == 1 for table in (tables.VIDEOS, tables.SAMPLES, tables.RUNS))
     assert left_behind(Path(warehouse)) == []
 
 

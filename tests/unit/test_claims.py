@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -77,9 +79,17 @@ def left_behind(warehouse: Path, jvm: int) -> Path:
     return place
 
 
+def java(folder: Path, seconds: str) -> subprocess.Popen[bytes]:
+    """A process that counts as Java, for so long."""
+    (folder / "java").symlink_to("/bin/sleep")
+    process = subprocess.Popen([str(folder / "java"), seconds])
+    while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # it has none for a moment
+        time.sleep(0.001)
+    return process
+
+
 def test_the_jvm_of_a_killed_run_is_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "java").symlink_to("/bin/sleep")
-    jvm = subprocess.Popen([str(tmp_path / "java"), "0.6"])
+    jvm = java(tmp_path, "0.6")
     left_behind(tmp_path, jvm.pid)
     threading.Thread(target=jvm.wait).start()
     started = time.monotonic()
@@ -87,10 +97,40 @@ def test_the_jvm_of_a_killed_run_is_waited_for(tmp_path: Path) -> None:
         assert time.monotonic() - started > 0.3
 
 
+def test_what_a_killed_run_left_goes_with_another_claim(tmp_path: Path) -> None:
+    """But the file of one that is at work stays, and of one whose JVM may still write."""
+    holder = held(tmp_path)
+    try:
+        with java(tmp_path, "60") as jvm:
+            for work, process in (("filter-default", jvm.pid), ("learn", 0)):
+                claim = claims.Claim(work, os.uname().nodename, 1, process, "")
+                (tmp_path / "_running" / f"{work}.json").write_text(json.dumps(asdict(claim)))
+            with claimed(str(tmp_path), "ingest"):
+                pass
+            left = sorted(path.stem for path in (tmp_path / "_running").iterdir())
+            jvm.kill()
+        assert left == ["describe", "filter-default"]
+    finally:
+        holder.kill()
+        holder.wait()
+    with claimed(str(tmp_path), "ingest"):
+        pass
+    assert not (tmp_path / "_running").exists()
+
+
+def test_the_claim_of_a_commit_is_not_told_of(tmp_path: Path) -> None:
+    with claimed(str(tmp_path), "ingest"), claimed(str(tmp_path), "runs"):
+        assert [claim.work for claim in running(str(tmp_path))] == ["ingest"]
+        with (
+            pytest.raises(WarehouseError, match=r"another run is at this \(runs, since"),
+            claimed(str(tmp_path), "runs"),
+        ):
+            pass
+
+
 def test_a_jvm_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "java").symlink_to("/bin/sleep")
     monkeypatch.setattr(claims, "_JVM_ENDS_S", 0.2)
-    with subprocess.Popen([str(tmp_path / "java"), "60"]) as jvm:
+    with java(tmp_path, "60") as jvm:
         place = left_behind(tmp_path, jvm.pid)
         try:
             for _ in range(2):  # the refused run leaves the file for the next
