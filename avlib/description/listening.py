@@ -30,8 +30,11 @@ class Frames:
 
     def between(self, start_s: float, end_s: float) -> Frames:
         """Those in [start_s, end_s)."""
-        first, last = np.searchsorted(self.times_s, [start_s, end_s])
-        return Frames(self.indexes[first:last], self.times_s[first:last], self.rms[first:last])
+        return self.where((self.times_s >= start_s) & (self.times_s < end_s))
+
+    def where(self, chosen: BoolArray) -> Frames:
+        """Those for which `chosen`, shape (n,), is true."""
+        return Frames(self.indexes[chosen], self.times_s[chosen], self.rms[chosen])
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Heard:
     """The sound of a video.
 
     frames: the loud ones.  spans_s: shape (m, 2), where there is sound.  waveform: all of it, shape (n,), from time 0;
-    None for a video longer than describe.slice_s.  problem: what is missing of it, if anything.
+    None for a video longer than describe.slice_s.  goes_back: see SoundReader.  problem: what is missing of it, if
+    anything.
     """
 
     frames: Frames
     spans_s: Float64Array
     waveform: Float32Array | None
+    goes_back: bool
     problem: Problem | None
 
 
@@ -72,7 +77,7 @@ def listen(video: IsolatedVideo, info: MediaInfo, settings: DescribeSettings) ->
         problem = Problem.of(error)
     waveform = None if kept is None else place(kept, channels=1, first=0, samples=places[-1][1])[0]
     frames = loud(meter.finish(), settings=settings)
-    return Heard(frames, spans_s(places, sample_rate_hz=rate_hz), waveform, problem)
+    return Heard(frames, spans_s(places, sample_rate_hz=rate_hz), waveform, sound.goes_back, problem)
 
 
 def loud(rms: Float32Array, *, settings: DescribeSettings) -> Frames:

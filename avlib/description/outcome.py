@@ -23,6 +23,12 @@ class Problem:
         """What an error says."""
         return cls(error.error_class, error.reason, error.transient)
 
+    def and_also(self, other: Problem | None) -> Problem:
+        """Both as one, of the other's class."""
+        if other is None:
+            return self
+        return Problem(other.error_class, f"{self.reason}; {other.reason}", self.transient or other.transient)
+
 
 @dataclass(frozen=True)
 class SliceOutcome:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from avlib.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
+from avlib.arrays import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array
 from avlib.config import DescribeSettings
 from avlib.description.listening import Frames, Heard, listen
 from avlib.description.outcome import Description, Problem, SliceOutcome
-from avlib.descriptors import audio_context, mfcc_windows
+from avlib.descriptors import audio_context, mfcc_windows, rms_energy
 from avlib.errors import MediaError
 from avlib.media import IsolatedVideo, MediaInfo, check_is_file
 
 _PIECE_BYTES = 1 << 20  # hashed at a time
+
+_AS_LOUD = 2.0  # at most: windows at an end of the sound are cut, and noise-like sound is other noise after a seek
 
 _SHORTER_S = 1.0
 """Pictures that end so much before the sound are worth a word. Encoders round by less."""
@@ -142,7 +144,15 @@ def describe_slice(
         waveform = video.sound_between(one.info, sample_rate_hz=settings.audio.sr, start_s=from_s, end_s=to_s)
     except MediaError as error:
         return one.outcome(samples=0, until_s=one.start_s, problem=Problem.of(error))
-    return (yield from _describe(video, one, settings, waveform=waveform, from_s=from_s))
+    kept = _as_heard(waveform, one, settings, from_s=from_s)
+    if kept.all():
+        return (yield from _describe(video, one, settings, waveform=waveform, from_s=from_s))
+    lost = Problem("damaged", f"{np.sum(~kept)} frames have another sound when they are sought")
+    if not kept.any():
+        return one.outcome(samples=0, until_s=one.start_s, problem=lost)
+    left = replace(one, frames=one.frames.where(kept))
+    outcome = yield from _describe(video, left, settings, waveform=waveform, from_s=from_s)
+    return replace(outcome, wanted=kept.size, problem=lost.and_also(outcome.problem))
 
 
 def sound_margin_s(settings: DescribeSettings) -> float:
@@ -171,6 +181,7 @@ def content_hash(path: Path, *, within_s: float) -> str:
 def _slices(info: MediaInfo, heard: Heard, settings: DescribeSettings) -> tuple[Slice, ...]:
     ends_s = float(heard.spans_s[-1, 1])
     sounding_s = (float(heard.spans_s[0, 0]), ends_s)
+    info = replace(info, seekable=not heard.goes_back)
     if heard.waveform is not None:
         return (Slice(0.0, ends_s, sounding_s, info, heard.frames, heard.spans_s),)
     edges_s = settings.slice_s * np.arange(np.ceil(ends_s / settings.slice_s) + 1)
@@ -221,6 +232,21 @@ def _describe(
     except MediaError as error:
         problem = Problem.of(error)
     return one.outcome(samples=samples, until_s=shown_s, problem=problem)
+
+
+def _as_heard(waveform: Float32Array, one: Slice, settings: DescribeSettings, *, from_s: float) -> BoolArray:
+    """Which frames of a slice are about as loud as when the whole sound was read. Shape (n,).
+
+    In a damaged file seeking may lose what reading from the beginning did not, or end in another part of it.
+    """
+    rms = rms_energy(
+        waveform,
+        times_s=one.frames.times_s - from_s,
+        sample_rate_hz=settings.audio.sr,
+        window_s=1 / settings.frame_rate_hz,
+    )
+    heard = one.frames.rms
+    return (rms >= heard / _AS_LOUD) & (rms <= heard * _AS_LOUD)
 
 
 def _within(spans_s: Float64Array, start_s: float, end_s: float) -> Float64Array:

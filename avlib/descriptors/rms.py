@@ -7,8 +7,8 @@ import numpy as np
 from avlib.arrays import BoolArray, Float32Array, Float64Array
 from avlib.errors import ParameterError
 
-# Squares are summed in stretches of at most this many samples, so that an hour of sound needs 32 MB, not 460.
-_STRETCH = 1 << 22
+# Squares are summed in stretches of at most this many samples, so that an hour of sound needs 8 MB, not 460.
+_STRETCH = 1 << 20
 
 
 def rms_energy(

@@ -124,7 +124,7 @@ def _sound(request: Message, limits: DecodeSettings) -> Iterator[Message]:
     reader = SoundReader(*_video(request), sample_rate_hz=rate_hz, until_s=limits.max_duration_s)
     for piece in reader:
         yield Message("part", {"first": piece.first}, {"waveform": piece.waveform})
-    yield Message("end", {"damage": reader.damage})
+    yield Message("end", {"damage": reader.damage, "goes_back": reader.goes_back})
 
 
 def _sound_between(request: Message, limits: DecodeSettings) -> Iterator[Message]:

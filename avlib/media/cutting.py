@@ -106,7 +106,7 @@ def _read(
     first = start_s * target.sample_rate_hz
     with open_media(path) as container:
         stream = sound_stream(path, container, info)
-        if window_s[0] > 0 and info.container.startswith(_EXACT_SEEK):
+        if window_s[0] > 0 and info.seekable and info.container.startswith(_EXACT_SEEK):
             with suppress(FFmpegError):  # what cannot be sought in is read from the beginning
                 seek(container, stream, info, time_s=window_s[0])
         for piece in sound_pieces(container, stream, info, damage, target=target, window_s=window_s):

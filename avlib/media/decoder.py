@@ -250,16 +250,17 @@ class IsolatedVideo:
 
 
 class IsolatedSound:
-    """Iterate once to get SoundPieces; then `damage` says what is missing, or is None."""
+    """Iterate once to get SoundPieces; then `damage` and `goes_back` are those of SoundReader."""
 
     def __init__(self, messages: Iterator[Message]) -> None:
         self._messages = messages
         self.damage: str | None = None
+        self.goes_back = False
 
     def __iter__(self) -> Iterator[SoundPiece]:
         for message in self._messages:
             if message.kind == "end":
-                self.damage = message.values["damage"]
+                self.damage, self.goes_back = message.values["damage"], message.values["goes_back"]
             else:
                 yield SoundPiece(message.values["first"], message.arrays["waveform"])
 

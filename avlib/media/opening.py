@@ -62,6 +62,11 @@ _TRANSIENT = {
     errno.ENFILE,
     errno.ESTALE,
     errno.ETIMEDOUT,
+    # a mount that has gone away
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ECONNRESET,
 }
 
 

@@ -126,7 +126,7 @@ class PictureReader:
         """Pictures in order from at or before the first wanted time: by seeking, else from the beginning."""
         first_s = float(self._times_s[0])
         entries_s = [first_s - margin_s for margin_s in _SEEK_MARGINS_S if first_s - margin_s > _SEEK_BEYOND_S]
-        for entry_s in [*entries_s, None]:
+        for entry_s in [*(entries_s if self._info.seekable else []), None]:
             damage = Damage(from_s=first_s if entry_s is not None else 0.0)
             try:
                 with open_media(self._path) as container:
@@ -135,8 +135,8 @@ class PictureReader:
                         seek(container, stream, self._info, time_s=entry_s)
                     pictures = self._shown(container, stream, damage)
                     first = next(pictures, None)
-                    if first is None or (entry_s is not None and first.start_s > first_s):
-                        continue  # sought too far, or nowhere
+                    if first is None or (entry_s is not None and (first.start_s > first_s or damage.at_entry)):
+                        continue  # sought too far, nowhere, or where pictures would be made from nothing
                     yield from chain([first], pictures)
                     return
             except MediaError:
@@ -170,6 +170,7 @@ class PictureReader:
             start_s = stamp_s(frame, stream, self._info, default_s=previous.end_s if previous else 0.0)
             if frame.is_corrupt:
                 damage.lose(start_s)
+                damage.at_entry |= previous is None and isinstance(frame, VideoFrame) and bool(frame.key_frame)
             elif isinstance(frame, VideoFrame) and (previous is None or start_s > previous.start_s):
                 if previous is not None:
                     end_s = start_s if damage.losses == losses else min(start_s, previous.end_s)

@@ -48,6 +48,8 @@ class MediaInfo:
     duration_s: float | None
     start_s: float
     """The container's start time on its own clock. All other times in this package count from here."""
+    seekable: bool = True
+    """False: it is read from the beginning, as time goes back in it, which is known once its sound has been read."""
 
 
 MAX_PIXELS = 100_000_000

@@ -32,10 +32,15 @@ class Damage:
     """What was lost while one stream was read. Times count from the container's start."""
 
     def __init__(self, *, from_s: float = 0.0) -> None:
-        """from_s: losses before this time do not count (after a seek, the first frames often lack others)."""
+        """from_s: losses before this time are not told (after a seek, the first frames often lack others)."""
         self._from_s = from_s
         self.losses = 0
         """Packets and pictures lost so far; a change tells that something is missing before the next."""
+        self.goes_back = False
+        """Whether time goes back in it, as where recordings have been joined."""
+        self.at_entry = False
+        """Whether the picture is damaged that the first ones are made from."""
+        self._told = 0
         self.read_to_s = 0.0
         """End of the last packet of any stream."""
         self.at_end = False
@@ -46,9 +51,10 @@ class Damage:
 
     def lose(self, time_s: float | None) -> None:
         """Count a packet or picture that could not be decoded."""
+        self.losses += 1
         if time_s is not None and time_s < self._from_s:
             return
-        self.losses += 1
+        self._told += 1
         if time_s is not None:
             self._first_s = time_s if self._first_s is None else min(self._first_s, time_s)
             self._last_s = time_s if self._last_s is None else max(self._last_s, time_s)
@@ -65,8 +71,8 @@ class Damage:
     def sentence(self) -> str | None:
         """All of it as one readable line; None where nothing is missing."""
         lost = []
-        if self.losses:
-            lost = [f"{self.losses} damaged packet{'s' * (self.losses > 1)}{self._where()}"]
+        if self._told:
+            lost = [f"{self._told} damaged packet{'s' * (self._told > 1)}{self._where()}"]
         return "; ".join(lost + self._notes) or None
 
     def _where(self) -> str:

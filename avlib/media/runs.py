@@ -143,6 +143,7 @@ def sound_pieces(
         waveform = piece.waveform[:, max(end - piece.first, 0) :]
         if not waveform.shape[1]:
             if piece.end > 0:  # priming lies before 0
+                damage.goes_back = True
                 damage.note_once("sound that goes back in time is left out")
             continue
         if not np.isfinite(waveform).all():

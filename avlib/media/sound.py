@@ -28,6 +28,8 @@ class SoundReader:
 
     damage: str | None
     """After iterating: None, or what is missing, in words."""
+    goes_back: bool
+    """After iterating: whether time goes back in it; then seeking may end in another part of it."""
 
     def __init__(self, path: Path, info: MediaInfo, *, sample_rate_hz: int, until_s: float = float("inf")) -> None:
         if sample_rate_hz < 1:
@@ -36,10 +38,10 @@ class SoundReader:
         self._info = info
         self._target = SoundFormat(sample_rate_hz, channels=1)
         self._until_s = until_s
-        self.damage = None
+        self.damage, self.goes_back = None, False
 
     def __iter__(self) -> Iterator[SoundPiece]:
-        self.damage = None
+        self.damage, self.goes_back = None, False
         damage, gaps = Damage(), _Gaps(self._target.sample_rate_hz)
         with open_media(self._path) as container:
             stream = sound_stream(self._path, container, self._info)
@@ -56,7 +58,7 @@ class SoundReader:
             else:
                 damage.note(f"only the first {self._until_s:g} s are read")
         gaps.note(damage)
-        self.damage = damage.sentence()
+        self.damage, self.goes_back = damage.sentence(), damage.goes_back
 
 
 def sound_stream(path: Path, container: InputContainer, info: MediaInfo) -> AudioStream:

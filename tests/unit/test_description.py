@@ -102,6 +102,63 @@ def test_slices_give_the_samples_of_the_whole(shared_data: Path, decoder: Decode
     assert replaced(finished) == replaced(description)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["corrupt_middle.mkv", "corrupt_packets.mp4", "truncated_faststart.mp4", "audio_starts_3s_late.mp4", "joined.ts"],
+)
+def test_slices_of_damaged_files_give_no_sample_that_the_whole_has_not(
+    shared_data: Path, tmp_path: Path, decoder: Decoder, name: str
+) -> None:
+    path = shared_data / "bad" / name
+    if name == "joined.ts":  # two recordings, one after another: time goes back in the middle
+        path = tmp_path / name
+        for part, first_s in (("a", 0.3), ("b", 0.7)):
+            times_s = np.arange(first_s, 8.0, 1.0).tolist()
+            clip = tmp_path / f"{part}.ts"
+            write_flash_and_click(clip, video_codec="mpeg2video", audio_codec="mp2", times_s=times_s, duration_s=8.0)
+        path.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    whole = load_settings().describe
+    cut = whole.model_copy(update={"slice_s": 2.0})
+    expected, description = run(describe_video(decoder.open(path), whole))
+    _, long = run(describe_video(decoder.open(path), cut))
+    assert isinstance(long, LongVideo) and len(long.slices) > 1
+    parts = [run(describe_slice(decoder.open(path), one, cut)) for one in long.slices]
+    batches = [batch for found, _ in parts for batch in found]
+    finished = long.description.finished(long.sound, [outcome for _, outcome in parts])
+    indexes, known = joined(batches, "indexes"), joined(expected, "indexes")
+    assert set(indexes) <= set(known) and len(set(indexes)) == len(indexes) == finished.samples
+    assert finished.samples == description.samples or finished.status == "partial"
+    assert finished.samples > 0.7 * description.samples
+    rows = np.searchsorted(known, indexes)
+    np.testing.assert_array_equal(joined(batches, "rms"), joined(expected, "rms")[rows])
+    off = np.abs(joined(batches, "audio_mfcc65") - joined(expected, "audio_mfcc65")[rows])
+    assert np.median(off) < 0.05 and off.max() < 30
+    unlike = np.abs(joined(batches, "pictures").astype(int) - joined(expected, "pictures")[rows]).mean(axis=(1, 2, 3))
+    assert unlike.max() < 1
+
+
+def test_frames_that_sound_otherwise_when_they_are_sought_are_left_out_and_told(
+    shared_data: Path, decoder: Decoder
+) -> None:
+    path = next((shared_data / "collection" / "videos").glob("v001.*"))
+    settings = load_settings(assignments=["describe.frame_stride=5", "describe.slice_s=10"]).describe
+    _, long = run(describe_video(decoder.open(path), settings))
+    assert isinstance(long, LongVideo)
+    one = long.slices[0]
+    louder = one.frames.rms.copy()
+    louder[3:5] *= 3
+    louder[7] /= 3
+    batches, outcome = run(
+        describe_slice(decoder.open(path), replace(one, frames=replace(one.frames, rms=louder)), settings)
+    )
+    assert set(one.frames.indexes) - set(joined(batches, "indexes")) == set(one.frames.indexes[[3, 4, 7]])
+    assert (outcome.wanted, outcome.samples) == (one.frames.indexes.size, one.frames.indexes.size - 3)
+    assert outcome.problem == Problem("damaged", "3 frames have another sound when they are sought")
+    silent = replace(one, frames=replace(one.frames, rms=9 * one.frames.rms))
+    batches, outcome = run(describe_slice(decoder.open(path), silent, settings))
+    assert not batches and outcome.samples == 0 and outcome.problem is not None
+
+
 def replaced(description: Description) -> Description:
     return replace(description, covered_s=None)
 
