@@ -6,7 +6,9 @@ The paper takes a VGG-like network's 4096 numbers; here any classification model
 
 from __future__ import annotations
 
+import copy
 import difflib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,8 @@ class NetworkDescriptor:
         self.name = model
         self.model_hash = hash_weights(model, state)
         self.dimension = _cut_last_linear(network, model)
-        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
-        network = fused(network.eval()).to(self._device, self._dtype)
+        self._precision = torch.float16 if self._device.type == "cuda" else torch.float32
+        network = fused(network.eval()).to(self._device, self._precision)
         self._network = network.to(memory_format=torch.channels_last)
         transforms = torchvision.models.get_model_weights(model).DEFAULT.transforms()
         self._mean, self._deviation = (
@@ -54,7 +56,7 @@ class NetworkDescriptor:
         """pictures: shape (b, size, size, 3), RGB. Returns shape (b, dimension), float32.
 
         On a GPU all go through the network together, so b decides how much memory that takes (see
-        describe.picture_batch).
+        describe.picture_batch); in halves, where it has no room. What half precision cannot hold is described in full.
         Raises ParameterError for another shape or type, ConfigError if the model cannot take this size.
         """
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
@@ -70,17 +72,35 @@ class NetworkDescriptor:
         # torch wants memory it may write to.
         pixels = torch.from_numpy(np.require(pictures, requirements=["C", "W"])).to(self._device)
         together = PICTURES_TOGETHER if self._device.type == "cpu" else len(pixels)
-        described = torch.cat([self._through(part) for part in torch.split(pixels, together)])
-        values: Float32Array = described.float().cpu().numpy()
+        described = torch.cat([self._in_parts(part, self._network) for part in torch.split(pixels, together)]).float()
+        beyond = ~described.isfinite().all(1)
+        if self._precision == torch.float16 and beyond.any():
+            described[beyond] = self._in_parts(pixels[beyond], self._in_full)
+        values: Float32Array = described.cpu().numpy()
         return values
 
-    def _through(self, pixels: torch.Tensor) -> torch.Tensor:
+    @cached_property
+    def _in_full(self) -> nn.Module:
+        """The network in single precision, for pictures whose numbers leave the range of half precision."""
+        return copy.deepcopy(self._network).float()
+
+    def _in_parts(self, pixels: torch.Tensor, network: nn.Module) -> torch.Tensor:
+        """Through the network, in halves where the GPU has no room for all: other tasks may be using it."""
+        try:
+            return self._through(pixels, network)
+        except torch.OutOfMemoryError:
+            if len(pixels) == 1:
+                raise
+        torch.cuda.empty_cache()  # out of the `except`, which holds what the failed attempt had made
+        return torch.cat([self._in_parts(half, network) for half in torch.chunk(pixels, 2)])
+
+    def _through(self, pixels: torch.Tensor, network: nn.Module) -> torch.Tensor:
         # Mean and deviation for a whole row of pixels: broadcast over single ones they take ten times as long.
         mean, deviation = (values.repeat(pixels.shape[2]) for values in (self._mean, self._deviation))
-        normalised = pixels.flatten(2).float().sub_(mean).div_(deviation).to(self._dtype).view(pixels.shape)
+        normalised = pixels.flatten(2).float().sub_(mean).div_(deviation).view(pixels.shape)
         batch = normalised.permute(0, 3, 1, 2)  # which is channels_last
         try:
-            described: torch.Tensor = self._network(batch)
+            described: torch.Tensor = network(batch.to(next(network.parameters()).dtype))
         except (AssertionError, RuntimeError) as error:
             size = pixels.shape[1]
             if size == 224 or isinstance(error, torch.OutOfMemoryError):

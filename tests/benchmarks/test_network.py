@@ -84,7 +84,7 @@ def test_half_precision(shared_data: Path) -> None:
     videos = sorted((shared_data / "collection" / "videos").iterdir())[:16]
     pictures = np.stack([picture_of(path) for path in videos])
     whole, half = (network.NetworkDescriptor("mobilenet_v2", weights) for _ in range(2))
-    half._network, half._dtype = half._network.half(), torch.float16
+    half._network, half._precision = half._network.half(), torch.float16
     descriptors, moved = (normalise_visual(one.describe(pictures)) for one in (whole, half))
     apart = np.linalg.norm(descriptors[:, None] - descriptors[None], axis=2) + 9 * np.eye(len(pictures))
     farthest = float(np.linalg.norm(descriptors - moved, axis=1).max())

@@ -79,6 +79,40 @@ def test_batches_of_any_size_give_the_same(small):
     np.testing.assert_allclose(descriptor.describe(read_only), together[:1], atol=1e-5)
 
 
+def test_where_a_gpu_has_no_room_pictures_go_through_in_halves(small):
+    descriptor = load_visual_descriptor("mobilenet_v3_small", small[1])
+    pictures = np.concatenate([PICTURES, 255 - PICTURES, PICTURES // 2])  # 9
+    expected = descriptor.describe(pictures)
+    seen, room = [], 2
+
+    def full(_module, given):
+        seen.append(len(given[0]))
+        if seen[-1] > room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    descriptor._network.register_forward_pre_hook(full)
+    np.testing.assert_allclose(descriptor.describe(pictures), expected, atol=1e-4)
+    assert sum(count for count in seen if count <= room) == 9 and max(seen) == 9
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        descriptor.describe(pictures)
+
+
+def test_what_half_precision_cannot_hold_is_described_in_full(small):
+    """Arithmetic of a GPU, on the CPU. The brighter picture's numbers leave its range between layers."""
+    pictures = np.stack([np.full((224, 224, 3), 118, np.uint8), PICTURES[0]])
+    exact, halved = (load_visual_descriptor("mobilenet_v3_small", small[1]) for _ in range(2))
+    for descriptor in (exact, halved):
+        next(descriptor._network.parameters()).data.mul_(20_000)
+    halved._network, halved._precision = halved._network.half(), torch.float16
+    batch = [halved._through(torch.from_numpy(pictures[i : i + 1]), halved._network) for i in range(2)]
+    assert batch[0].isfinite().all() and not batch[1].isfinite().all()
+    expected, found = exact.describe(pictures), halved.describe(pictures)
+    np.testing.assert_array_equal(found[0], batch[0][0].float().numpy())
+    np.testing.assert_allclose(found[1], expected[1], rtol=0.01, atol=0.01 * np.abs(expected[1]).max())
+    np.testing.assert_allclose(found[0], expected[0], rtol=0.1, atol=0.1 * np.abs(expected[0]).max())
+
+
 def with_statistics(network):
     """Normalisation layers that have something to do, as in a trained network."""
     for module in network.modules():
