@@ -14,6 +14,15 @@ import socket
 from typing import Any
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NOT_PUBLIC = [
+    ipaddress.ip_network(name)
+    for name in (
+        "192.0.0.0/24",  # protocols' own; Oracle's cloud answers there
+        "168.63.129.16/32",  # Azure's host
+        "fec0::/10",  # site-local, of old
+        "3fff::/20",  # documentation
+    )
+]
 
 
 def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
@@ -36,4 +45,6 @@ def is_public(host: str) -> bool:
             return is_public(str(inner))
         if int(address) < 1 << 32:  # the old ::a.b.c.d
             return False
+    if any(address.version == network.version and address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved

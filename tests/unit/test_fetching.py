@@ -186,6 +186,11 @@ def test_a_redirect_to_another_scheme_is_refused() -> None:
         ("ff02::1", False),
         ("64:ff9b::a9fe:a9fe", False),
         ("2002:a9fe:a9fe::", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
+        ("168.63.129.17", True),
+        ("fec0::1", False),
+        ("3fff::1", False),
     ],
 )
 def test_public_addresses(host: str, public: bool) -> None:
