@@ -44,6 +44,15 @@ class Table:
         """Where the table lies."""
         return f"{warehouse}/{self.place.format(name=filter_name)}"
 
+    @property
+    def bounded(self) -> tuple[str, ...]:
+        """The columns of which Delta's log keeps the least and the greatest value of each file: numbers and times.
+
+        No texts: the log outlives the rows, by weeks, and would go on naming a video that was forgotten.
+        """
+        kinds = {field.name: field.type for field in self.schema}
+        return tuple(n for n, kind in kinds.items() if pa.types.is_primitive(kind) and not pa.types.is_boolean(kind))
+
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
@@ -387,6 +396,9 @@ ALL = (
     EVALUATION,
     RUNS,
 )
+
+OF_FILTER = tuple(table for table in ALL if "{name}" in table.place)
+"""The tables of a filter run."""
 
 BY_STEP = tuple(table for table in ALL if table.key[0] == "step")
 """The tables of a filter run whose rows belong to a step."""

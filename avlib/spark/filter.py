@@ -60,7 +60,7 @@ def _work(store: TableStore, settings: Settings) -> Work:
     return Work(
         "filter",
         [*of_samples, *learned_inputs(*audio)],
-        [tables.COLLECTION, *([tables.SCORES] if scored else []), *([tables.COPIES] if less_copies else [])],
+        tables.OF_FILTER,  # all: another strategy may have been begun since, and killed before its collection
         [
             settings.filter.chosen,
             settings.knn,

@@ -1,6 +1,7 @@
 """forget: videos leave a warehouse: their rows, the collections they are in, and all indexes.
 
-Ids are not given again. What filter runs had made of them is noticed as old by the next run.
+Ids are not given again. What filter runs had made of them is noticed as old by the next run. The log of a table keeps
+no text of theirs (`Table.bounded`), but of tables made before it did so: until Delta cleans it, after 30 days.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import reduce
 
+from pyarrow import fs
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -26,7 +28,7 @@ from avlib.retrieval.index import index_folder
 from avlib.spark.progress import say, watched
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
-from avlib.storage import remove_folder
+from avlib.storage import filesystem, remove_folder
 
 _BY_SAMPLE = (tables.SAMPLES, tables.AUDIO_LEARNED)
 
@@ -74,28 +76,43 @@ def run(store: TableStore, found: Forgotten) -> tuple[str, ...]:
     """Let them go; returns the filter runs whose collection has lost some. All indexes go: one may be of an earlier,
     wider collection. After a kill the same command does the rest: `videos`, by which they are found, goes last.
 
-    Raises WarehouseError, naming it, where a run is at work that reads or writes them.
+    Raises WarehouseError, naming it, where a run is at work that reads or writes them, or begins to meanwhile: then the
+    same command does the rest once that has ended.
     """
     ids = list(found.videos)
     with ExitStack() as claims, watched(store.spark, "forget"):
-        of_runs = [f"{stage}-{name}" for stage in ("filter", "index") for name in filter_names(store.warehouse)]
-        at_work = [claim.work for claim in running(store.warehouse)]  # a first filter run has no tables yet
-        for work in dict.fromkeys(["ingest", "describe", "learn", *of_runs, *at_work]):
-            claims.enter_context(store.claim(work))
-        remove_folder(index_folder(store.warehouse, "").rstrip("/"))  # first: nobody shall be offered what is gone
+        _claim_all(store, claims)
+        _remove_indexes(store)  # first: nobody shall be offered what is gone
         remove_folder(learning_folder(store.warehouse))  # the sound of the videos, where `learn` was killed
-        holding = _holding(store, ids)  # now: a filter run may have ended since they were found
-        for name in holding:
-            store.of_run(name).delete(tables.COLLECTION, F.col("video_id").isin(ids))
         store.delete(tables.DESCRIPTIONS, F.col("video_id").isin(ids))  # before samples, for which they vouch
         for table in _BY_SAMPLE:
             store.delete(table, F.shiftright("sample_id", VIDEO_ID_SHIFT).isin(ids))
+        _claim_all(store, claims)  # a run of a new name may have begun; one that begins now finds no sample of theirs
+        _remove_indexes(store)
+        holding = _holding(store, ids)
+        for name in holding:
+            store.of_run(name).delete(tables.COLLECTION, F.col("video_id").isin(ids))
         if store.exists(tables.SAMPLES) and store.exists(tables.DESCRIPTIONS):
             update_stats(store)  # mean and deviation are of what is left
         store.keep_ids()
         store.delete(tables.VIDEOS, F.col("video_id").isin(ids))
     say(f"forget: {len(ids)} videos and {found.samples} samples are gone from the tables")
     return holding
+
+
+def _claim_all(store: TableStore, claims: ExitStack) -> None:
+    """Claim all work there is that may read or write them; scratch of what was killed goes with its claim."""
+    # First: what ends in between has its tables. `optimize` claims what it writes as it goes.
+    at_work = [claim.work for claim in running(store.warehouse) if claim.work != "optimize"]
+    of_runs = [f"{stage}-{name}" for stage in ("filter", "index") for name in filter_names(store.warehouse)]
+    system, path = filesystem(f"{store.warehouse}/_scratch")  # a filter run may have been killed before it had tables
+    killed = [folder.base_name for folder in system.get_file_info(fs.FileSelector(path, allow_not_found=True))]
+    for work in dict.fromkeys(["ingest", "describe", "learn", *at_work, *of_runs, *killed]):
+        claims.enter_context(store.claim(work))
+
+
+def _remove_indexes(store: TableStore) -> None:
+    remove_folder(index_folder(store.warehouse, "").rstrip("/"))
 
 
 def places(store: TableStore) -> list[str]:

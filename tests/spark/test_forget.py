@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from filled_store import STEPS, fill
 from index_files import build_index
+from pyarrow import parquet
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from raw_samples import RawSamples
 
 from avlib import tables
+from avlib.claims import claimed
 from avlib.commands.forget import forget as forget_command
 from avlib.config import load_settings
-from avlib.errors import InputError
+from avlib.errors import InputError, WarehouseError
 from avlib.inspection import read_status
 from avlib.learning.job import learning_folder
 from avlib.retrieval.index import index_folder, read_manifest
@@ -27,6 +33,7 @@ from avlib.spark.store import TableStore
 pytestmark = pytest.mark.spark
 
 ONE_STEP = [f"filter.strategies.mine={STEPS.partition('}')[0]}}}]", "filter.strategy=mine", "components.min_size=1"]
+WITH_TEXTS = (tables.VIDEOS, tables.DESCRIPTIONS, tables.COLLECTION)
 UNCHECKED = "spark.databricks.delta.retentionDurationCheck.enabled"
 
 
@@ -35,7 +42,12 @@ def store(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Filtered; the tests leave it to one another."""
     filled = TableStore(spark, str(tmp_path_factory.mktemp("forget") / "warehouse"))
     fill(filled, RawSamples())
+    once_failed = {"attempt": F.lit(0), "status": F.lit("failed"), "error": F.lit("5.mp4 is cut off")}
+    descriptions = filled.read(tables.DESCRIPTIONS).where("video_id = 5")
+    filled.append(tables.DESCRIPTIONS, descriptions.withColumns(once_failed | {"samples": F.lit(0).cast("bigint")}))
     filter.run(filled, load_settings(assignments=ONE_STEP))
+    for table in WITH_TEXTS:
+        filled._snapshot(table).deltaLog().checkpoint()
     yield filled
     spark.conf.unset(UNCHECKED)
 
@@ -101,6 +113,8 @@ def test_forget(store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
     store.delete(tables.COLLECTION, F.col("video_id") == 5)  # filtered anew since: the index alone has it
     shutil.copytree(warehouse / "filters" / "default", warehouse / "filters" / "late")
     Path(learning_folder(str(warehouse))).mkdir()
+    (killed := warehouse / "_scratch" / "filter-killed").mkdir(parents=True)  # before it had tables
+    (killed / "block").write_text("a sample of 5.mp4")
 
     chosen = forget.find(store, ["5.mp4"], missing=False)
     assert chosen.videos == {5: "5.mp4"} and chosen.samples == 25 and chosen.filters == ()
@@ -140,6 +154,56 @@ def test_forget(store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
         store.spark.sql(statement)
     assert set(place.glob("*.parquet")) < files
     assert store.read(tables.SAMPLES).count() == 100
+
+
+def test_no_file_names_what_is_forgotten(store: TableStore) -> None:
+    written = max(Path(store.path(tables.VIDEOS)).glob("*.parquet"), key=lambda file: b"5.mp4" in read_rows(file))
+    shutil.copy(written, written.with_name("part-uncommitted.parquet"))  # as a kill leaves it
+    for place in forget.places(store):  # without Spark, as README says
+        DeltaTable(place).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+    naming, files = re.compile(rb"\b[459]\.mp4"), [file for file in Path(store.warehouse).rglob("*") if file.is_file()]
+    content = {file: file.read_bytes() + read_rows(file) for file in files}
+    assert [file for file in files if naming.search(content[file])] == []
+    assert any(file.name.endswith(".checkpoint.parquet") for file in files)
+    assert sum(b"1.mp4" in found for found in content.values()) >= 2  # they can be found
+    for table in WITH_TEXTS:  # what readers skip files by, and count without reading
+        log = Path(store.path(table), "_delta_log").glob("*.json")
+        added = [json.loads(line)["add"] for file in log for line in file.open() if line.startswith('{"add"')]
+        stats = [json.loads(file["stats"]) for file in added]
+        assert sum(file["numRecords"] for file in stats) > 0
+        assert {"video_id"} <= {name for file in stats for name in file["minValues"]} <= set(table.bounded)
+
+
+def read_rows(file: Path) -> bytes:
+    """All that is in a Parquet file, uncompressed."""
+    return str(parquet.read_table(file).to_pylist()).encode() if file.suffix == ".parquet" else b""
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_filter_run_that_begins_meanwhile(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ends: bool
+) -> None:
+    warehouse, delete = tmp_path / "warehouse", TableStore.delete
+    shutil.copytree(store.warehouse, warehouse)
+    store = TableStore(store.spark, str(warehouse))
+    found = forget.find(store, ["3.mp4"], missing=False)
+    with monkeypatch.context() as patched, ExitStack() as begun:
+
+        def beginning(store: TableStore, table: tables.Table, matching: Column) -> None:
+            if table is tables.DESCRIPTIONS:
+                shutil.copytree(warehouse / "filters" / "default", warehouse / "filters" / "new")
+                if not ends:
+                    begun.enter_context(claimed(str(warehouse), "filter-new"))
+            delete(store, table, matching)
+
+        patched.setattr(TableStore, "delete", beginning)
+        if not ends:
+            begun.enter_context(pytest.raises(WarehouseError, match=r"another run is at this \(filter-new,"))
+        assert forget.run(store, found) == ("default", "late", "new")
+    if not ends:  # the same again does the rest
+        assert forget.run(store, found) == ("default", "late", "new")
+    for one, table in ((store, tables.VIDEOS), (store, tables.COLLECTION), (store.of_run("new"), tables.COLLECTION)):
+        assert held(one, table) == {0, 1, 2}
 
 
 def test_what_filters_had_made_is_made_anew(store: TableStore, tmp_path: Path) -> None:
