@@ -36,10 +36,23 @@ def is_file(uri: str) -> bool:
     return bool(system.get_file_info(path).type == fs.FileType.File)
 
 
+def is_folder(uri: str) -> bool:
+    """Whether there is a folder at this place."""
+    system, path = filesystem(uri)
+    return bool(system.get_file_info(path).type == fs.FileType.Directory)
+
+
 def write_whole(uri: str, content: pa.Buffer | bytes) -> None:
     """Write a file so that it is seen whole or not at all; one that was there is replaced."""
     with written_whole(uri) as stream:
         stream.write(content)
+
+
+def opened_to_write(uri: str) -> pa.NativeFile:
+    """A new file, its folders made; what it holds before it is closed may be seen."""
+    system, path = filesystem(uri)
+    system.create_dir(path.rpartition("/")[0], recursive=True)
+    return system.open_output_stream(path)
 
 
 @contextmanager
@@ -80,7 +93,10 @@ def read_whole(uri: str) -> pa.Buffer:
 
 
 def local_copy(uri: str) -> Path:
-    """The file itself where it is local, else a copy in this machine's temporary folder, made once."""
+    """The file itself where it is local, else a copy in this machine's temporary folder, made once.
+
+    Copies of an index hold URIs and descriptors, and stay until somebody removes that folder, also after `forget`.
+    """
     system, path = filesystem(uri)
     if isinstance(system, fs.LocalFileSystem):
         return Path(path)

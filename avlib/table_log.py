@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pyarrow import parquet
+
 from avlib.storage import read_whole
+
+TAKEN_IN = "Manual Update"
+"""What Delta calls a commit of files that it has not written."""
 
 _NO_CHANGE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
 
@@ -89,10 +94,36 @@ def _commit(version: int, actions: list[dict[str, Any]]) -> Commit:
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     added = [action["add"] for action in actions if "add" in action and action["add"].get("dataChange", True)]
     metrics = info.get("operationMetrics") or {}
+    rows = metrics.get("numOutputRows", metrics.get("num_added_rows"))  # none of files taken in as they are
     return Commit(
         version=version,
         note=Note.from_json(info.get("userMetadata")),
         changes=info.get("operation") not in _NO_CHANGE,
-        rows=int(metrics.get("numOutputRows", metrics.get("num_added_rows", 0)) or 0),
+        rows=sum(map(_rows_of, added)) if rows is None and info.get("operation") == TAKEN_IN else int(rows or 0),
         size_bytes=sum(file["size"] for file in added),
     )
+
+
+def _rows_of(added: dict[str, Any]) -> int:
+    return int(json.loads(added.get("stats") or "{}").get("numRecords", 0))
+
+
+def add_action(name: str, found: parquet.FileMetaData, *, size_bytes: int, modified_ms: int) -> str:
+    """The line of the log that makes a Parquet file part of a table without partitions.
+
+    name: in the table's folder; letters, digits, `-` and `.` alone.  found: its footer. Of columns of numbers the least
+    and greatest are told, by which readers leave out files (Delta's protocol, "Per-file Statistics").
+    """
+    least: dict[str, int | float] = {}
+    greatest: dict[str, int | float] = {}
+    for number in range(found.num_columns):
+        column = found.schema.column(number)
+        groups = [found.row_group(group).column(number).statistics for group in range(found.num_row_groups)]
+        if column.max_repetition_level or not all(group is not None and group.has_min_max for group in groups):
+            continue  # lists, and what has no values
+        if groups and isinstance(groups[0].min, int | float):
+            least[column.path] = min(group.min for group in groups)
+            greatest[column.path] = max(group.max for group in groups)
+    stats = {"numRecords": found.num_rows, "minValues": least, "maxValues": greatest}
+    file = {"path": name, "partitionValues": {}, "size": size_bytes, "modificationTime": modified_ms}
+    return json.dumps({"add": file | {"dataChange": True, "stats": json.dumps(stats)}})

@@ -31,7 +31,7 @@ from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Work, is_recorded, recorded
 from avlib.spark.samples import committed_attempts, latest_descriptions, with_video_id
 from avlib.spark.stats import update_stats
-from avlib.spark.store import TableStore, spark_schema
+from avlib.spark.store import TableStore
 from avlib.storage import remove_partial
 
 ANY_FAILURE = "any"
@@ -205,7 +205,7 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
             long_videos = [video for video in videos if video["video_id"] in long]
             _describe_slices(store, folder, worker, long_videos, profile)
             told = _told(store, folder)
-        store.append(tables.SAMPLES, _read_samples(store, told["samples"].get(None, [])))
+        store.append_files(tables.SAMPLES, told["samples"].get(None, []))
         descriptions = _read_rows(store, folder).where("kind = 'description'")
         described = sum(map(len, told["description"].values()))
         if long:
@@ -267,11 +267,6 @@ def _write_rows(rows: DataFrame, folder: str) -> None:
 
 def _read_rows(store: TableStore, folder: str) -> DataFrame:
     return store.spark.read.schema(from_arrow_schema(ROWS)).parquet(folder)
-
-
-def _read_samples(store: TableStore, files: list[str]) -> DataFrame:
-    schema = spark_schema(tables.SAMPLES)
-    return store.spark.read.schema(schema).parquet(*files) if files else store.spark.createDataFrame([], schema)
 
 
 def _told(store: TableStore, folder: str) -> dict[str, dict[int | None, list[str]]]:

@@ -30,7 +30,7 @@ from avlib.spark.resources import gpu_profile, task_device
 from avlib.spark.runs import Work, recorded
 from avlib.spark.sample_files import SampleFiles
 from avlib.spark.samples import live_samples
-from avlib.spark.store import TableStore, spark_schema
+from avlib.spark.store import TableStore
 from avlib.storage import local_copy
 
 if TYPE_CHECKING:
@@ -114,10 +114,8 @@ def _describe_batch(store: TableStore, lacking: DataFrame, settings: Settings, m
         spread = tasks.repartition(max(1, min(tasks.count(), store.most_tasks())))
         profile = gpu_profile(store.spark, settings.describe)
         done = spread.mapInArrow(worker, from_arrow_schema(_DONE), profile=profile).collect()
-        files = [row["file"] for row in done if row["file"]]
-        if files:
-            schema = spark_schema(tables.AUDIO_LEARNED)
-            store.append(tables.AUDIO_LEARNED, store.spark.read.schema(schema).parquet(*files))
+        if files := [row["file"] for row in done if row["file"]]:
+            store.append_files(tables.AUDIO_LEARNED, files)
     return [row for row in done if row["problem"]]
 
 

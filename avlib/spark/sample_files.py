@@ -1,20 +1,23 @@
 """Samples on their way from describe's workers into the table: Parquet files, written where they are made.
 
-Through Spark's own rows a sample of a thousand numbers costs more than to write it.
+They become the table's own files (`TableStore.append_files`): nobody reads or writes a descriptor a second time.
 """
 
 from __future__ import annotations
 
 import uuid
+from contextlib import ExitStack
 
+import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from avlib import tables
-from avlib.storage import written_whole
+from avlib.storage import opened_to_write
 from avlib.tables import Table
 
-_FILE_ROWS = 4096  # 18 MB of the default descriptors
+_FILE_ROWS = 28_000  # 128 MB of the default descriptors
+_GROUP_ROWS = 512  # that wait in memory, until they are written as one row group
 
 
 class SampleFiles:
@@ -25,25 +28,53 @@ class SampleFiles:
 
     def __init__(self, folder: str, table: Table = tables.SAMPLES) -> None:
         self._folder, self._table = folder, table
-        self._batches: list[pa.Buffer] = []
-        self._rows = 0
+        self._waiting: list[pa.Buffer] = []
+        self._waiting_rows = self._written_rows = 0
+        self._place = ""
+        self._writer: parquet.ParquetWriter | None = None
+        self._open = ExitStack()
 
     def add(self, samples: pa.RecordBatch) -> list[str]:
         """Take some samples, columns as in the table; returns the file that became full, if one did."""
         # Into Arrow's own memory: rows that stay where a network's large buffers come and go keep these from finding
         # the same place again, and the worker would grow by 0.2 MB for each.
-        self._batches.append(samples.serialize())
-        self._rows += len(samples)
-        return self.finish() if self._rows >= _FILE_ROWS else []
+        self._waiting.append(samples.serialize())
+        self._waiting_rows += len(samples)
+        if self._waiting_rows >= _GROUP_ROWS:
+            self._write_group()
+        return self.finish() if self._written_rows >= _FILE_ROWS else []
 
     def finish(self) -> list[str]:
         """Write what has not been written; returns the file, if there was anything."""
-        if not self._batches:
+        if self._waiting:
+            self._write_group()
+        if self._writer is None:
             return []
-        place = f"{self._folder}/samples-{uuid.uuid4().hex}.parquet"
+        self._writer.close()
+        self._open.close()
+        self._writer, self._written_rows = None, 0
+        return [self._place]
+
+    def _write_group(self) -> None:
         schema = self._table.schema
-        table = pa.Table.from_batches([pa.ipc.read_record_batch(batch, schema) for batch in self._batches], schema)
-        with written_whole(place) as stream:  # no dictionary: of descriptors no number comes twice
-            parquet.write_table(table, stream, use_dictionary=False, compression="none")
-        self._batches, self._rows = [], 0
-        return [place]
+        group = pa.Table.from_batches([pa.ipc.read_record_batch(batch, schema) for batch in self._waiting], schema)
+        _check(group)
+        if self._writer is None:
+            self._place = f"{self._folder}/{uuid.uuid4().hex}.parquet"
+            stream = self._open.enter_context(opened_to_write(self._place))
+            # no dictionary: of descriptors no number comes twice
+            self._writer = parquet.ParquetWriter(stream, schema, use_dictionary=False, compression="none")
+        self._writer.write_table(group)
+        self._written_rows += self._waiting_rows
+        self._waiting, self._waiting_rows = [], 0
+
+
+def _check(table: pa.Table) -> None:
+    """Raise ValueError where a descriptor is empty or not finite: Delta asks its CHECKs only of rows it writes."""
+    for field in table.schema:
+        if not pa.types.is_list(field.type):
+            continue
+        if not compute.min(compute.list_value_length(table[field.name])).as_py():
+            raise ValueError(f"a sample has an empty {field.name}")
+        if not all(np.isfinite(chunk.flatten()).all() for chunk in table[field.name].chunks):
+            raise ValueError(f"{field.name} of a sample has numbers that are not finite")

@@ -26,6 +26,7 @@ from avlib.spark.delta_jars import DELTA_PACKAGE, remember, with_delta
 from avlib.worker_environment import WORKER_ENVIRONMENT
 
 MINIMUM_JAVA = 17
+_ATTEMPTS = 2  # at a task
 JAVA_MEND = (
     f"install Java {MINIMUM_JAVA} or newer (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; "
     "macOS: brew install openjdk@17) or point JAVA_HOME to it"
@@ -64,7 +65,7 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
     cores = _cores(settings.master)
     builder = (
         SparkSession.builder.appName("avlib")
-        .master(settings.master)
+        .master(_with_retries(settings.master))
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.memory", settings.driver_memory)
@@ -136,6 +137,11 @@ def java_problem() -> str | None:
 
 def _log4j2() -> Path:
     return CONF_FOLDER / "log4j2.properties"
+
+
+def _with_retries(master: str) -> str:
+    """Without a cluster, too, a task whose worker is lost is tried again; Spark itself would end the job."""
+    return re.sub(r"^local\[([^],]+)\]$", rf"local[\1,{_ATTEMPTS}]", "local[1]" if master == "local" else master)
 
 
 def _cores(master: str) -> int:

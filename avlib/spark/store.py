@@ -10,15 +10,18 @@ import random
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import delta.exceptions.captured  # noqa: F401 - else conflicts reach Python as Py4JJavaError
+import pyarrow as pa
 from delta import exceptions as conflicts
 from delta.tables import DeltaTable
+from pyarrow import parquet
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -26,8 +29,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from avlib.claims import claimed
-from avlib.storage import remove_folder, remove_if_empty, remove_others
-from avlib.table_log import Commit, Note, last_change
+from avlib.storage import filesystem, is_file, is_folder, remove_folder, remove_if_empty, remove_others
+from avlib.table_log import Commit, Note, add_action, last_change
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
 from avlib.warehouse import check_filter_name, missing_table, normalise_uri, wrong_schema_version
 
@@ -35,6 +38,7 @@ _TASKS_PER_SLOT = 16
 _FREE_ID = "avlib.first_free_id"
 _ATTEMPTS = 6  # at a commit that others get in the way of
 _FIRST_PAUSE_S = 0.25
+_MOVED_HERE, _MOVED_TOGETHER = 256, 16  # files: on an object store each takes some tenths of a second of waiting
 _CONFLICTS = (
     conflicts.ConcurrentAppendException,
     conflicts.ConcurrentDeleteDeleteException,
@@ -64,6 +68,25 @@ def retried(commit: Callable[[], object]) -> None:
             time.sleep(_FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1))
 
 
+def _moved(place: str, *, folder: str, schema: pa.Schema) -> str:
+    """Move a Parquet file into a table's folder; returns the line that the table's log needs of it.
+
+    It may have been moved already, by a task that was lost before it could say so.
+    """
+    system, source = filesystem(place)
+    name = f"part-{source.rpartition('/')[2]}"
+    target = f"{filesystem(folder)[1]}/{name}"
+    path = source if is_file(place) else target
+    with parquet.ParquetFile(path, filesystem=system) as file:
+        if not file.schema_arrow.equals(schema):
+            raise ValueError(f"{place} has other columns than its table: {file.schema_arrow}")
+        footer = file.metadata
+    about = system.get_file_info(path)
+    if path == source:
+        system.move(source, target)
+    return add_action(name, footer, size_bytes=about.size, modified_ms=about.mtime_ns // 1_000_000)
+
+
 class TableStore:
     """Reads and writes the declared tables of one warehouse, for one filter run.
 
@@ -86,7 +109,10 @@ class TableStore:
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been written yet."""
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        if DeltaTable.isDeltaTable(self.spark, self.path(table)):
+            return True
+        # A log that Delta saw while another process made its table it remembers as empty: it is read again.
+        return is_folder(f"{self.path(table)}/_delta_log") and int(self._snapshot(table).version()) >= 0
 
     def version(self, table: Table) -> int | None:
         """The table's Delta version: changes with every commit. None where there is no table."""
@@ -121,6 +147,22 @@ class TableStore:
     def append(self, table: Table, rows: DataFrame, *, note: Note | None = None) -> None:
         """Add rows, in one commit.  note: kept with it, in the table's history."""
         self._save(table, rows, note or Note(), mode="append")
+
+    def append_files(self, table: Table, files: Sequence[str]) -> None:
+        """Add Parquet files of this warehouse to a table as they are, in one commit; they are moved into its folder.
+
+        Nothing is read but their footers: who wrote them has checked the rows. What a kill leaves before the commit is
+        no part of the table, as with any write of Delta's, and VACUUM removes it.
+        """
+        retried(partial(self._create, table))
+        moved = partial(_moved, folder=self.path(table), schema=table.schema)
+        if len(files) > _MOVED_HERE:  # thousands of tasks have written them, and thousands move them
+            added = self.spark.sparkContext.parallelize(files, min(len(files), self.most_tasks())).map(moved).collect()
+        else:
+            with ThreadPoolExecutor(_MOVED_TOGETHER) as pool:
+                added = list(pool.map(moved, files))
+        if added:
+            retried(partial(self._commit, table, added))
 
     def overwrite(self, table: Table, rows: DataFrame, *, note: Note | None = None) -> None:
         """Replace all rows, in one commit."""
@@ -280,6 +322,16 @@ class TableStore:
             writer = writer.option("replaceWhere", where)
         retried(partial(writer.save, self.path(table)))
 
+    def _commit(self, table: Table, actions: list[str]) -> None:
+        """Make actions, as lines of the log, a commit."""
+        jvm = self.spark._jvm
+        assert jvm is not None
+        delta = jvm.org.apache.spark.sql.delta
+        parsed = [delta.actions.Action.fromJson(action) for action in actions]
+        operation = getattr(delta, "DeltaOperations$ManualUpdate$").__getattr__("MODULE$")
+        log = delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        log.startTransaction().commit(jvm.PythonUtils.toSeq(parsed), operation)
+
     def _create(self, table: Table) -> None:
         if self.exists(table):
             return
@@ -291,6 +343,7 @@ class TableStore:
             # deltalake, DuckDB and polars read neither of these everywhere
             .property("delta.enableDeletionVectors", "false")
             .property("delta.columnMapping.mode", "none")
+            .property("delta.dataSkippingStatsColumns", ",".join(table.bounded))
         )
         for check, condition in table.checks.items():
             builder = builder.property(f"delta.constraints.{check}", condition)

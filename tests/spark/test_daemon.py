@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import zipfile
 import zipimport
@@ -17,6 +19,21 @@ from pyspark.sql import SparkSession
 from avlib.spark.daemon import Archive
 
 pytestmark = pytest.mark.spark
+
+
+def test_a_lost_worker_costs_no_job_without_a_cluster(spark: SparkSession, tmp_path: Path) -> None:
+    """As one that the system kills where memory is short."""
+    killed = tmp_path / "killed"
+
+    def once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if not killed.exists():
+                killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    rows = spark.range(0, 1000, 1, 4).mapInArrow(once, "id bigint").collect()
+    assert killed.exists() and sorted(row["id"] for row in rows) == list(range(1000))
 
 
 def test_workers_look_into_no_jar(spark: SparkSession, tmp_path: Path) -> None:

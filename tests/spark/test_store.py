@@ -6,14 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import deltalake
+import numpy as np
+import pyarrow as pa
 import pytest
 from py4j.protocol import Py4JJavaError
+from pyarrow import parquet
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from avlib import tables
 from avlib.errors import ParameterError, WarehouseError
+from avlib.identity import sample_ids
+from avlib.spark.sample_files import SampleFiles
 from avlib.spark.store import TableStore, spark_schema
 
 pytestmark = pytest.mark.spark
@@ -55,6 +60,78 @@ def test_several_may_make_and_change_a_table_at_once(store: TableStore) -> None:
         store.compact(tables.MUTUAL_EDGES)
         list(threads.map(delete, range(4)))
     assert store.read(tables.MUTUAL_EDGES).count() == 0
+
+
+def samples(video: int, count: int) -> pa.RecordBatch:
+    """Some samples of a video, one second apart."""
+    descriptors = pa.FixedSizeListArray.from_arrays(pa.array(np.full(3 * count, 0.5, np.float32)), 3)
+    columns = {
+        "sample_id": pa.array(sample_ids(video, np.arange(count))),
+        "attempt": pa.array([1] * count, pa.int32()),
+        "time_s": pa.array(np.arange(count) + 0.5),
+        "rms": pa.array(np.full(count, 0.25, np.float32)),
+    }
+    lists = dict.fromkeys(("visual", "audio_mfcc65", "audio_context"), descriptors.cast(tables.DESCRIPTOR))
+    return pa.RecordBatch.from_pydict(columns | lists, schema=tables.SAMPLES.schema)
+
+
+@pytest.mark.parametrize("moved_by", ["driver", "tasks"])
+def test_files_become_a_tables_own(
+    store: TableStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved_by: str
+) -> None:
+    if moved_by == "tasks":
+        monkeypatch.setattr("avlib.spark.store._MOVED_HERE", 1)
+    store.append_files(tables.SAMPLES, [])
+    assert store.read(tables.SAMPLES).isEmpty()
+    files = []
+    for video, count in ((0, 5), (1, 7)):
+        written = SampleFiles(str(tmp_path / "made"))
+        written.add(samples(video, count))
+        files += written.finish()
+    # As by a task that was lost after this move.
+    Path(files[0]).rename(f"{store.path(tables.SAMPLES)}/part-{Path(files[0]).name}")
+    store.append_files(tables.SAMPLES, files)
+    expected = pa.Table.from_batches([samples(0, 5), samples(1, 7)])
+    rows = store.read(tables.SAMPLES).orderBy("sample_id")
+    assert rows.toArrow().to_pylist() == expected.to_pylist()
+    delta = deltalake.DeltaTable(store.path(tables.SAMPLES))
+    assert delta.to_pyarrow_table().sort_by("sample_id").to_pylist() == expected.to_pylist()
+    assert not any((tmp_path / "made").iterdir())
+    last = store.last_change(tables.SAMPLES)
+    assert last is not None and last.rows == 12
+    assert last.size_bytes == sum(file.stat().st_size for file in Path(store.path(tables.SAMPLES)).glob("*.parquet"))
+    # What the log tells of each file: counted unread, and left out where its ids are others.
+    ids = pa.table(delta.get_add_actions(flatten=True)).to_pydict()
+    assert sorted(zip(ids["num_records"], ids["min.sample_id"], ids["max.sample_id"], strict=True)) == [
+        (5, 0, 4),
+        (7, *sample_ids(1, np.array([0, 6])).tolist()),
+    ]
+    assert sorted(zip(ids["min.time_s"], ids["max.time_s"], strict=True)) == [(0.5, 4.5), (0.5, 6.5)]
+    # They are rows as any other: deleted, laid out anew, counted.
+    store.delete(tables.SAMPLES, F.col("sample_id") < 3)
+    assert store.compact(tables.SAMPLES) == (2, 1)
+    assert store.read(tables.SAMPLES).count() == 9
+    store.spark.sql(f"VACUUM delta.`{store.path(tables.SAMPLES)}`")
+    assert store.read(tables.SAMPLES).count() == 9
+
+
+def test_files_of_other_columns_are_no_part_of_a_table(store: TableStore, tmp_path: Path) -> None:
+    place = tmp_path / "other.parquet"
+    parquet.write_table(pa.table({"sample_id": [1]}), place)
+    with pytest.raises(ValueError, match=r"other\.parquet has other columns than its table"):
+        store.append_files(tables.SAMPLES, [str(place)])
+    assert store.read(tables.SAMPLES).isEmpty() and place.exists()
+    assert {check for table in (tables.SAMPLES, tables.AUDIO_LEARNED) for check in table.checks} == {"described"}
+    with pytest.raises(ValueError, match="visual of a sample has numbers that are not finite"):
+        infinite = samples(0, 1).set_column(4, "visual", pa.array([[1.0, float("inf")]], tables.DESCRIPTOR))
+        written = SampleFiles(str(tmp_path))
+        written.add(infinite.cast(tables.SAMPLES.schema))
+        written.finish()
+    with pytest.raises(ValueError, match="a sample has an empty visual"):
+        empty = samples(0, 1).set_column(4, "visual", pa.array([[]], tables.DESCRIPTOR))
+        written = SampleFiles(str(tmp_path))
+        written.add(empty.cast(tables.SAMPLES.schema))
+        written.finish()
 
 
 def test_a_step_is_replaced_and_the_others_stay(store: TableStore) -> None:

@@ -105,3 +105,25 @@ def test_rows_that_wait_for_their_file_hold_no_memory_of_the_network(tmp_path: P
     (place,) = files.finish()
     assert parquet.read_table(place)["audio_learned"].to_pylist() == expected
     assert files.finish() == []
+
+
+def test_a_file_is_written_in_groups_of_rows_and_closed_when_full(tmp_path: Path) -> None:
+    schema = tables.AUDIO_LEARNED.schema
+    files, names = SampleFiles(str(tmp_path), tables.AUDIO_LEARNED), []
+    for first in range(0, 5000, 100):
+        columns = {
+            "sample_id": pa.array(np.arange(first, first + 100)),
+            "attempt": pa.array([1] * 100, pa.int32()),
+            "model": pa.array(["m"] * 100),
+            "audio_learned": describing.descriptor_column(np.full((100, 2), first, np.float32)),
+        }
+        names += files.add(pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema))
+    assert len(names) == 1 and not list(tmp_path.glob("*.parquet"))[1:]
+    names += files.finish()
+    footers = [parquet.read_metadata(name) for name in names]
+    groups = [[footer.row_group(i).num_rows for i in range(footer.num_row_groups)] for footer in footers]
+    assert groups == [[600] * 7, [600, 200]]
+    found = pa.concat_tables(map(parquet.read_table, names))
+    assert found["sample_id"].to_pylist() == list(range(5000))
+    assert [values[0] for values in found["audio_learned"].to_pylist()] == [n // 100 * 100 for n in range(5000)]
+    assert {str(path) for path in tmp_path.iterdir()} == set(names)
