@@ -46,6 +46,14 @@ def test_a_creation_that_was_cut_off_is_done_again(store: TableStore, left: str 
     assert store.read(tables.MUTUAL_EDGES).count() == 1 and not (left and (log / left).exists())
 
 
+def test_a_table_that_another_process_was_making_is_seen_once_it_is_made(store: TableStore) -> None:
+    place = Path(store.path(tables.VIDEOS))
+    (place / "_delta_log").mkdir(parents=True)
+    assert not store.exists(tables.VIDEOS) and store.version(tables.VIDEOS) is None  # Delta remembers what it saw
+    deltalake.write_deltalake(place, tables.VIDEOS.schema.empty_table())
+    assert store.exists(tables.VIDEOS) and store.version(tables.VIDEOS) == 0
+
+
 def test_several_may_make_and_change_a_table_at_once(store: TableStore) -> None:
     def append(number: int) -> None:
         rows = store.spark.createDataFrame([(0, number, number + 1, 0.5)], f"step int, {EDGES}")
