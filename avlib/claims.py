@@ -77,9 +77,9 @@ def claimed(warehouse: str, work: str, *, jvm: int = 0, wait_s: float = 0.0) -> 
             os.pwrite(handle, json.dumps(asdict(claim)).encode(), 0)
         yield
     finally:
-        _remove_left(folder)
         _remove(place)  # before the lock goes: whoever waits for it looks whether the file is still it
         os.close(handle)
+        _remove_left(folder)
 
 
 def running(warehouse: str) -> list[Claim]:
@@ -168,6 +168,8 @@ def _remove_left(folder: Path) -> None:
                 left = _read(handle)
                 if left is None or not _has_jvm(left):
                     place.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _opened(place: Path) -> tuple[int, bool]:

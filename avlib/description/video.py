@@ -18,7 +18,7 @@ from avlib.description.listening import Frames, Heard, listen
 from avlib.description.outcome import Description, Problem, SliceOutcome
 from avlib.descriptors import audio_context, mfcc_windows, rms_energy
 from avlib.errors import MediaError
-from avlib.media import IsolatedVideo, MediaInfo, check_is_file
+from avlib.media import JITTER_S, IsolatedVideo, MediaInfo, check_is_file
 
 _PIECE_BYTES = 1 << 20  # hashed at a time
 
@@ -237,16 +237,26 @@ def _describe(
 def _as_heard(waveform: Float32Array, one: Slice, settings: DescribeSettings, *, from_s: float) -> BoolArray:
     """Which frames of a slice are about as loud as when the whole sound was read. Shape (n,).
 
-    In a damaged file seeking may lose what reading from the beginning did not, or end in another part of it.
+    In a damaged file seeking may lose what reading from the beginning did not, or end in another part of it. Sound is
+    placed by the time stamps around where reading began, which may stray by JITTER_S: as loud so much earlier or later
+    will do.
     """
-    rms = rms_energy(
-        waveform,
-        times_s=one.frames.times_s - from_s,
-        sample_rate_hz=settings.audio.sr,
-        window_s=1 / settings.frame_rate_hz,
-    )
+    spans_s, rate_hz = one.spans_s - from_s, settings.audio.sr
+    spans_s[one.spans_s[:, 0] <= one.start_s, 0] = 0.0  # it goes on beyond the slice
+    spans_s[one.spans_s[:, 1] >= one.end_s, 1] = waveform.size / rate_hz
+    rms = [
+        rms_energy(
+            waveform,
+            times_s=one.frames.times_s - from_s + off_s,
+            sample_rate_hz=rate_hz,
+            window_s=1 / settings.frame_rate_hz,
+            spans_s=spans_s,
+        )
+        for off_s in np.linspace(-JITTER_S, JITTER_S, 5)
+    ]
     heard = one.frames.rms
-    return (rms >= heard / _AS_LOUD) & (rms <= heard * _AS_LOUD)
+    kept: BoolArray = (np.fmax.reduce(rms) >= heard / _AS_LOUD) & (np.fmin.reduce(rms) <= heard * _AS_LOUD)
+    return kept
 
 
 def _within(spans_s: Float64Array, start_s: float, end_s: float) -> Float64Array:

@@ -27,6 +27,7 @@ JITTER_S = 0.04
 
 _JITTER_AFTER_LOSS_S = 0.002
 _STAMP_SLACK_S = 10.0
+_GOES_BACK_S = 1.0  # by less stamps go back where they are only inexact
 _PLACED_BY_S = 10.0
 _PIECE_S = 1.0
 _READ_ON_S = 0.5
@@ -141,10 +142,11 @@ def sound_pieces(
     end = 0
     for piece in _runs(container, stream, info, damage, target=target, window_s=window_s):
         waveform = piece.waveform[:, max(end - piece.first, 0) :]
+        goes_back = end - piece.first > _GOES_BACK_S * target.sample_rate_hz
+        if piece.end > 0 and (goes_back or not waveform.shape[1]):  # priming lies before 0
+            damage.goes_back |= goes_back
+            damage.note_once("sound that goes back in time is left out")
         if not waveform.shape[1]:
-            if piece.end > 0:  # priming lies before 0
-                damage.goes_back = True
-                damage.note_once("sound that goes back in time is left out")
             continue
         if not np.isfinite(waveform).all():
             damage.note_once("parts of the sound are not numbers")

@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ import avlib
 from avlib.config import Section, hash_of
 from avlib.errors import WarehouseError
 from avlib.spark import memory
-from avlib.spark.progress import grouped
+from avlib.spark.progress import grouped, warn
 from avlib.spark.store import TableStore, spark_schema
 from avlib.storage import full_disk
 from avlib.table_log import Note, commits
@@ -160,10 +160,16 @@ def _full_disk_named(store: TableStore) -> Iterator[None]:
 
 def _enter(store: TableStore) -> None:
     """Append the rows that wait, alone: commits of two processes to one local table may overwrite one another."""
-    rows, store.finished = store.finished, []
-    if rows:
-        with _full_disk_named(store), store.claim(RUNS.name, wait_s=_WAITS_S):
-            store.append(RUNS, store.spark.createDataFrame(rows, schema=spark_schema(RUNS)))
+    if not store.finished:
+        return
+    with _full_disk_named(store), ExitStack() as claims:
+        try:
+            claims.enter_context(store.claim(RUNS.name, wait_s=_WAITS_S))
+        except WarehouseError as refusal:  # the work is done all the same
+            warn(f"not entered in `runs`: {refusal}")
+            return
+        store.append(RUNS, store.spark.createDataFrame(store.finished, schema=spark_schema(RUNS)))
+        store.finished = []
 
 
 def _row(work: Work, made_from: tuple[str, dict[str, int]], outputs: dict[str, int]) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from avlib import tables
+from avlib.identity import VIDEO_ID_SHIFT
 from avlib.storage import opened_to_write
 from avlib.tables import Table
 
@@ -71,10 +72,11 @@ class SampleFiles:
 
 def _check(table: pa.Table) -> None:
     """Raise ValueError where a descriptor is empty or not finite: Delta asks its CHECKs only of rows it writes."""
+    videos = np.unique(table["sample_id"].to_numpy() >> VIDEO_ID_SHIFT).tolist()
     for field in table.schema:
         if not pa.types.is_list(field.type):
             continue
         if not compute.min(compute.list_value_length(table[field.name])).as_py():
-            raise ValueError(f"a sample has an empty {field.name}")
+            raise ValueError(f"a sample of videos {videos} has an empty {field.name}")
         if not all(np.isfinite(chunk.flatten()).all() for chunk in table[field.name].chunks):
-            raise ValueError(f"{field.name} of a sample has numbers that are not finite")
+            raise ValueError(f"{field.name} of a sample of videos {videos} has numbers that are not finite")

@@ -104,18 +104,27 @@ def test_slices_give_the_samples_of_the_whole(shared_data: Path, decoder: Decode
 
 @pytest.mark.parametrize(
     "name",
-    ["corrupt_middle.mkv", "corrupt_packets.mp4", "truncated_faststart.mp4", "audio_starts_3s_late.mp4", "joined.ts"],
+    [
+        "corrupt_middle.mkv",
+        "corrupt_packets.mp4",
+        "truncated_faststart.mp4",
+        "audio_starts_3s_late.mp4",
+        "joined.ts",
+        "joined longer.ts",
+    ],
 )
 def test_slices_of_damaged_files_give_no_sample_that_the_whole_has_not(
     shared_data: Path, tmp_path: Path, decoder: Decoder, name: str
 ) -> None:
     path = shared_data / "bad" / name
-    if name == "joined.ts":  # two recordings, one after another: time goes back in the middle
+    if name.startswith("joined"):  # two recordings, one after another: time goes back in the middle
         path = tmp_path / name
-        for part, first_s in (("a", 0.3), ("b", 0.7)):
-            times_s = np.arange(first_s, 8.0, 1.0).tolist()
+        for part, first_s, duration_s in (("a", 0.3, 8.0), ("b", 0.7, 20.0 if "longer" in name else 8.0)):
+            times_s = np.arange(first_s, duration_s, 1.0).tolist()
             clip = tmp_path / f"{part}.ts"
-            write_flash_and_click(clip, video_codec="mpeg2video", audio_codec="mp2", times_s=times_s, duration_s=8.0)
+            write_flash_and_click(
+                clip, video_codec="mpeg2video", audio_codec="mp2", times_s=times_s, duration_s=duration_s
+            )
         path.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
     whole = load_settings().describe
     cut = whole.model_copy(update={"slice_s": 2.0})
@@ -135,6 +144,26 @@ def test_slices_of_damaged_files_give_no_sample_that_the_whole_has_not(
     assert np.median(off) < 0.05 and off.max() < 30
     unlike = np.abs(joined(batches, "pictures").astype(int) - joined(expected, "pictures")[rows]).mean(axis=(1, 2, 3))
     assert unlike.max() < 1
+
+
+def test_stamps_that_drift_cost_no_frame(shared_data: Path, tmp_path: Path, decoder: Decoder) -> None:
+    """As of a recorder whose sound card and clock disagree: read from elsewhere, the sound lies a frame beside."""
+    path, drifting = next((shared_data / "collection" / "videos").glob("v001.*")), tmp_path / "drifting.mkv"
+    with av.open(str(path)) as source, av.open(str(drifting), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio":
+                packet.pts, packet.dts = (round(stamp * 1.0015) for stamp in (packet.pts, packet.dts))
+            packet.stream = streams[packet.stream_index]
+            target.mux(packet)
+    settings = load_settings(assignments=["describe.frame_stride=5", "describe.slice_s=10"]).describe
+    _, long = run(describe_video(decoder.open(drifting), settings))
+    assert isinstance(long, LongVideo) and long.sound is None and len(long.slices) > 1
+    for one in long.slices:
+        _, outcome = run(describe_slice(decoder.open(drifting), one, settings))
+        assert outcome.problem is None and outcome.samples == one.frames.indexes.size, outcome
 
 
 def test_frames_that_sound_otherwise_when_they_are_sought_are_left_out_and_told(
