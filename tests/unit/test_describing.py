@@ -107,7 +107,10 @@ def test_rows_that_wait_for_their_file_hold_no_memory_of_the_network(tmp_path: P
     assert files.finish() == []
 
 
-def test_a_file_is_written_in_groups_of_rows_and_closed_when_full(tmp_path: Path) -> None:
+def test_a_file_is_written_in_groups_of_rows_and_closed_when_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avlib.spark.sample_files._FILE_ROWS", 4096)
     schema = tables.AUDIO_LEARNED.schema
     files, names = SampleFiles(str(tmp_path), tables.AUDIO_LEARNED), []
     for first in range(0, 5000, 100):
