@@ -105,7 +105,8 @@ def test_what_half_precision_cannot_hold_is_described_in_full(small):
     for descriptor in (exact, halved):
         next(descriptor._network.parameters()).data.mul_(20_000)
     halved._network, halved._precision = halved._network.half(), torch.float16
-    batch = [halved._through(torch.from_numpy(pictures[i : i + 1]), halved._network) for i in range(2)]
+    with torch.inference_mode():
+        batch = [halved._through(torch.from_numpy(pictures[i : i + 1]), halved._network) for i in range(2)]
     assert batch[0].isfinite().all() and not batch[1].isfinite().all()
     expected, found = exact.describe(pictures), halved.describe(pictures)
     np.testing.assert_array_equal(found[0], batch[0][0].float().numpy())
