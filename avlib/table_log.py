@@ -15,9 +15,7 @@ from pyarrow import parquet
 
 from avlib.storage import read_whole
 
-TAKEN_IN = "Manual Update"
-"""What Delta calls a commit of files that it has not written."""
-
+_TAKEN_IN = "Manual Update"  # what Delta calls a commit of files that it has not written
 _NO_CHANGE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
 
 
@@ -99,7 +97,7 @@ def _commit(version: int, actions: list[dict[str, Any]]) -> Commit:
         version=version,
         note=Note.from_json(info.get("userMetadata")),
         changes=info.get("operation") not in _NO_CHANGE,
-        rows=sum(map(_rows_of, added)) if rows is None and info.get("operation") == TAKEN_IN else int(rows or 0),
+        rows=sum(map(_rows_of, added)) if rows is None and info.get("operation") == _TAKEN_IN else int(rows or 0),
         size_bytes=sum(file["size"] for file in added),
     )
 
