@@ -91,6 +91,13 @@ def missing_table(table: Table, warehouse: str, name: str) -> WarehouseError:
     )
 
 
+def not_a_table(folder: str) -> WarehouseError:
+    """The error for files that lie where a table is to be made."""
+    return WarehouseError(
+        f"{folder} holds files but no Delta table: move them away if they are not of avlib, or write a new warehouse"
+    )
+
+
 def wrong_schema_version(warehouse: str, found: str | None) -> WarehouseError:
     """The error for a warehouse that another version of avlib wrote."""
     return WarehouseError(

@@ -32,13 +32,16 @@ from avlib.claims import claimed
 from avlib.storage import filesystem, is_file, is_folder, remove_folder, remove_if_empty, remove_others
 from avlib.table_log import Commit, Note, add_action, last_change
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
-from avlib.warehouse import check_filter_name, missing_table, normalise_uri, wrong_schema_version
+from avlib.warehouse import check_filter_name, missing_table, normalise_uri, not_a_table, wrong_schema_version
 
 _TASKS_PER_SLOT = 16
 _FREE_ID = "avlib.first_free_id"
 _ATTEMPTS = 6  # at a commit that others get in the way of
 _FIRST_PAUSE_S = 0.25
 _MOVED_HERE, _MOVED_TOGETHER = 256, 16  # files: on an object store each takes some tenths of a second of waiting
+# Where a table is to be made: a log without a commit; files, beside such a log or without one.
+_NO_COMMIT_YET = "DELTA_TABLE_NOT_FOUND"
+_FILES_BUT_NO_TABLE = ("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE")
 _CONFLICTS = (
     conflicts.ConcurrentAppendException,
     conflicts.ConcurrentDeleteDeleteException,
@@ -347,16 +350,21 @@ class TableStore:
         )
         for check, condition in table.checks.items():
             builder = builder.property(f"delta.constraints.{check}", condition)
-        try:
-            builder.execute()
-        except AnalysisException as error:
-            if error.getCondition() != "DELTA_TABLE_NOT_FOUND":
-                raise
-            # There is a log without a commit: another run is making the table now, or was cut off when it did.
-            time.sleep(_FIRST_PAUSE_S)
-            if not self.exists(table):
-                remove_folder(f"{self.path(table)}/_delta_log")
+        for attempt in range(_ATTEMPTS):
+            try:
                 builder.execute()
+                return
+            except AnalysisException as error:
+                if error.getCondition() not in (_NO_COMMIT_YET, *_FILES_BUT_NO_TABLE) or attempt == _ATTEMPTS - 1:
+                    raise
+                found = error.getCondition()
+            # Another run is making the table now, has just made it, or was cut off when it did.
+            time.sleep(_FIRST_PAUSE_S)
+            if self.exists(table):
+                return
+            if found in _FILES_BUT_NO_TABLE:
+                raise not_a_table(self.path(table))
+            remove_folder(f"{self.path(table)}/_delta_log")
 
     def _properties(self, table: Table) -> dict[str, str]:
         jvm = self.spark._jvm

@@ -46,6 +46,35 @@ def test_a_creation_that_was_cut_off_is_done_again(store: TableStore, left: str 
     assert store.read(tables.MUTUAL_EDGES).count() == 1 and not (left and (log / left).exists())
 
 
+@pytest.mark.parametrize("beside", [".", "_delta_log"])
+def test_files_where_a_table_is_to_be_made_are_told(store: TableStore, beside: str) -> None:
+    foreign = Path(store.path(tables.MUTUAL_EDGES), "holiday.jpg")
+    (foreign.parent / beside).mkdir(parents=True)
+    foreign.touch()
+    with pytest.raises(WarehouseError, match=r"mutual_edges holds files but no Delta table: move them away"):
+        store.append(tables.MUTUAL_EDGES, store.spark.createDataFrame([], f"step int, {EDGES}"))
+    assert foreign.exists()
+
+
+@pytest.mark.parametrize("beside", [".", "_delta_log"])
+def test_a_table_made_between_two_looks_is_taken(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch, beside: str
+) -> None:
+    rows = store.spark.createDataFrame([(0, 1, 2, 0.5)], f"step int, {EDGES}")
+    place = Path(store.path(tables.MUTUAL_EDGES))
+    (place / beside).mkdir(parents=True)
+    (place / "part-0.parquet").touch()  # another's first rows are there, its first commit not yet
+
+    def commit(pause_s: float) -> None:
+        monkeypatch.undo()
+        (place / "part-0.parquet").unlink()
+        store.append(tables.MUTUAL_EDGES, rows)
+
+    monkeypatch.setattr("avlib.spark.store.time.sleep", commit)
+    store.append(tables.MUTUAL_EDGES, rows)
+    assert store.read(tables.MUTUAL_EDGES).count() == 2
+
+
 def test_a_table_that_another_process_was_making_is_seen_once_it_is_made(store: TableStore) -> None:
     place = Path(store.path(tables.VIDEOS))
     (place / "_delta_log").mkdir(parents=True)
