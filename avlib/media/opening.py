@@ -55,6 +55,8 @@ ERROR_CLASSES = {
 }
 """The values of MediaError.error_class in this package, and what they mean."""
 
+_SCHEME = "file:"  # keeps FFmpeg from reading a name such as "http:x.mp4" as an address
+_MIB_READ_AGAIN = 16  # FFmpeg reads ahead
 _TRANSIENT = {
     errno.EIO,
     errno.ENOSPC,
@@ -122,7 +124,6 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 
 def _url(path: Path) -> str:
-    # "file:" keeps FFmpeg from reading a name such as "http:x.mp4" as an address.
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -131,7 +132,7 @@ def _url(path: Path) -> str:
             "the file name is not valid UTF-8; rename the file",
             error_class="unreadable",
         ) from error
-    return f"file:{path}"
+    return f"{_SCHEME}{path}"
 
 
 def check_is_file(path: Path) -> None:
@@ -157,12 +158,34 @@ def check_is_file(path: Path) -> None:
         raise MediaError(path, "the file is empty (0 bytes); fetch it again", error_class="empty_file")
 
 
+def check_answers(container: InputContainer, error: Exception, *, from_byte: int) -> None:
+    """After an error in mid-file: raise MediaError where the disk or its mount failed, not what is in the file.
+
+    FFmpeg calls some damage an input/output error, too; so the bytes from there on are read once more.
+    """
+    if getattr(error, "errno", None) not in _TRANSIENT:
+        return
+    path = Path(container.name.removeprefix(_SCHEME))
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(from_byte)
+            for _ in range(_MIB_READ_AGAIN):
+                file.read(1 << 20)
+    except OSError as failed:
+        raise _reading_error(path, failed) from error
+
+
 def _opening_error(path: Path, error: Exception) -> MediaError:
     # FFmpeg answers "invalid argument" to formats that are not allowed.
     if not isinstance(error, av.error.InvalidDataError | av.error.ArgumentError):
         return _reading_error(path, error)
-    with path.open("rb") as file:
-        head = file.read(1024)
+    try:
+        with path.open("rb", buffering=0) as file:
+            head = file.read(1024)
+            file.seek(max(path.stat().st_size - (1 << 20), 0))  # where an MP4 often has its index
+            file.read(1 << 20)
+    except OSError as failed:
+        return _reading_error(path, failed)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         reason = "it is a web page, not a video; fetch the video itself"
         return MediaError(path, reason, error_class="not_media")

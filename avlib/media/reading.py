@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avlib.media import progress
+from avlib.media.opening import check_answers
 from avlib.media.probe import MediaInfo
 
 CUT_OFF_S = 1.0
@@ -98,15 +99,16 @@ def decoded_frames(container: InputContainer, stream: MediaStream, info: MediaIn
 
 
 def _packets(container: InputContainer, damage: Damage) -> Iterator[Packet[Any]]:
-    failures = 0
+    failures = at_byte = 0
     while failures < _READ_ATTEMPTS:
         try:
             for packet in container.demux():
-                failures = 0
+                failures, at_byte = 0, max(at_byte, packet.pos or 0)
                 progress.advance(packet)
                 yield packet
             break
-        except (FFmpegError, IndexError):  # IndexError: PyAV's, for a packet of a stream that no header announced
+        except (FFmpegError, IndexError) as error:  # IndexError: PyAV's, for a packet of a stream no header announced
+            check_answers(container, error, from_byte=at_byte)
             failures += 1
             if failures == 1:
                 damage.lose(damage.read_to_s)

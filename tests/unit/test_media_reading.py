@@ -1,0 +1,68 @@
+"""What a disk that fails in mid-file is told from: damage of the file's own."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from av.container import InputContainer
+from av.error import FFmpegError
+from media_files import write_flash_and_click
+
+from avlib.errors import MediaError
+from avlib.media.opening import _opening_error, open_media
+from avlib.media.probe import probe
+from avlib.media.reading import Damage, decoded_frames
+
+UNREADABLE = "/proc/self/mem"  # a file that opens, and whose first byte is an input/output error
+
+
+class Failing:
+    """A container that lies at another place, and ends in an error after some packets."""
+
+    def __init__(self, container: InputContainer, *, code: int, name: str) -> None:
+        self._container, self._error, self.name, self.streams = container, code, f"file:{name}", container.streams
+        self._packets = islice(container.demux(), 40)
+
+    def demux(self) -> Iterator[Any]:
+        yield from self._packets
+        raise {errno.EINVAL: av.error.ArgumentError, errno.EIO: av.error.OSError}[self._error](self._error, "failed")
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "video.mkv"
+    write_flash_and_click(path, video_codec="mpeg4", audio_codec="aac", times_s=(1.0,), duration_s=3.0)
+    return path
+
+
+def read_failing(video: Path, *, code: int, name: str) -> tuple[int, Damage]:
+    info, damage = probe(video), Damage()
+    with open_media(video) as container:
+        failing: Any = Failing(container, code=code, name=name)
+        return len(list(decoded_frames(failing, container.streams.video[0], info, damage))), damage
+
+
+@pytest.mark.skipif(not Path(UNREADABLE).exists(), reason="no /proc on this system")
+def test_a_disk_that_fails_is_transient(video: Path) -> None:
+    with pytest.raises(MediaError, match=f"{UNREADABLE}.*Input/output error") as caught:
+        read_failing(video, code=errno.EIO, name=UNREADABLE)
+    assert caught.value.error_class == "unreadable" and caught.value.transient
+    assert isinstance(caught.value.__cause__, FFmpegError)
+
+
+@pytest.mark.skipif(not Path(UNREADABLE).exists(), reason="no /proc on this system")
+def test_a_header_that_a_failing_disk_holds_back_is_not_called_broken() -> None:
+    error = _opening_error(Path(UNREADABLE), av.error.InvalidDataError(errno.EINVAL, "no index found"))
+    assert error.error_class == "unreadable" and error.transient
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL])
+def test_damage_that_reads_well_is_the_files_own(video: Path, code: int) -> None:
+    frames, damage = read_failing(video, code=code, name=str(video) if code == errno.EIO else UNREADABLE)
+    assert frames > 5 and damage.losses == 1 and damage.at_end
