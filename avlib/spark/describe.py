@@ -279,13 +279,19 @@ def _told(store: TableStore, folder: str) -> dict[str, dict[int | None, list[str
 
 
 def _delete_orphans(store: TableStore) -> None:
-    """Delete the samples that no description vouches for: of an interrupted batch, or of an older attempt."""
+    """Delete the samples that no description vouches for: of an interrupted batch, or of an older attempt.
+
+    They are looked for only where there are more samples than descriptions say, of which Delta knows one unread.
+    """
     if not store.exists(tables.SAMPLES):
         return
     attempts = with_video_id(store.read(tables.SAMPLES)).select("video_id", "attempt").distinct()
     if not store.exists(tables.DESCRIPTIONS):
         orphans = attempts
     else:
+        vouched = latest_descriptions(store).agg(F.sum("samples")).first()
+        if vouched is not None and store.read(tables.SAMPLES).count() == (vouched[0] or 0):
+            return
         orphans = attempts.join(committed_attempts(store), ["video_id", "attempt"], "left_anti")
     if not orphans.isEmpty():
         store.delete_matching(
