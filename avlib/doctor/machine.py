@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import uuid
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from avlib.claims import has_locks
 from avlib.config import DescribeSettings
 from avlib.descriptors.weights import resolve_weights
 from avlib.doctor.finding import Finding
-from avlib.doctor.space import SPARE_BYTES, free_bytes
+from avlib.doctor.space import SPARE_BYTES, free_bytes, temporary_folders
 from avlib.errors import AvlibError, ConfigError
 from avlib.storage import filesystem
 from avlib.warehouse import normalise_uri
@@ -88,7 +87,8 @@ def _probe(uri: str) -> bool:
 
 def check_space(warehouse: str | None) -> Finding:
     """Room for temporary files, and in the warehouse where that is on a disk of this machine."""
-    places = [Path(tempfile.gettempdir())]
+    temporary = temporary_folders()
+    places = list(temporary)
     if warehouse is not None and "://" not in (uri := normalise_uri(warehouse)):
         places.append(Path(uri))
     free = {place: free_bytes(place) for place in places}
@@ -96,6 +96,7 @@ def check_space(warehouse: str | None) -> Finding:
     short = [place for place, room in free.items() if room < SPARE_BYTES]
     if not short:
         return Finding("disk", found)
-    if short[0] == places[0]:
-        return Finding("disk", found, f"make room there, or: export TMPDIR=FOLDER with {SPARE_BYTES / 1e9:.0f} GB")
+    if short[0] in temporary:
+        name = "TMPDIR" if short[0] == temporary[0] else "SPARK_LOCAL_DIRS"
+        return Finding("disk", found, f"make room there, or: export {name}=FOLDER with {SPARE_BYTES / 1e9:.0f} GB")
     return Finding("disk", found, f"make room there, or name a --warehouse with {SPARE_BYTES / 1e9:.0f} GB")

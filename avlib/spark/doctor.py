@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -26,7 +25,7 @@ import avlib
 from avlib.config import Settings
 from avlib.doctor.finding import Finding
 from avlib.doctor.packages import installed_versions
-from avlib.doctor.space import SPARE_BYTES, free_bytes
+from avlib.doctor.space import SPARE_BYTES, free_bytes, temporary_folders
 from avlib.errors import ConfigError, WarehouseError, in_one_line
 from avlib.spark.delta_jars import DELTA_PACKAGE
 from avlib.spark.resources import gpu_profile, task_device
@@ -50,7 +49,8 @@ class Report:
     """What a task found where it ran.
 
     executor: host and process.  packages: versions, by name.  unset: what of WORKER_ENVIRONMENT has another value.
-    temporary: its folder for temporary files.  gpus: addresses that Spark gave it.  device: where pictures would go.
+    temporary: of the folders for temporary files, Spark's too, the one with least room.
+    gpus: addresses that Spark gave it.  device: where pictures would go.
     """
 
     executor: str
@@ -77,15 +77,16 @@ class Report:
             chosen = task_device(device)
         except ConfigError as error:
             chosen = str(error)
-        folder = tempfile.gettempdir()
+        room = {folder: free_bytes(folder) for folder in temporary_folders()}
+        tightest = min(room, key=lambda folder: room[folder])
         return cls(
             executor=f"{socket.gethostname()}/{os.getppid()}",
             python=platform.python_version(),
             avlib=avlib.__version__,
             packages=installed_versions(),
             unset=[name for name, value in WORKER_ENVIRONMENT.items() if os.environ.get(name) != value],
-            temporary=folder,
-            free_bytes=free_bytes(Path(folder)),
+            temporary=str(tightest),
+            free_bytes=room[tightest],
             gpus=list(resources["gpu"].addresses) if "gpu" in resources else [],
             device=chosen,
         )
@@ -175,12 +176,13 @@ def _differences(report: Report, driver: Report) -> Iterator[str]:
 
 
 def check_executors_space(reports: list[Report]) -> Finding:
-    """Room for the workers' temporary files."""
+    """Room for temporary files, of the workers and of Spark."""
     least = min(reports, key=lambda report: report.free_bytes)
     found = f"at least {least.free_bytes / 1e9:.1f} GB free for temporary files ({least.host}: {least.temporary})"
     if least.free_bytes >= SPARE_BYTES:
         return Finding("disks", found)
-    return Finding("disks", found, "make room there, or: --conf spark.executorEnv.TMPDIR=FOLDER, on a larger disk")
+    larger = "--conf spark.executorEnv.TMPDIR=FOLDER for the workers' files, SPARK_LOCAL_DIRS of the node for Spark's"
+    return Finding("disks", found, f"make room there, or name a larger disk: {larger}")
 
 
 def check_executors_gpus(reports: list[Report]) -> Finding:

@@ -24,7 +24,7 @@ from pyspark.errors import PySparkException
 from avlib.cli import main
 from avlib.commands import doctor as doctor_command
 from avlib.config import CONF_FOLDER, Settings, load_settings
-from avlib.doctor import machine, packages
+from avlib.doctor import machine, packages, space
 from avlib.doctor.finding import Finding, findings_as_text
 from avlib.doctor.machine import check_gpus, check_space, check_warehouse, check_weights
 from avlib.doctor.packages import check_packages, requirements
@@ -144,13 +144,27 @@ def test_a_warehouse_that_refuses_one_thing(tmp_path: Path, monkeypatch: pytest.
 def test_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rooms = {"tmp": 9e9, "warehouse": 9e9}
     monkeypatch.setattr(machine, "free_bytes", lambda place: rooms["warehouse" if "W" in str(place) else "tmp"])
-    monkeypatch.setattr(machine.tempfile, "gettempdir", lambda: "/t")
+    monkeypatch.setattr(space.tempfile, "gettempdir", lambda: "/t")
+    monkeypatch.delenv("SPARK_LOCAL_DIRS", raising=False)
+    monkeypatch.delenv("LOCAL_DIRS", raising=False)
     assert check_space(None).ok and check_space("/W").ok and check_space("s3://bucket/W").ok
     rooms["warehouse"] = 1e9
     finding = check_space("/W")
     assert finding.found == "/t has 9.0 GB free, /W has 1.0 GB free" and "--warehouse" in str(finding.mend)
     rooms["tmp"] = 1e9
     assert "export TMPDIR=" in str(check_space("/W").mend)
+    rooms["tmp"] = 9e9
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", "/spark,/t,/Wide")  # as a task is told the folders of its executor
+    finding = check_space(None)
+    assert finding.found == "/t has 9.0 GB free, /spark has 9.0 GB free, /Wide has 1.0 GB free"
+    assert "export SPARK_LOCAL_DIRS=" in str(finding.mend)
+
+
+def test_the_folder_with_least_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", "/spark")
+    monkeypatch.setattr(doctor, "free_bytes", lambda place: 10**9 if place == Path("/spark") else 10**10)
+    here = Report.here("cpu")
+    assert (here.temporary, here.free_bytes) == ("/spark", 10**9)
 
 
 def test_no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
