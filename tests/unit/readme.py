@@ -33,8 +33,9 @@ class Block:
     def commands(self) -> Iterator[list[str]]:
         """Its commands as words, without comments and the environment's folder before the program."""
         if self.language == "" or (self.language == _SENTENCE and _IN_A_SENTENCE.match(self.text)):
-            for line in filter(None, self.text.replace("\\\n", " ").splitlines()):
-                yield shlex.split(re.sub(r"\s#.*", "", line).removeprefix(".venv/bin/"))
+            lines = [re.sub(r"(^|\s)#.*", "", line) for line in self.text.replace("\\\n", " ").splitlines()]
+            for line in filter(None, lines):
+                yield shlex.split(line.removeprefix(".venv/bin/"))
 
 
 def blocks(page: Path) -> Iterator[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,18 @@ def _mb(size: str) -> int:
 
 def test_yarn_starts_no_second_driver() -> None:
     assert properties("spark-yarn")["spark.yarn.maxAppAttempts"] == "1"
+
+
+def test_the_image_is_of_this_spark_and_this_checkout() -> None:
+    lines = [line.split() for line in Path(CONF_FOLDER, "Dockerfile").read_text().splitlines()]
+    assert f"apache/spark:{metadata.version('pyspark')}-scala2.13-java17-ubuntu" in lines[3]
+    copied = [name for verb, *names in filter(None, lines) if verb == "COPY" for name in names[:-1]]
+    own = [name for name in copied if not name.startswith(("/", "--", "dist/"))]
+    assert own == ["conf/constraints.txt", "conf", "jobs"]
+    assert all(Path(CONF_FOLDER.parent, name).exists() for name in own)
+    assert ["COPY", "conf", "/opt/avlib/conf"] in lines and ["COPY", "jobs", "/opt/avlib/jobs"] in lines
+    values = properties("spark-kubernetes")
+    assert "/opt/avlib/conf/log4j2.properties" in values["spark.driver.extraJavaOptions"]
 
 
 def test_files_that_are_named_are_there() -> None:
