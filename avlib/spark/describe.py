@@ -52,7 +52,8 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
         known = store.first_free_id()  # another run may enter more at any time
-        with store.frozen(_pending(store, made_with, retry), "pending") as pending:
+        few = settings.describe.batch_videos  # which the driver holds anyway when it describes them
+        with store.frozen(_pending(store, made_with, retry), "pending", few=few) as pending:
             if retry not in (None, ANY_FAILURE):
                 _check_class(store, retry)
             total, described_again = _counted(pending)

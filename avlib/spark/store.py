@@ -284,11 +284,15 @@ class TableStore:
         self._remove_scratch(folder)
 
     @contextmanager
-    def frozen(self, rows: DataFrame, purpose: str) -> Iterator[DataFrame]:
+    def frozen(self, rows: DataFrame, purpose: str, *, few: int = 0) -> Iterator[DataFrame]:
         """The rows as they are now, whatever becomes of tables, files and executors while the block runs.
 
         They are written to scratch: a local checkpoint is lost with the executor that holds it, and the job with it.
+        few: the driver may hold so many instead, which takes less time; what they come from is read twice for more.
         """
+        if few and (held := rows.limit(few + 1).toArrow()).num_rows <= few:
+            yield self.spark.createDataFrame(held, rows.schema)
+            return
         with self.scratch(purpose) as folder:
             rows.write.parquet(folder)
             yield self.spark.read.schema(rows.schema).parquet(folder)
