@@ -1,7 +1,9 @@
 """describe: videos → samples, descriptions, descriptor_stats.
 
 Videos are described in batches. Of each batch the samples are committed first and the descriptions last: only
-samples that a description vouches for count, so an interrupted batch leaves nothing behind that matters.
+samples that a description vouches for count, so an interrupted batch leaves nothing behind that matters. (Delta's
+txnVersion would keep out a batch that is committed again. None is: what has a description is not pending, and of no run
+are the batches the same.)
 """
 
 from __future__ import annotations
