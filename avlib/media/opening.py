@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from avlib.errors import MediaError
+from avlib.media import progress
 
 ALLOWED_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,dv,rm,ivf,gif,"
@@ -56,6 +57,7 @@ ERROR_CLASSES = {
 """The values of MediaError.error_class in this package, and what they mean."""
 
 _SCHEME = "file:"  # keeps FFmpeg from reading a name such as "http:x.mp4" as an address
+_MAGIC = (b"\x1a\x45\xdf\xa3", b"RIFF", b"OggS", b"FLV", b"fLaC", b"ID3", b"\x00\x00\x01\xba", b"G@")
 _MIB_READ_AGAIN = 16  # FFmpeg reads ahead
 _TRANSIENT = {
     errno.EIO,
@@ -98,6 +100,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     `with` block, so that no FFmpeg error ever leaves this package.
     """
     check_is_file(path)
+    progress.begin_anew()
     try:
         container = av.open(
             _url(path),
@@ -161,30 +164,43 @@ def check_is_file(path: Path) -> None:
 def check_answers(container: InputContainer, error: Exception, *, from_byte: int) -> None:
     """After an error in mid-file: raise MediaError where the disk or its mount failed, not what is in the file.
 
-    FFmpeg calls some damage an input/output error, too; so the bytes from there on are read once more.
+    FFmpeg calls some damage an input/output error, too; so the bytes from there on are read once more. The other
+    errors are the system's alone, and FFmpeg goes on failing with its handle when the mount is back.
     """
-    if getattr(error, "errno", None) not in _TRANSIENT:
-        return
-    path = Path(container.name.removeprefix(_SCHEME))
-    try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(from_byte)
-            for _ in range(_MIB_READ_AGAIN):
-                file.read(1 << 20)
-    except OSError as failed:
+    path, code = Path(container.name.removeprefix(_SCHEME)), getattr(error, "errno", None)
+    if code != errno.EIO and code in _TRANSIENT:
+        raise _reading_error(path, error) from error
+    if code == errno.EIO and (failed := _read_again(path, from_byte)):
         raise _reading_error(path, failed) from error
 
 
-def _opening_error(path: Path, error: Exception) -> MediaError:
-    # FFmpeg answers "invalid argument" to formats that are not allowed.
-    if not isinstance(error, av.error.InvalidDataError | av.error.ArgumentError):
-        return _reading_error(path, error)
+def _read_again(path: Path, from_byte: int) -> OSError | None:
+    """What the system says, if anything, where it reads the file from there on, as far as FFmpeg may read ahead."""
     try:
         with path.open("rb", buffering=0) as file:
-            head = file.read(1024)
-            file.seek(max(path.stat().st_size - (1 << 20), 0))  # where an MP4 often has its index
-            file.read(1 << 20)
+            file.seek(from_byte)
+            for _ in range(_MIB_READ_AGAIN):  # the read after the one that stops short of a bad sector fails
+                if not file.read(1 << 20):
+                    break
     except OSError as failed:
+        return failed
+    return None
+
+
+def _opening_error(path: Path, error: Exception) -> MediaError:
+    # FFmpeg answers EINVAL to formats that are not allowed, and the others to files that are cut off. Where it is the
+    # disk that fails, reading says so: the beginning, and the end, where an MP4 often has its index.
+    of_content = isinstance(error, av.error.InvalidDataError | av.error.EOFError)
+    if not of_content and getattr(error, "errno", None) not in (errno.EINVAL, errno.EIO):
+        return _reading_error(path, error)
+    try:
+        size = path.stat().st_size
+        failed = _read_again(path, 0) or _read_again(path, max(size - (_MIB_READ_AGAIN << 20), 0))
+        with path.open("rb") as file:
+            head = b"" if failed else file.read(1024)
+    except OSError as gone:
+        failed = gone
+    if failed:
         return _reading_error(path, failed)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         reason = "it is a web page, not a video; fetch the video itself"
@@ -192,16 +208,21 @@ def _opening_error(path: Path, error: Exception) -> MediaError:
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip"):
         reason = "an MP4 without a usable index (moov): recording or upload broke off; fetch it again"
         return MediaError(path, reason, error_class="incomplete")
-    if head.startswith((b"\x1a\x45\xdf\xa3", b"RIFF", b"OggS", b"FLV")):
+    if head.startswith(_MAGIC):
         reason = "its header is damaged, nothing in it can be found; fetch it again"
         return MediaError(path, reason, error_class="incomplete")
     return MediaError(path, "it is not a media file of a known format", error_class="not_media")
+
+
+def short_of_memory(path: Path) -> MediaError:
+    """The error for a file that takes more memory than there is."""
+    reason = "it needs more memory than decode.memory_mb gives one video, or than there is"
+    return MediaError(path, reason, error_class="memory_limit")
 
 
 def _reading_error(path: Path, error: Exception) -> MediaError:
     code = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     what = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if code == errno.ENOMEM:
-        reason = "it needs more memory than decode.memory_mb gives one video, or than there is"
-        return MediaError(path, reason, error_class="memory_limit")
+        return short_of_memory(path)
     return MediaError(path, f"it cannot be read: {what}", error_class="unreadable", transient=code in _TRANSIENT)

@@ -18,7 +18,15 @@ from avlib.errors import MediaError, ParameterError
 from avlib.media.normalising import PictureNormaliser
 from avlib.media.opening import check_codec, open_media, reading_errors
 from avlib.media.probe import MAX_PIXELS, MediaInfo, check_size
-from avlib.media.reading import Damage, decoded_frames, note_missing_end, seek, stamp_s
+from avlib.media.reading import (
+    STAMP_SLACK_S,
+    Damage,
+    decoded_frames,
+    note_missing_end,
+    nothing_decoded,
+    seek,
+    stamp_s,
+)
 
 _STAMP_ROUNDING_S = 0.0005
 _SEEK_BEYOND_S = 5.0
@@ -44,7 +52,7 @@ class PictureReader:
 
     times_s: shape (n,), ascending, in seconds from the container's start.
     Yields Int64Array (b,) and UInt8Array (b, size_px, size_px, 3) RGB with b ≤ batch, indexes ascending.
-    Decodes on one thread, holds two frames and one batch, and stops after the last wanted time. Iterating
+    Decodes on one thread, holds three frames and one batch, and stops after the last wanted time. Iterating
     raises MediaError when no picture at all can be decoded, and av exceptions never.
     """
 
@@ -126,6 +134,7 @@ class PictureReader:
         """Pictures in order from at or before the first wanted time: by seeking, else from the beginning."""
         first_s = float(self._times_s[0])
         entries_s = [first_s - margin_s for margin_s in _SEEK_MARGINS_S if first_s - margin_s > _SEEK_BEYOND_S]
+        damage = Damage()
         for entry_s in [*(entries_s if self._info.seekable else []), None]:
             damage = Damage(from_s=first_s if entry_s is not None else 0.0)
             try:
@@ -144,11 +153,7 @@ class PictureReader:
                     raise
             finally:
                 self.damage = damage.sentence()
-        raise MediaError(
-            self._path,
-            f"no picture in it can be decoded ({self._info.video_codec})",
-            error_class="undecodable",
-        )
+        raise nothing_decoded(self._path, "picture", self._info.video_codec, damage)
 
     def _stream(self, container: InputContainer) -> VideoStream:
         if self._info.video_stream is None:
@@ -166,19 +171,45 @@ class PictureReader:
         """Pictures and when each is on display: until the next one, or for its own duration at a loss."""
         previous: _Shown | None = None  # its end: where it ends by its own duration
         losses = 0
-        for frame in decoded_frames(container, stream, self._info, damage):
-            start_s = stamp_s(frame, stream, self._info, default_s=previous.end_s if previous else 0.0)
-            if frame.is_corrupt:
-                damage.lose(start_s)
-                damage.at_entry |= previous is None and isinstance(frame, VideoFrame) and bool(frame.key_frame)
-            elif isinstance(frame, VideoFrame) and (previous is None or start_s > previous.start_s):
-                if previous is not None:
-                    end_s = start_s if damage.losses == losses else min(start_s, previous.end_s)
-                    yield _Shown(previous.frame, previous.start_s, end_s)
-                own_s = max(float(frame.duration * (stream.time_base or 0)), self._frame_s)
-                lead_s = self._frame_s if previous is None else 0.0
-                previous, losses = _Shown(frame, start_s - lead_s, start_s + own_s), damage.losses
+        for shown, losses_then in self._stamped(container, stream, damage):
+            if previous is not None:
+                end_s = shown.start_s if losses_then == losses else min(shown.start_s, previous.end_s)
+                yield _Shown(previous.frame, previous.start_s, end_s)
+            previous, losses = shown, losses_then
         if previous is not None:
             yield previous
             if damage.at_end:
                 note_missing_end(stream, self._info, damage, last_s=previous.end_s)
+
+    def _stamped(self, container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[tuple[_Shown, int]]:
+        """Pictures with ascending times, until each would end by its own duration, and the losses when it was decoded.
+
+        A broken stamp costs its picture: one far ahead would keep the picture before it on display, and all after it
+        out. So it counts as lost beyond the end, or where the next one goes back behind it.
+        """
+        latest_s = (self._info.duration_s or float("inf")) + STAMP_SLACK_S
+        held: tuple[_Shown, int] | None = None
+        last_s = float("-inf")  # of the last that was given out
+        for frame in decoded_frames(container, stream, self._info, damage):
+            start_s = stamp_s(frame, stream, self._info, default_s=held[0].end_s if held else 0.0)
+            if frame.is_corrupt:
+                damage.lose(start_s)
+                damage.at_entry |= held is None and isinstance(frame, VideoFrame) and bool(frame.key_frame)
+                continue
+            if not isinstance(frame, VideoFrame):
+                continue
+            if start_s > latest_s:
+                damage.lose(self._info.duration_s)
+                continue
+            lead_s = 0.0 if held else self._frame_s
+            if held is not None and start_s <= held[0].start_s:
+                if not last_s < start_s < held[0].start_s:
+                    continue  # a second one of that time, or where recordings have been joined
+                damage.lose(start_s)
+            elif held is not None:
+                yield held
+                last_s = held[0].start_s
+            own_s = max(float(frame.duration * (stream.time_base or 0)), self._frame_s)
+            held = _Shown(frame, start_s - lead_s, start_s + own_s), damage.losses
+        if held is not None:
+            yield held

@@ -9,10 +9,13 @@ from av.packet import Packet
 
 
 class _Progress:
-    """Furthest time and place of the packets of one request."""
+    """Furthest time and place of the packets of one request, since a file was opened last."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
         self._stamp = self._place = float("-inf")
 
     def advance(self, packet: Packet[Any]) -> None:
@@ -31,6 +34,12 @@ def tell(callback: Callable[[], None]) -> None:
     """Begin a request: from now on call back whenever a packet lies further on than all before it."""
     global _current
     _current = _Progress(callback)
+
+
+def begin_anew() -> None:
+    """A file is opened, perhaps once more: what was passed before is passed again."""
+    if _current is not None:
+        _current.begin_anew()
 
 
 def advance(packet: Packet[Any]) -> None:

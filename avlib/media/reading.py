@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from av.audio.frame import AudioFrame
@@ -14,12 +15,16 @@ from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from avlib.errors import MediaError
 from avlib.media import progress
-from avlib.media.opening import check_answers
+from avlib.media.opening import check_answers, short_of_memory
 from avlib.media.probe import MediaInfo
 
 CUT_OFF_S = 1.0
 """A stream that ends this much before its container says counts as cut off. Encoders round by less."""
+
+STAMP_SLACK_S = 10.0
+"""A time stamp this much beyond the container's duration is taken for a broken one."""
 
 _READ_ATTEMPTS = 10
 _MOV = "mov,"
@@ -39,6 +44,8 @@ class Damage:
         """Packets and pictures lost so far; a change tells that something is missing before the next."""
         self.goes_back = False
         """Whether time goes back in it, as where recordings have been joined."""
+        self.short_of_memory = False
+        """Whether FFmpeg had no memory for some of it: for large pictures, or for what damage made of small ones."""
         self.at_entry = False
         """Whether the picture is damaged that the first ones are made from."""
         self._told = 0
@@ -109,6 +116,7 @@ def _packets(container: InputContainer, damage: Damage) -> Iterator[Packet[Any]]
             break
         except (FFmpegError, IndexError) as error:  # IndexError: PyAV's, for a packet of a stream no header announced
             check_answers(container, error, from_byte=at_byte)
+            damage.short_of_memory |= isinstance(error, MemoryError)
             failures += 1
             if failures == 1:
                 damage.lose(damage.read_to_s)
@@ -118,10 +126,18 @@ def _packets(container: InputContainer, damage: Damage) -> Iterator[Packet[Any]]
 def _decode(packet: Packet[Any], stream: MediaStream, info: MediaInfo, damage: Damage) -> Sequence[Frame]:
     try:
         return [frame for frame in packet.decode() if isinstance(frame, AudioFrame | VideoFrame)]
-    except (FFmpegError, AttributeError):  # AttributeError: PyAV's, where a stream has turned into one of another kind
+    except (FFmpegError, AttributeError) as error:  # AttributeError: PyAV's, where a stream becomes one of another kind
+        damage.short_of_memory |= isinstance(error, MemoryError)
         stamp = packet.pts if packet.pts is not None else packet.dts
         damage.lose(float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None)
         return []
+
+
+def nothing_decoded(path: Path, what: str, codec: str | None, damage: Damage) -> MediaError:
+    """The error for a stream of which nothing can be decoded.  what: sound or picture."""
+    if damage.short_of_memory:
+        return short_of_memory(path)
+    return MediaError(path, f"no {what} in it can be decoded ({codec})", error_class="undecodable")
 
 
 def stamp_s(frame: Frame, stream: MediaStream, info: MediaInfo, *, default_s: float) -> float:

@@ -20,13 +20,12 @@ from av.filter.graph import Graph
 
 from avlib.arrays import Float32Array, Float64Array
 from avlib.media.probe import MediaInfo
-from avlib.media.reading import Damage, decoded_frames, stamp_s
+from avlib.media.reading import STAMP_SLACK_S, Damage, decoded_frames, stamp_s
 
 JITTER_S = 0.04
 """Stamps that stray less than this are joined: two AAC frames, one Opus frame or two."""
 
 _JITTER_AFTER_LOSS_S = 0.002
-_STAMP_SLACK_S = 10.0
 _GOES_BACK_S = 1.0  # by less stamps go back where they are only inexact
 _PLACED_BY_S = 10.0
 _PIECE_S = 1.0
@@ -168,7 +167,7 @@ def _runs(
     run: _Run | None = None
     losses = 0
     end_s = 0.0  # of the frame before
-    latest_s = (info.duration_s or float("inf")) + _STAMP_SLACK_S
+    latest_s = (info.duration_s or float("inf")) + STAMP_SLACK_S
     for frame in decoded_frames(container, stream, info, damage):
         if not isinstance(frame, AudioFrame) or not frame.samples:
             continue

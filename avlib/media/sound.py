@@ -11,7 +11,7 @@ from av.container import InputContainer
 from avlib.errors import MediaError, ParameterError
 from avlib.media.opening import check_codec, open_media
 from avlib.media.probe import MediaInfo
-from avlib.media.reading import Damage, note_missing_end
+from avlib.media.reading import Damage, note_missing_end, nothing_decoded
 from avlib.media.runs import SoundFormat, SoundPiece, sound_pieces
 
 GAP_S = 0.1
@@ -50,8 +50,7 @@ class SoundReader:
                 gaps.add(piece)
                 yield piece
             if gaps.end is None:
-                reason = f"no sound in it can be decoded ({self._info.audio_codec})"
-                raise MediaError(self._path, reason, error_class="undecodable")
+                raise nothing_decoded(self._path, "sound", self._info.audio_codec, damage)
             last_s = gaps.end / self._target.sample_rate_hz
             if damage.at_end:
                 note_missing_end(stream, self._info, damage, last_s=last_s)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from media_files import write_flash_and_click
 
+from avlib.arrays import UInt8Array
 from avlib.config import load_settings
 from avlib.description import (
     Description,
@@ -25,7 +26,7 @@ from avlib.description import (
 )
 from avlib.description.outcome import Problem
 from avlib.errors import MediaError
-from avlib.media import Decoder
+from avlib.media import Decoder, PictureReader, probe
 
 
 def test_the_median_is_over_all_frames_before_the_stride() -> None:
@@ -225,21 +226,44 @@ def test_sound_that_outlasts_the_pictures_is_told(tmp_path: Path, decoder: Decod
     assert joined(batches, "times_s").max() < 4
 
 
-def test_a_broken_stamp_costs_its_packet(tmp_path: Path, decoder: Decoder) -> None:
-    """One byte of a sound packet's time: far beyond what decode.max_duration_s lets in."""
+def with_broken_stamp(video: bytes, *, kind: int, place: int, value: int) -> bytes:
+    """An FLV in which a byte of the time of one packet is another.  kind: 8 sound, 9 pictures.  place: from its tag."""
+    at = 13  # tags: kind, size (3), time (3), its upper byte, stream (3), data, size of the tag (4)
+    while not (video[at] == kind and int.from_bytes(video[at + 4 : at + 7], "big") > 3000):
+        at += 11 + int.from_bytes(video[at + 1 : at + 4], "big") + 4
+    return video[: at + place] + bytes([value]) + video[at + place + 1 :]
+
+
+@pytest.fixture
+def flv(tmp_path: Path) -> Path:
     path = tmp_path / "stamp.flv"
     times_s = np.arange(0, 8, 0.2).tolist()
     write_flash_and_click(path, video_codec="libx264", audio_codec="aac", times_s=times_s, duration_s=8.0)
-    content = path.read_bytes()
-    _, whole = run(describe_video(decoder.open(path), load_settings().describe))
-    at = 13  # tags: kind, size (3), time (3), its upper byte, stream (3), data, size of the tag (4)
-    while not (content[at] == 8 and int.from_bytes(content[at + 4 : at + 7], "big") > 3000):
-        at += 11 + int.from_bytes(content[at + 1 : at + 4], "big") + 4
-    path.write_bytes(content[: at + 7] + b"\x04" + content[at + 8 :])
-    _, broken = run(describe_video(decoder.open(path), load_settings().describe))
+    return path
+
+
+def test_a_broken_stamp_costs_its_packet(flv: Path, decoder: Decoder) -> None:
+    """One byte of a sound packet's time: far beyond what decode.max_duration_s lets in."""
+    _, whole = run(describe_video(decoder.open(flv), load_settings().describe))
+    flv.write_bytes(with_broken_stamp(flv.read_bytes(), kind=8, place=7, value=4))
+    _, broken = run(describe_video(decoder.open(flv), load_settings().describe))
     assert whole.status == "ok" and broken.status == "partial"
     assert broken.samples >= whole.samples - 3
     assert broken.covered_s == pytest.approx(whole.covered_s, abs=0.3)
+
+
+@pytest.mark.parametrize(("place", "value"), [(7, 4), (5, 0x1A)], ids=["hours ahead", "seconds ahead"])
+def test_a_broken_stamp_of_a_picture_costs_that_picture(flv: Path, place: int, value: int) -> None:
+    def pictures() -> tuple[dict[int, UInt8Array], str | None]:
+        reader = PictureReader(flv, probe(flv), times_s=np.arange(0.02, 8, 0.04), size_px=32)
+        return {int(i): p for ids, found in reader for i, p in zip(ids, found.copy(), strict=True)}, reader.damage
+
+    whole, undamaged = pictures()
+    flv.write_bytes(with_broken_stamp(flv.read_bytes(), kind=9, place=place, value=value))
+    broken, damage = pictures()
+    assert len(whole) == 200 and undamaged is None
+    assert damage is not None and len(broken) >= 196
+    assert sum(np.abs(whole[i].astype(int) - broken[i]).max() > 8 for i in broken) <= 3
 
 
 def test_hashing_is_given_up_where_it_takes_too_long(tmp_path: Path) -> None:

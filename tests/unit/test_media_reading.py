@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -17,7 +18,7 @@ from media_files import write_flash_and_click
 from avlib.errors import MediaError
 from avlib.media.opening import _opening_error, open_media
 from avlib.media.probe import probe
-from avlib.media.reading import Damage, decoded_frames
+from avlib.media.reading import Damage, decoded_frames, nothing_decoded
 
 UNREADABLE = "/proc/self/mem"  # a file that opens, and whose first byte is an input/output error
 
@@ -31,7 +32,8 @@ class Failing:
 
     def demux(self) -> Iterator[Any]:
         yield from self._packets
-        raise {errno.EINVAL: av.error.ArgumentError, errno.EIO: av.error.OSError}[self._error](self._error, "failed")
+        kinds = {errno.EINVAL: av.error.ArgumentError, errno.ENOMEM: av.error.MemoryError}
+        raise kinds.get(self._error, av.error.OSError)(self._error, "failed")
 
 
 @pytest.fixture
@@ -54,6 +56,42 @@ def test_a_disk_that_fails_is_transient(video: Path) -> None:
         read_failing(video, code=errno.EIO, name=UNREADABLE)
     assert caught.value.error_class == "unreadable" and caught.value.transient
     assert isinstance(caught.value.__cause__, FFmpegError)
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN])
+def test_a_mount_that_comes_back_is_transient(video: Path, code: int) -> None:
+    with pytest.raises(MediaError, match="cannot be read") as caught:
+        read_failing(video, code=code, name=str(video))
+    assert caught.value.error_class == "unreadable" and caught.value.transient
+
+
+def test_a_lack_of_memory_is_told_where_nothing_is_decoded(video: Path) -> None:
+    frames, damage = read_failing(video, code=errno.ENOMEM, name=str(video))
+    assert frames > 5 and damage.losses == 1  # what there is counts: a damaged packet may ask for any amount
+    assert nothing_decoded(video, "picture", "ffv1", damage).error_class == "memory_limit"
+    assert nothing_decoded(video, "picture", "ffv1", Damage()).error_class == "undecodable"
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "flac", "ts", "mp3"])
+def test_a_header_that_is_cut_off_is_no_failing_disk(tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / f"whole.{suffix}"
+    with av.open(str(whole), "w") as container:
+        codec = {"webm": "libopus", "flac": "flac", "mp3": "mp3"}.get(suffix, "aac")
+        stream: Any = container.add_stream(codec, rate=48000, layout="mono")
+        resampler = av.AudioResampler(stream.format, layout="mono", rate=48000, frame_size=stream.frame_size or None)
+        for _ in range(20):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate = 48000
+            for converted in resampler.resample(frame):
+                container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+    for size in (20, 100, 300):
+        cut = tmp_path / f"cut-{size}.{suffix}"
+        cut.write_bytes(whole.read_bytes()[:size])
+        try:
+            probe(cut)
+        except MediaError as error:
+            assert error.error_class in ("incomplete", "not_media", "no_streams") and not error.transient
 
 
 @pytest.mark.skipif(not Path(UNREADABLE).exists(), reason="no /proc on this system")
