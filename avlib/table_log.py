@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pyarrow import parquet
@@ -24,17 +24,19 @@ class Note:
     """What avlib keeps with a commit, as its userMetadata.
 
     made_from: hash of what the rows were made from; empty where nobody asks.  step, and_later: the commit changed the
-    rows of this step, or of it and all later ones, alone; None: of all.  said: for a reader of the history.
+    rows of this step, or of it and all later ones, alone; None: of all.  of_no_samples: what other stages make of the
+    table is the same after it.  said: for a reader of the history.
     """
 
     made_from: str = ""
     step: int | None = None
     and_later: bool = False
+    of_no_samples: bool = False
     said: str = ""
 
     def to_json(self) -> str:
         """As it is stored."""
-        values = {"made_from": self.made_from, "step": self.step, "and_later": self.and_later, "said": self.said}
+        values = asdict(self)
         return json.dumps({name: value for name, value in values.items() if value or (value == 0 and name == "step")})
 
     @classmethod
@@ -55,7 +57,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit.  changes: rows may be others after it.  rows, size_bytes: written."""
+    """One commit.  changes: what is made from the table may be something else after it.  rows, size_bytes: written."""
 
     version: int
     note: Note
@@ -93,10 +95,11 @@ def _commit(version: int, actions: list[dict[str, Any]]) -> Commit:
     added = [action["add"] for action in actions if "add" in action and action["add"].get("dataChange", True)]
     metrics = info.get("operationMetrics") or {}
     rows = metrics.get("numOutputRows", metrics.get("num_added_rows"))  # none of files taken in as they are
+    note = Note.from_json(info.get("userMetadata"))
     return Commit(
         version=version,
-        note=Note.from_json(info.get("userMetadata")),
-        changes=info.get("operation") not in _NO_CHANGE,
+        note=note,
+        changes=info.get("operation") not in _NO_CHANGE and not note.of_no_samples,
         rows=sum(map(_rows_of, added)) if rows is None and info.get("operation") == _TAKEN_IN else int(rows or 0),
         size_bytes=sum(file["size"] for file in added),
     )

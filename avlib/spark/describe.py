@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.resource import ResourceProfile
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import IntegerType, StructField, StructType
@@ -35,6 +35,7 @@ from avlib.spark.samples import committed_attempts, latest_descriptions, with_vi
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
 from avlib.storage import remove_partial
+from avlib.table_log import Note
 
 ANY_FAILURE = "any"
 """Retry whatever failed, of whichever class."""
@@ -156,7 +157,7 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
         "video_id", "uri", "bytes", F.sha2(identity, 256).alias("input_hash"), F.lit(made_with).alias("described_with")
     )
     if not store.exists(tables.DESCRIPTIONS):
-        new = videos.withColumn("attempt", F.lit(1)).withColumn("has_samples", F.lit(False))
+        new = videos.withColumn("attempt", F.lit(1)).withColumn("samples", F.lit(0).cast("bigint"))
         return new.select(*PENDING.names)
     again = F.col("transient")
     if retry is not None:
@@ -175,7 +176,7 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
         {
             "changed": ~same | F.col("again"),
             "attempt": F.coalesce("attempt", F.lit(0)) + 1,
-            "has_samples": F.coalesce(same & (F.col("samples") > 0), F.lit(False)),
+            "samples": F.when(same, F.coalesce("samples", F.lit(0))).otherwise(0).cast("bigint"),
         }
     )
     changed = joined.where("changed").select(*PENDING.names)
@@ -222,13 +223,38 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
             described += len(finished)
         if described != len(videos):
             raise WarehouseError(f"describe: {len(videos)} videos went in and {described} came out")
-        store.append(tables.DESCRIPTIONS, descriptions.where(~_worse_than_before(videos)))
+        _enter(store, descriptions, videos, any_samples=bool(told["samples"]))
 
 
-def _worse_than_before(videos: list[Row]) -> Column:
-    """Descriptions of failures of an unchanged file that has given samples: these stay, with the older description."""
-    described = [video["video_id"] for video in videos if video["has_samples"]]
-    return (F.col("status") == "failed") & F.col("video_id").isin(described)
+def _enter(store: TableStore, descriptions: DataFrame, videos: list[Row], *, any_samples: bool) -> None:
+    """Append descriptions of videos, but for those that are worse than the ones before.
+
+    Failures alone change nothing for the stages after this, and their commit says so: else a server that is down would
+    have all of them run again, each time its videos are tried.
+    """
+    if worse := _worse_than_before(descriptions, videos):
+        descriptions = descriptions.where(~F.col("video_id").isin(worse))
+    if any_samples:
+        store.append(tables.DESCRIPTIONS, descriptions)
+    elif ids := [row["video_id"] for row in descriptions.select("video_id").collect()]:
+        had_samples = store.exists(tables.DESCRIPTIONS) and not (
+            committed_attempts(store).where(F.col("video_id").isin(ids)).isEmpty()
+        )
+        store.append(tables.DESCRIPTIONS, descriptions, note=Note(of_no_samples=not had_samples))
+
+
+def _worse_than_before(descriptions: DataFrame, videos: list[Row]) -> list[int]:
+    """Unchanged videos that failed, or gave fewer samples in passing: their older descriptions stay."""
+    before = {video["video_id"]: video["samples"] for video in videos if video["samples"]}
+    if not before:
+        return []
+    of_those = descriptions.where(F.col("video_id").isin(list(before)))
+    found = of_those.select("video_id", "status", "transient", F.coalesce("samples", F.lit(0)).alias("samples"))
+    return [
+        row["video_id"]
+        for row in found.collect()
+        if row["samples"] < before[row["video_id"]] and (row["status"] == "failed" or row["transient"])
+    ]
 
 
 def _describe_slices(

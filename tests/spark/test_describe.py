@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -101,6 +101,21 @@ def test_a_retry_that_fails_loses_nothing(store: TableStore, inputs: Path, video
     assert outcomes(store)["cut off.mp4"] == ("partial", 2, before["cut off.mp4"][2])
 
 
+def test_fewer_samples_in_passing_are_not_taken(spark: SparkSession) -> None:
+    columns = "video_id bigint, status string, transient boolean, samples bigint"
+    found = [
+        (1, "partial", True, 3),
+        (2, "partial", False, 3),
+        (3, "failed", None, None),
+        (4, "partial", True, 9),
+        (5, "failed", True, None),
+    ]
+    videos = [Row(video_id=number, samples=0 if number == 5 else 5) for number in range(1, 6)]
+    descriptions = spark.createDataFrame(found, columns)
+    assert sorted(describe._worse_than_before(descriptions, videos)) == [1, 3]
+    assert describe._worse_than_before(descriptions, videos[4:]) == []
+
+
 def _cut_off(video: bytes) -> bytes:
     """Its media zeroed from the middle on; the index, at the end, is whole."""
     begin, end = len(video) // 2, video.rindex(b"moov") - 4
@@ -182,7 +197,7 @@ def test_work_is_spread_by_size(store: TableStore) -> None:
     sizes = [1000, 10, 10, 10, 10, 500, 500, 10, 10, 10] * 20
     names = [field.name for field in PENDING]
     videos = store.spark.createDataFrame(
-        [(number, f"{number}.mp4", size, "", "", 1, False) for number, size in enumerate(sizes)],
+        [(number, f"{number}.mp4", size, "", "", 1, 0) for number, size in enumerate(sizes)],
         from_arrow_schema(PENDING),
     ).collect()
     spread = describe._spread(store, videos)

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from media_files import write_flash_and_click
 
 from avlib.errors import MediaError
+from avlib.media import progress
 from avlib.media.opening import _opening_error, open_media
 from avlib.media.probe import probe
 from avlib.media.reading import Damage, decoded_frames, nothing_decoded
@@ -70,6 +71,18 @@ def test_a_lack_of_memory_is_told_where_nothing_is_decoded(video: Path) -> None:
     assert frames > 5 and damage.losses == 1  # what there is counts: a damaged packet may ask for any amount
     assert nothing_decoded(video, "picture", "ffv1", damage).error_class == "memory_limit"
     assert nothing_decoded(video, "picture", "ffv1", Damage()).error_class == "undecodable"
+
+
+def test_what_is_read_once_more_is_progress(video: Path) -> None:
+    """As where pictures are sought in vain, and read from the beginning."""
+    told: list[int] = []
+    info = probe(video)
+    progress.tell(lambda: told.append(1))
+    for opened in (1, 2):
+        with open_media(video) as container:
+            frames = list(decoded_frames(container, container.streams.video[0], info, Damage()))
+        assert len(frames) > 50 and len(told) > opened * 50
+    progress.tell(lambda: None)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "webm", "flac", "ts", "mp3"])
