@@ -18,7 +18,11 @@ from avlib.errors import InputError
 
 MANIFEST_EXTENSIONS = ("csv", "parquet", "txt")
 _REMOTE_SCHEMES = {"http": "http", "https": "https", "s3": "s3", "s3a": "s3"}  # s3a: Hadoop's name
-_SECRET = re.compile(r"^x-amz-|^x-goog-|token|secret|signature|password|credential|^sig$|key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"^x-amz-|^x-goog-|token|secret|signature|password|credential|^sig$|(access|api|auth|private)[-_]?key|^key([-_]|$)",
+    re.IGNORECASE,
+)
+_PATH = re.compile(r"/|\.\w+$")  # ?key=clips/1.mp4 names the file; a key of somebody's holds neither
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,13 @@ def without_credentials(uri: str) -> str:
     except ValueError:  # brackets that are no address: whoever asks for it is told
         return f"{scheme}://{place.rpartition('@')[2]}"
     given = parse_qsl(parts.query, keep_blank_values=True)
-    kept = [(name, value) for name, value in given if not _SECRET.search(name)]
+    kept = [(name, value) for name, value in given if not _SECRET.search(name) or _names_a_file(name, value)]
     query = parts.query if kept == given else urlencode(kept)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+
+
+def _names_a_file(name: str, value: str) -> bool:
+    return name.lower() == "key" and _PATH.search(value) is not None
 
 
 def uri_of(path: Path) -> str:

@@ -11,13 +11,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib import tables
 from avlib.config import Settings
-from avlib.errors import WarehouseError
+from avlib.errors import AvlibError, WarehouseError
 from avlib.spark import selection
 from avlib.spark.contraction import contract_in_chunks, contract_whole
 from avlib.spark.progress import say, watched
@@ -117,16 +116,14 @@ def rounds_place(store: TableStore) -> str:
 
 @contextmanager
 def _round_folder(store: TableStore, step: int) -> Iterator[str]:
-    """Where a step's rounds lie. Removed at the end and after a failure.
+    """Where a step's rounds lie. Removed at the end, and where avlib itself found that something is wrong with them.
 
-    What a killed driver leaves is kept, and what a driver leaves whose JVM has gone: the next run goes on from there.
+    After a kill, a full disk, or tasks that failed too often they stay: the next run goes on from there.
     """
     folder = f"{rounds_place(store)}/step-{step}"
     try:
         yield folder
-    except (Py4JNetworkError, ConnectionError):
-        raise
-    except Exception:
+    except AvlibError:
         remove_folder(folder)
         remove_if_empty(rounds_place(store))
         raise

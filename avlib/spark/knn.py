@@ -37,7 +37,7 @@ from avlib.neighbors import (
 from avlib.planning import Layout, choose_method
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
-from avlib.spark.packing import SHARED, BlockFile, Packing, remembered
+from avlib.spark.packing import SHARED, BlockFile, Packing, planned_slots, remembered
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, kept, merge, partial_row
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Step, Work, is_done, recorded
@@ -121,7 +121,7 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
     samples, scope: as for `assigned_samples`.  folder: for blocks, which must stay until the rows are written.
     """
     packing = Packing(search.weights, search.stats, search.knn.block_rows, folder)
-    if scope is None and _method(samples, search) == "cells":
+    if scope is None and _method(samples, search, folder) == "cells":
         return _find_in_cells(samples, search, packing)
     assigned = assigned_samples(samples, search, packing, scope=scope)
     blocks = remembered(folder, "blocks", lambda: packing.pack(assigned))
@@ -129,7 +129,7 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
     return Found(lists, EXACT, lambda names: packing.pack_again(assigned, names))
 
 
-def _method(samples: DataFrame, search: BlockSearch) -> str:
+def _method(samples: DataFrame, search: BlockSearch, folder: str) -> str:
     """What knn.method asks for among all samples; of auto, what is reckoned to cost less."""
     knn = search.knn
     if knn.method != "auto":
@@ -137,7 +137,7 @@ def _method(samples: DataFrame, search: BlockSearch) -> str:
     count = samples.count()
     if not count:
         return EXACT
-    slots = samples.sparkSession.sparkContext.defaultParallelism
+    slots = planned_slots(samples.sparkSession, folder)
     layout = Layout(knn.block_rows, slots, knn.memory_mb << 20)
     choice = choose_method(count, _dimension(samples, search), search.step.k, layout, recall=knn.recall)
     say(f"  knn.method = auto: {choice.method}, {choice.reason}")
@@ -148,10 +148,10 @@ def _find_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing) ->
     count = check_unscoped(samples, search)
     rows_in_memory = (search.knn.memory_mb << 20) // _row_bytes(search, _dimension(samples, search))
     cells = max(1, min(round(count / search.knn.cell_rows), rows_in_memory // _TRAINED_AT_LEAST))
-    slots = samples.sparkSession.sparkContext.defaultParallelism
+    slots = planned_slots(samples.sparkSession, packing.folder)
     groups = min(cells, max(math.ceil(count / rows_in_memory), _TILES_PER_SLOT * slots))
     plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count)
-    own = replace(packing, folder=f"{packing.folder}/{hash_of(asdict(plan))}")  # a cluster of another size plans others
+    own = replace(packing, folder=f"{packing.folder}/{hash_of(asdict(plan))}")
     found = lists_in_cells(samples, search, own, plan)
     note = (
         f"{cells} cells, of which a sample probes those up to {found.choice.reach:.3f} times as far as its own, "
@@ -218,7 +218,7 @@ def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSea
     rows: dict[str, dict[int, int]] = {}
     for file in blocks:
         rows.setdefault(file.scope, {})[file.block] = file.rows
-    slots = spark.sparkContext.defaultParallelism
+    slots = planned_slots(spark, folder)
     # Lists of two groups, and as much again while they are handed on.
     group_rows = (search.knn.memory_mb << 20) // (4 * search.step.k * _ENTRY_BYTES)
     tiles = super_tiles(rows, tasks=_TILES_PER_SLOT * slots, group_rows=group_rows)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -145,6 +145,20 @@ def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> l
     blocks = pack()
     write_whole(place, json.dumps([asdict(block) for block in blocks]).encode())
     return blocks
+
+
+def planned_slots(spark: SparkSession, folder: str) -> int:
+    """For how many tasks at a time the search in this folder is laid out: as many as there were when it began.
+
+    After a kill it goes on, though on a cluster of another size: laid out anew, no finished part of it would fit.
+    """
+    place = f"{folder}/slots.json"
+    if is_file(place):
+        with suppress(ValueError, TypeError):  # not whole: the machine lost power
+            return int(json.loads(read_whole(place).to_pybytes()))
+    slots = spark.sparkContext.defaultParallelism
+    write_whole(place, json.dumps(slots).encode())
+    return slots
 
 
 def _pack(rows: pa.Table, packing: Packing) -> pa.Table:

@@ -71,6 +71,15 @@ def retried(commit: Callable[[], object]) -> None:
             time.sleep(_FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1))
 
 
+def _take_paths_for_local(spark: SparkSession) -> None:
+    """Have Spark look for a path where pyarrow and the media decoder do, though Hadoop have another default (HDFS)."""
+    jsc = spark.sparkContext._jsc
+    assert jsc is not None
+    hadoop = jsc.hadoopConfiguration()
+    if not hadoop.get("fs.defaultFS", "file:///").startswith("file:"):
+        hadoop.set("fs.defaultFS", "file:///")
+
+
 def _moved(place: str, *, folder: str, schema: pa.Schema) -> str:
     """Move a Parquet file into a table's folder; returns the line that the table's log needs of it.
 
@@ -100,6 +109,8 @@ class TableStore:
     def __init__(self, spark: SparkSession, warehouse: str, *, name: str = "default") -> None:
         self.spark = spark
         self.warehouse = normalise_uri(warehouse)
+        if "://" not in self.warehouse:
+            _take_paths_for_local(spark)
         self.name = check_filter_name(name)
         self.recording = 0  # pieces of work that are under way, one inside the other
         self.finished: list[tuple[object, ...]] = []  # rows of `runs` that wait for the outermost to end
@@ -362,10 +373,13 @@ class TableStore:
                 if error.getCondition() not in (_NO_COMMIT_YET, *_FILES_BUT_NO_TABLE) or attempt == _ATTEMPTS - 1:
                     raise
                 found = error.getCondition()
-            # Another run is making the table now, has just made it, or was cut off when it did.
-            time.sleep(_FIRST_PAUSE_S)
+            # Another run is making the table now, has just made it, or was cut off when it did: that takes some seconds
+            # to tell, where no claims keep the other out.
+            time.sleep(_FIRST_PAUSE_S * 2**attempt)
             if self.exists(table):
                 return
+            if attempt < _ATTEMPTS - 3:
+                continue
             if found in _FILES_BUT_NO_TABLE:
                 raise not_a_table(self.path(table))
             remove_folder(f"{self.path(table)}/_delta_log")

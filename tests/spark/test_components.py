@@ -150,12 +150,12 @@ def filled(store: TableStore) -> TableStore:
 
 
 @pytest.mark.parametrize(
-    ("error", "kept"), [(WarehouseError("crossing"), False), (ValueError("bug"), False), (Py4JNetworkError(), True)]
+    ("error", "kept"), [(WarehouseError("crossing"), False), (OSError("disk full"), True), (Py4JNetworkError(), True)]
 )
 def test_rounds_go_after_a_failure(
     store: TableStore, monkeypatch: pytest.MonkeyPatch, error: Exception, kept: bool
 ) -> None:
-    """Only a driver that has lost its JVM leaves them, as a killed one does; and others' rounds stay."""
+    """Where avlib found something wrong with them; not where the system failed. And others' rounds stay."""
     rounds_folder = Path(filled(store).warehouse, "filters", store.name, "_rounds")
     others = rounds_folder / "step-0"
     others.mkdir(parents=True)

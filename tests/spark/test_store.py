@@ -46,6 +46,31 @@ def test_a_creation_that_was_cut_off_is_done_again(store: TableStore, left: str 
     assert store.read(tables.MUTUAL_EDGES).count() == 1 and not (left and (log / left).exists())
 
 
+def test_a_path_is_local_whatever_hadoop_takes_it_for(spark: SparkSession, tmp_path: Path) -> None:
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    before = hadoop.get("fs.defaultFS")
+    hadoop.set("fs.defaultFS", "hdfs://no-such-host:8020")
+    try:
+        store = TableStore(spark, str(tmp_path / "warehouse"))
+        store.append(tables.MUTUAL_EDGES, spark.createDataFrame([(0, 1, 2, 0.5)], f"step int, {EDGES}"))
+        assert store.read(tables.MUTUAL_EDGES).count() == 1
+        with store.frozen(store.read(tables.MUTUAL_EDGES), "rows") as frozen:
+            assert frozen.count() == 1
+        assert Path(store.path(tables.MUTUAL_EDGES), "_delta_log").is_dir()
+    finally:
+        hadoop.set("fs.defaultFS", before)
+
+
+@pytest.mark.parametrize("few", [2, 3])
+def test_frozen_rows_stay_as_they_are(store: TableStore, few: int) -> None:
+    rows = store.spark.createDataFrame([(0, 1, 2, 0.5), (0, 2, 3, 0.5), (0, 3, 4, 0.5)], f"step int, {EDGES}")
+    store.append(tables.MUTUAL_EDGES, rows)
+    with store.frozen(store.read(tables.MUTUAL_EDGES), "rows", few=few) as frozen:
+        assert Path(store.warehouse, "_scratch").exists() == (few == 2)
+        store.clear(tables.MUTUAL_EDGES)
+        assert sorted(row["src"] for row in frozen.collect()) == [1, 2, 3] and frozen.columns == rows.columns
+
+
 @pytest.mark.parametrize("beside", [".", "_delta_log"])
 def test_files_where_a_table_is_to_be_made_are_told(store: TableStore, beside: str) -> None:
     foreign = Path(store.path(tables.MUTUAL_EDGES), "holiday.jpg")

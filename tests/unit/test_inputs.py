@@ -85,6 +85,8 @@ def test_a_uri_leads_back_to_its_file(tmp_path: Path, name: str) -> None:
         ("https://user:pw@host/v?id=7&token=abc", "https://host/v?id=7"),
         ("https://host/v?X-Amz-Signature=1&x=%20b", "https://host/v?x=+b"),
         ("https://host/plain.mp4", "https://host/plain.mp4"),
+        ("https://host/v?key=AIzaSyD-9tSrke72PouQMnMX&apiKey=1&v=2", "https://host/v?v=2"),
+        ("https://host/v?key=clips/1.mp4&keyword=dog&monkey=1", "https://host/v?key=clips/1.mp4&keyword=dog&monkey=1"),
         ("https://host/v?id=%20&flag", "https://host/v?id=%20&flag"),
         ("https://me:pw@[::1/x", "https://[::1/x"),
         ("s3://key:sec/ret@bucket/a@b.mp4?x#y", "s3://bucket/a@b.mp4?x#y"),
