@@ -115,6 +115,8 @@ class Worker:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """mapInArrow's function."""
+        import avlib.descriptors.spectra  # noqa: F401, where it cannot be compiled the task fails, not each of its videos
+
         visual = _visual(self._model, self._warehouse, task_device(self._settings.device))
         tasks = (task for batch in batches for task in batch.to_pylist())
         files = SampleFiles(self._folder)
