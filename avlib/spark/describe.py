@@ -157,7 +157,7 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
         "video_id", "uri", "bytes", F.sha2(identity, 256).alias("input_hash"), F.lit(made_with).alias("described_with")
     )
     if not store.exists(tables.DESCRIPTIONS):
-        new = videos.withColumn("attempt", F.lit(1)).withColumn("samples", F.lit(0).cast("bigint"))
+        new = videos.withColumn("attempt", F.lit(1)).withColumn("samples_before", F.lit(0).cast("bigint"))
         return new.select(*PENDING.names)
     again = F.col("transient")
     if retry is not None:
@@ -176,7 +176,7 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
         {
             "changed": ~same | F.col("again"),
             "attempt": F.coalesce("attempt", F.lit(0)) + 1,
-            "samples": F.when(same, F.coalesce("samples", F.lit(0))).otherwise(0).cast("bigint"),
+            "samples_before": F.when(same, F.coalesce("samples", F.lit(0))).otherwise(0).cast("bigint"),
         }
     )
     changed = joined.where("changed").select(*PENDING.names)
@@ -245,7 +245,7 @@ def _enter(store: TableStore, descriptions: DataFrame, videos: list[Row], *, any
 
 def _worse_than_before(descriptions: DataFrame, videos: list[Row]) -> list[int]:
     """Unchanged videos that failed, or gave fewer samples in passing: their older descriptions stay."""
-    before = {video["video_id"]: video["samples"] for video in videos if video["samples"]}
+    before = {video["video_id"]: video["samples_before"] for video in videos if video["samples_before"]}
     if not before:
         return []
     of_those = descriptions.where(F.col("video_id").isin(list(before)))

@@ -56,7 +56,7 @@ PENDING = pa.schema(
         pa.field("input_hash", pa.string()),
         pa.field("described_with", pa.string()),
         pa.field("attempt", pa.int32()),
-        pa.field("samples", pa.int64()),  # of this same file, from an earlier attempt
+        pa.field("samples_before", pa.int64()),  # of this same file, from an earlier attempt
     ]
 )
 """A video to be described."""

@@ -35,7 +35,7 @@ settings = load_settings(assignments=[f"describe.{name}={value}" for name, value
 started = time.perf_counter()
 (folder / "rows").mkdir(exist_ok=True)
 worker = Worker(settings, store_model(settings.describe, warehouse=str(folder)), str(folder), str(folder / "rows"))
-video = {"bytes": 1, "input_hash": "", "described_with": "", "attempt": 1, "samples": 0}
+video = {"bytes": 1, "input_hash": "", "described_with": "", "attempt": 1, "samples_before": 0}
 videos = {number: video | {"video_id": number, "uri": place} for number, place in enumerate(places)}
 
 def run(rows, schema):

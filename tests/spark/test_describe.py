@@ -101,6 +101,18 @@ def test_a_retry_that_fails_loses_nothing(store: TableStore, inputs: Path, video
     assert outcomes(store)["cut off.mp4"] == ("partial", 2, before["cut off.mp4"][2])
 
 
+def test_a_duplicate_keeps_no_samples_of_before(store: TableStore, inputs: Path, video: bytes) -> None:
+    (inputs / "a.mp4").write_bytes(b"no video")
+    (inputs / "cut off.mp4").write_bytes(_cut_off(video))
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings())
+    samples = outcomes(store)["cut off.mp4"][2]
+    (inputs / "a.mp4").write_bytes(_cut_off(video))
+    ingest.run(store, settings(), [str(inputs)])
+    describe.run(store, settings(), retry="damaged")
+    assert outcomes(store) == {"a.mp4": ("partial", 2, samples), "cut off.mp4": ("duplicate", 2, 0)}
+
+
 def test_fewer_samples_in_passing_are_not_taken(spark: SparkSession) -> None:
     columns = "video_id bigint, status string, transient boolean, samples bigint"
     found = [
@@ -110,7 +122,7 @@ def test_fewer_samples_in_passing_are_not_taken(spark: SparkSession) -> None:
         (4, "partial", True, 9),
         (5, "failed", True, None),
     ]
-    videos = [Row(video_id=number, samples=0 if number == 5 else 5) for number in range(1, 6)]
+    videos = [Row(video_id=number, samples_before=0 if number == 5 else 5) for number in range(1, 6)]
     descriptions = spark.createDataFrame(found, columns)
     assert sorted(describe._worse_than_before(descriptions, videos)) == [1, 3]
     assert describe._worse_than_before(descriptions, videos[4:]) == []

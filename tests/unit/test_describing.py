@@ -51,7 +51,7 @@ def test_a_network_sees_whole_batches_whatever_videos_give(
         place = tmp_path / f"{number}.mp4"
         flashes_s = np.arange(0, duration_s, 0.12).tolist()
         write_flash_and_click(place, video_codec="mpeg4", audio_codec="aac", times_s=flashes_s, duration_s=duration_s)
-        rows.append({"video_id": number, "uri": str(place), "attempt": 1, "samples": 0})
+        rows.append({"video_id": number, "uri": str(place), "attempt": 1, "samples_before": 0})
     worker = Worker(settings, StoredModel("mean", None, mean.model_hash, 224), str(tmp_path), str(folder))
     out = [row for batch in worker(iter([pa.RecordBatch.from_pylist(rows, PENDING)])) for row in batch.to_pylist()]
     descriptions = [row for row in out if row["kind"] == "description"]
