@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -138,13 +139,8 @@ class Packing:
 
 def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> list[BlockFile]:
     """The blocks that `pack` writes into a folder; those that a run before a kill has written there are taken."""
-    place = f"{folder}/{name}.json"
-    if is_file(place):
-        with suppress(ValueError, TypeError):  # not whole: the machine lost power
-            return [BlockFile(**values) for values in json.loads(read_whole(place).to_pybytes())]
-    blocks = pack()
-    write_whole(place, json.dumps([asdict(block) for block in blocks]).encode())
-    return blocks
+    found = _remembered(f"{folder}/{name}.json", lambda: [asdict(block) for block in pack()])
+    return [BlockFile(**values) for values in found]
 
 
 def planned_slots(spark: SparkSession, folder: str) -> int:
@@ -152,13 +148,17 @@ def planned_slots(spark: SparkSession, folder: str) -> int:
 
     After a kill it goes on, though on a cluster of another size: laid out anew, no finished part of it would fit.
     """
-    place = f"{folder}/slots.json"
+    return int(_remembered(f"{folder}/slots.json", lambda: spark.sparkContext.defaultParallelism))
+
+
+def _remembered(place: str, make: Callable[[], Any]) -> Any:
+    """What is made, as JSON holds it, by the first run that asks for it here."""
     if is_file(place):
-        with suppress(ValueError, TypeError):  # not whole: the machine lost power
-            return int(json.loads(read_whole(place).to_pybytes()))
-    slots = spark.sparkContext.defaultParallelism
-    write_whole(place, json.dumps(slots).encode())
-    return slots
+        with suppress(ValueError):  # not whole: the machine lost power
+            return json.loads(read_whole(place).to_pybytes())
+    made = make()
+    write_whole(place, json.dumps(made).encode())
+    return made
 
 
 def _pack(rows: pa.Table, packing: Packing) -> pa.Table:

@@ -15,7 +15,7 @@ from raw_samples import RawSamples
 from avlib import tables
 from avlib.errors import AvlibError, ConfigError, in_one_line
 from avlib.spark import knn, knn_cells
-from avlib.spark.packing import BlockFile, Packing
+from avlib.spark.packing import BlockFile, Packing, planned_slots
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -169,3 +169,12 @@ def test_lost_cells_are_packed_again(spark: SparkSession, tmp_path: Path, monkey
     knn.run(store, settings, 0)
     assert len(lost) == 1
     assert lists_of(store) == whole
+
+
+@pytest.mark.parametrize(("left", "slots"), [(None, 2), ("5", 5), ("", 2)], ids=["first", "goes on", "power was lost"])
+def test_a_search_is_laid_out_once(spark: SparkSession, tmp_path: Path, left: str | None, slots: int) -> None:
+    """Whatever the size of the cluster on which it goes on after a kill; this one has 2 cores."""
+    if left is not None:
+        (tmp_path / "slots.json").write_text(left)
+    assert [planned_slots(spark, str(tmp_path)) for _ in range(2)] == [slots, slots]
+    assert (tmp_path / "slots.json").read_text() == str(slots)
