@@ -57,8 +57,5 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     with (tmp_path_factory.getbasetemp().parent / "avlib-spark.lock").open("w") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)  # the first start fetches JARs
         session = get_session(settings.spark)
-    # Tests ask many small questions: to compile each takes longer than to answer it.
-    session.conf.set("spark.sql.codegen.wholeStage", "false")
-    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()

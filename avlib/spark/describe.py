@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import heapq
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 from pyspark.resource import ResourceProfile
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import IntegerType, StructField, StructType
@@ -38,7 +39,7 @@ from avlib.storage import remove_partial
 from avlib.table_log import Note
 
 ANY_FAILURE = "any"
-"""Retry whatever failed, of whichever class."""
+"""Retry whatever failed, of whichever class, and what was cut short by something else than damage."""
 
 _USUAL_BYTES = 10_000_000  # of a video of unknown size
 
@@ -54,25 +55,24 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         model = store_model(settings.describe, warehouse=store.warehouse)
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
-        known = store.first_free_id()  # another run may enter more at any time
+        totals = _totals(store)
+        _delete_orphans(store, totals)
         few = settings.describe.batch_videos  # which the driver holds anyway when it describes them
-        with store.frozen(_pending(store, made_with, retry), "pending", few=few) as pending:
+        with store.frozen(_pending(store, made_with, totals, retry), "pending", few=few) as pending:
             if retry not in (None, ANY_FAILURE):
                 _check_class(store, retry)
             total, described_again = _counted(pending)
             # After a kill there may be nothing left to describe, and yet something to clear away and to record.
             anything_to_do = total > 0 or not is_recorded(store, work, same_work=False)
-            if anything_to_do:
-                _delete_orphans(store)
             if total:
                 _describe(store, pending, total, settings, model)
             if described_again:
-                _delete_orphans(store)
-        learned.run(store, settings)
-        with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
-            statistics = beside.submit(of_this_thread(store.spark, partial(update_stats, store)))
-            summary = check_invariant(store, below_id=known)
-            statistics.result()
+                _delete_orphans(store, _totals(store))
+            learned.run(store, settings)
+            with ThreadPoolExecutor(1) as beside:  # of few samples both do little but wait for Delta
+                statistics = beside.submit(of_this_thread(store.spark, partial(update_stats, store)))
+                summary = check_invariant(store, given=pending)
+                statistics.result()
         if anything_to_do:
             record.summary = summary
     say(f"describe: {total} described, {summary}")
@@ -81,7 +81,25 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
 def is_done(store: TableStore, settings: Settings) -> bool:
     """Whether a run would find nothing to describe."""
     model = store_model(settings.describe, warehouse=store.warehouse)
-    return _pending(store, described_with(settings.describe, model), None).isEmpty() and learned.is_done(store)
+    made_with = described_with(settings.describe, model)
+    return _pending(store, made_with, _totals(store)).isEmpty() and learned.is_done(store)
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """What the descriptions that count say, together: samples, and duplicates among the videos."""
+
+    samples: int
+    duplicates: int
+
+
+def _totals(store: TableStore) -> _Totals:
+    if not store.exists(tables.DESCRIPTIONS):
+        return _Totals(0, 0)
+    duplicates = F.count_if(F.col("status") == "duplicate")
+    row = latest_descriptions(store).agg(F.coalesce(F.sum("samples"), F.lit(0)), duplicates).first()
+    assert row is not None
+    return _Totals(*row)
 
 
 def _counted(pending: DataFrame) -> tuple[int, bool]:
@@ -109,14 +127,13 @@ def _describe(store: TableStore, pending: DataFrame, left: int, settings: Settin
             duplicates.enter(store)
 
 
-def check_invariant(store: TableStore, *, below_id: int | None = None) -> str:
+def check_invariant(store: TableStore, *, given: DataFrame | None = None) -> str:
     """Every video has exactly one status, and there are as many samples as descriptions say; returns counts in words.
 
-    below_id: videos from this id on are another run's, to be described by the next. Raises WarehouseError otherwise.
+    given: the videos, by video_id, that were to be described: another run may have entered more since, for the next
+    to describe. None: all. Raises WarehouseError otherwise.
     """
     videos = store.read(tables.VIDEOS).select("video_id", F.lit(True).alias("entered"))
-    if below_id is not None:
-        videos = videos.where(F.col("video_id") < below_id)
     told = store.read(tables.DESCRIPTIONS).select("video_id", "attempt", "status", "samples")
     of_video = videos.unionByName(told, allowMissingColumns=True).groupBy("video_id")
     newest = F.max_by(F.struct("status", "samples"), "attempt").alias("newest")
@@ -127,15 +144,23 @@ def check_invariant(store: TableStore, *, below_id: int | None = None) -> str:
     if sum(row["samples"] or 0 for row in rows) != store.read(tables.SAMPLES).count():
         _check_samples(store)
     outcomes = {row["status"]: row for row in rows if row["entered"]}
-    counts = {status: row["videos"] for status, row in outcomes.items()}
-    if None in counts:
+    if (new := outcomes.pop(None, None)) and (lost := _lost(store, given)):
         raise WarehouseError(
-            f"{counts[None]} of {sum(counts.values())} videos in {store.warehouse} have no description: "
-            "describe lost them. Run `avlib describe` again, and please report this"
+            f"{lost} of {new['videos'] + sum(row['videos'] for row in outcomes.values())} videos in {store.warehouse} "
+            "have no description: describe lost them. Run `avlib describe` again, and please report this"
         )
+    counts = {status: row["videos"] for status, row in outcomes.items()}
     listed = ", ".join(f"{counts[status]} {status}" for status in tables.STATUSES if status in counts)
     samples = sum(row["samples"] for row in outcomes.values())
     return f"{sum(counts.values())} videos = {listed or 'none'}; {samples} samples"
+
+
+def _lost(store: TableStore, given: DataFrame | None) -> int:
+    """How many videos have no description, of those that were to get one."""
+    videos = store.read(tables.VIDEOS) if given is None else given.join(store.read(tables.VIDEOS), "video_id", "semi")
+    if store.exists(tables.DESCRIPTIONS):
+        videos = videos.join(store.read(tables.DESCRIPTIONS), "video_id", "anti")
+    return videos.count()
 
 
 def _check_samples(store: TableStore) -> None:
@@ -149,7 +174,7 @@ def _check_samples(store: TableStore) -> None:
         )
 
 
-def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
+def _pending(store: TableStore, made_with: str, totals: _Totals, retry: str | None = None) -> DataFrame:
     """What is to be described (see PENDING)."""
     modified_us = F.unix_micros("modified").cast("string")  # a time's text would depend on the session's time zone
     identity = F.concat_ws("|", "uri", F.col("bytes").cast("string"), modified_us, F.lit(made_with))
@@ -161,7 +186,7 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
         return new.select(*PENDING.names)
     again = F.col("transient")
     if retry is not None:
-        again = again | (F.col("status") == "failed" if retry == ANY_FAILURE else F.col("error_class") == retry)
+        again = again | (_failure() if retry == ANY_FAILURE else F.col("error_class") == retry)
     described = latest_descriptions(store).select(
         "video_id",
         "attempt",
@@ -180,12 +205,18 @@ def _pending(store: TableStore, made_with: str, retry: str | None) -> DataFrame:
         }
     )
     changed = joined.where("changed").select(*PENDING.names)
-    if store.read(tables.DESCRIPTIONS).where("status = 'duplicate'").isEmpty():
+    if not totals.duplicates:
         return changed
     # A duplicate counts on another video of its content, which may have changed, or be about to be tried again.
     settled = joined.where("NOT changed AND status != 'duplicate'").select("content_hash").distinct()
     alone = joined.where("NOT changed AND status = 'duplicate'").join(settled, "content_hash", "left_anti")
     return changed.unionByName(alone.select(*PENDING.names))
+
+
+def _failure() -> Column:
+    """Whether a video is to be tried again with the failed: partial ones, too, but for damage, which stays."""
+    cut_short = (F.col("status") == "partial") & (F.col("error_class") != "damaged")
+    return (F.col("status") == "failed") | cut_short
 
 
 def _check_class(store: TableStore, retry: str) -> None:
@@ -307,7 +338,7 @@ def _told(store: TableStore, folder: str) -> dict[str, dict[int | None, list[str
     return found
 
 
-def _delete_orphans(store: TableStore) -> None:
+def _delete_orphans(store: TableStore, totals: _Totals) -> None:
     """Delete the samples that no description vouches for: of an interrupted batch, or of an older attempt.
 
     They are looked for only where there are more samples than descriptions say, of which Delta knows one unread.
@@ -318,8 +349,7 @@ def _delete_orphans(store: TableStore) -> None:
     if not store.exists(tables.DESCRIPTIONS):
         orphans = attempts
     else:
-        vouched = latest_descriptions(store).agg(F.sum("samples")).first()
-        if vouched is not None and store.read(tables.SAMPLES).count() == (vouched[0] or 0):
+        if store.read(tables.SAMPLES).count() == totals.samples:
             return
         orphans = attempts.join(committed_attempts(store), ["video_id", "attempt"], "left_anti")
     if not orphans.isEmpty():

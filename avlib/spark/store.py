@@ -362,6 +362,8 @@ class TableStore:
             .property("delta.enableDeletionVectors", "false")
             .property("delta.columnMapping.mode", "none")
             .property("delta.dataSkippingStatsColumns", ",".join(table.bounded))
+            # Delta would drop commits after 30 days: among them those that say what rows were made from
+            .property("delta.enableExpiredLogCleanup", "false")
         )
         for check, condition in table.checks.items():
             builder = builder.property(f"delta.constraints.{check}", condition)

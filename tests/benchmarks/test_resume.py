@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.spark
 
 MACHINE = platform.processor() or platform.machine()
 MEAN_S = 25  # of a video of the collection
+_ONE_BY_ONE = 5  # a tenth commit is followed by Delta's checkpoint
 AVLIB = [sys.executable, "-c", "from avlib.cli import main; main()"]
 
 # On so many cores, in a session of so many: warm up, then a stage. A session of one on two cores uses the second, too:
@@ -108,12 +110,20 @@ def test_run_again(spark: SparkSession, shared_data: Path, tmp_path: Path, video
     started = time.perf_counter()
     subprocess.run([*AVLIB, "pipeline", str(folder), "-w", store.warehouse, *as_options(settings)], check=True)
     print(f"unchanged: {time.perf_counter() - started:.1f} s as a command, Spark's start included", flush=True)
-    shutil.copy(videos[-1], folder)
-    ingest.run(store, settings, [str(folder)])
+    one_more_s = [one_more(store, settings, folder / f"{number}.mp4", videos[-1]) for number in range(_ONE_BY_ONE)]
+    one_s, all_s = statistics.median(one_more_s), stages["describe"] * len(videos) / (len(videos) - 1)
+    listed = ", ".join(f"{seconds:.1f}" for seconds in one_more_s)
+    print(f"describe: all {all_s:.1f} s, one more {one_s:.1f} s (median of {listed})", flush=True)
+    print(f"one more: {one_s / all_s:.3f} of all (to be 0.1 or less)")
+
+
+def one_more(store: TableStore, settings: Settings, place: Path, video: Path) -> float:
+    """Seconds of describe for one video more, of a content that no other has."""
+    place.write_bytes(video.read_bytes() + place.name.encode())
+    ingest.run(store, settings, [str(place)])
     started = time.perf_counter()
     describe.run(store, settings)
-    one_s, all_s = time.perf_counter() - started, stages["describe"] * len(videos) / (len(videos) - 1)
-    print(f"describe: all {all_s:.1f} s, one more {one_s:.1f} s: {one_s / all_s:.3f} of it (to be 0.1 or less)")
+    return time.perf_counter() - started
 
 
 def timed(store: TableStore, settings: Settings, folder: Path) -> float:

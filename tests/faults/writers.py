@@ -44,8 +44,6 @@ def lay_out(warehouse: str, ended: Event, together: Barrier) -> None:
 def _store(warehouse: str, together: Barrier) -> TableStore:
     """The warehouse, once all others have theirs."""
     spark = get_session(load_settings(assignments=["spark.master=local[1]", "spark.driver_memory=1g"]).spark)
-    spark.conf.set("spark.sql.codegen.wholeStage", "false")  # as for all tests: each question is asked a few times
-    spark.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     together.wait(STARTS_S)
     return TableStore(spark, warehouse)
 

@@ -151,7 +151,10 @@ def test_samples_that_are_missing_or_too_many_are_told(store: TableStore, inputs
     store.delete(tables.DESCRIPTIONS, F.col("video_id") == 1)
     with pytest.raises(WarehouseError, match=r"1 of 2 videos in .* have no description"):
         describe.check_invariant(store)
-    assert describe.check_invariant(store, below_id=1).startswith("1 videos = 1 ok")
+    some_id, other_id = (store.spark.createDataFrame([(id,)], "video_id bigint") for id in (0, 1))
+    assert describe.check_invariant(store, given=some_id).startswith("1 videos = 1 ok")
+    with pytest.raises(WarehouseError, match=r"1 of 2 videos in .* have no description"):
+        describe.check_invariant(store, given=other_id)
     store.append(tables.SAMPLES, store.spark.createDataFrame(some))
     with pytest.raises(WarehouseError, match=r"1 videos in .* have another number of samples"):
         describe.check_invariant(store)
@@ -184,6 +187,17 @@ def test_retry(store: TableStore, inputs: Path, video: bytes, monkeypatch: pytes
 
     assert attempts("--retry-failed=empty_file") == {"good.mp4": 1, "empty.mp4": 2, "text.mp4": 1}
     assert attempts("--retry-failed") == {"good.mp4": 1, "empty.mp4": 3, "text.mp4": 2}
+    # What a limit cut short may be had in full with another one; what is damaged may not.
+    told = store.read(tables.DESCRIPTIONS).where("status = 'ok'").drop("status", "error_class", "error").toArrow()
+    for error_class, again in (("timeout", True), ("damaged", False)):
+        partial = store.spark.createDataFrame(told).withColumns(
+            {"status": F.lit("partial"), "error_class": F.lit(error_class), "error": F.lit("told")}
+        )
+        store.overwrite(tables.DESCRIPTIONS, partial)
+        made_with, totals = told["described_with"][0].as_py(), describe._totals(store)
+        for retry, expected in ((None, False), (describe.ANY_FAILURE, again), (error_class, True)):
+            pending = describe._pending(store, made_with, totals, retry).join(partial, "video_id", "semi")
+            assert pending.count() == expected
 
 
 def test_slices_are_tasks_of_their_own(store: TableStore, inputs: Path, tmp_path: Path, video: bytes) -> None:
