@@ -50,7 +50,8 @@ RetryFailed = Annotated[
     typer.Option(
         "--retry-failed",
         metavar="[=CLASS]",
-        help="Describe again what failed; with =CLASS, all of this error class (see avlib failures), partial ones too.",
+        help="Describe again what failed or was cut short by a limit; with =CLASS, all of this error class (see avlib "
+        "failures), partial ones too.",
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any video failed.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -15,6 +16,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 _FULL = ("No space left on device", "Disk quota exceeded")
+_NEARLY_FULL = 0.05  # of a disk is free, at most: what did not fit may have been removed again
+_TASK_LOST = re.compile(r"\(TID \d+\) \((?P<host>\S+) executor (?P<executor>\d+)\)")
+"""How Spark says where a task failed. Without a cluster the executor is called `driver`."""
 
 
 def cache_folder() -> Path:
@@ -135,8 +139,21 @@ def remove_if_empty(uri: str) -> None:
 
 
 def full_disk(error: BaseException, places: Sequence[str]) -> str | None:
-    """Which place is on the disk that an error says is full; None for another error.  places: paths and URIs."""
+    """Which place is on the disk that an error says is full; None for another error.
+
+    places: paths and URIs that this machine sees. Where a task failed on another machine, and none of them is nearly
+    full, that machine is told.
+    """
     if not any(said in str(error) for said in _FULL):
         return None
     there = [path for path in places if "://" not in path and Path(path).exists()]
-    return min(there, key=lambda path: shutil.disk_usage(path).free, default=places[0])
+    fullest = min(there, key=lambda path: shutil.disk_usage(path).free, default=places[0])
+    elsewhere = _TASK_LOST.search(str(error))
+    if elsewhere and not (there and _nearly_full(fullest)):
+        return f"executor {elsewhere['executor']} on {elsewhere['host']}, one of its disks"
+    return fullest
+
+
+def _nearly_full(path: str) -> bool:
+    usage = shutil.disk_usage(path)
+    return usage.free < _NEARLY_FULL * usage.total

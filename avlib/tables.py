@@ -48,7 +48,7 @@ class Table:
     def bounded(self) -> tuple[str, ...]:
         """The columns of which Delta's log keeps the least and the greatest value of each file: numbers and times.
 
-        No texts: the log outlives the rows, by weeks, and would go on naming a video that was forgotten.
+        No texts: the log outlives the rows, and would go on naming a video that was forgotten.
         """
         kinds = {field.name: field.type for field in self.schema}
         return tuple(n for n, kind in kinds.items() if pa.types.is_primitive(kind) and not pa.types.is_boolean(kind))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from avlib.description.listening import Frames, Heard, listen, loud
 from avlib.description.outcome import Description, Problem, SliceOutcome
-from avlib.description.video import FrameBatch, LongVideo, Slice, content_hash, describe_slice, describe_video
+from avlib.description.video import FrameBatch, LongVideo, Slice, describe_slice, describe_video
 
 __all__ = [
     "Description",
@@ -19,7 +19,6 @@ __all__ = [
     "Problem",
     "Slice",
     "SliceOutcome",
-    "content_hash",
     "describe_slice",
     "describe_video",
     "listen",

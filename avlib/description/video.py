@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
@@ -18,9 +15,7 @@ from avlib.description.listening import Frames, Heard, listen
 from avlib.description.outcome import Description, Problem, SliceOutcome
 from avlib.descriptors import audio_context, mfcc_windows, rms_energy
 from avlib.errors import MediaError
-from avlib.media import JITTER_S, IsolatedVideo, MediaInfo, check_is_file
-
-_PIECE_BYTES = 1 << 20  # hashed at a time
+from avlib.media import JITTER_S, IsolatedVideo, MediaInfo
 
 _AS_LOUD = 2.0  # at most: windows at an end of the sound are cut, and noise-like sound is other noise after a seek
 
@@ -108,9 +103,8 @@ def describe_video(
     """
     description = Description()
     try:
-        check_is_file(video.path)  # a pipe would never end
         # Also of what cannot be opened: of a thousand copies of an error page one is looked at.
-        description = replace(description, content_hash=content_hash(video.path, within_s=video.left_s))
+        description = replace(description, content_hash=video.content_hash())
         info = video.probe()
         description = description.with_info(info)
         if info.audio_stream is None:
@@ -160,22 +154,6 @@ def sound_margin_s(settings: DescribeSettings) -> float:
     context = settings.audio_context
     window_s = (max(settings.audio.window_frames) / 2 + 1) / settings.frame_rate_hz
     return max(window_s, context.span_s + (context.slope_frames / 2 + 1) / context.frames_hz + context.frame_s)
-
-
-def content_hash(path: Path, *, within_s: float) -> str:
-    """SHA-256 of a file, in hex. Raises MediaError where it cannot be read, or not in so many seconds."""
-    digest, last_s = hashlib.sha256(), time.monotonic() + within_s
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                digest.update(piece)
-                if time.monotonic() > last_s:
-                    raise MediaError(
-                        path, f"hashing it took more than {within_s:g} s (decode.video_s)", error_class="timeout"
-                    )
-        return digest.hexdigest()
-    except OSError as error:
-        raise MediaError(path, f"cannot be read: {error.strerror}", error_class="unreadable", transient=True) from None
 
 
 def _slices(info: MediaInfo, heard: Heard, settings: DescribeSettings) -> tuple[Slice, ...]:

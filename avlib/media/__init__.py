@@ -18,7 +18,7 @@ from __future__ import annotations
 from avlib.media.cutting import cut_sound, sound_between
 from avlib.media.decoder import Decoder, IsolatedVideo
 from avlib.media.normalising import PictureNormaliser, normalise_picture
-from avlib.media.opening import ALLOWED_FORMATS, ERROR_CLASSES, check_is_file
+from avlib.media.opening import ALLOWED_FORMATS, ERROR_CLASSES
 from avlib.media.pictures import PictureReader
 from avlib.media.probe import MediaInfo, probe
 from avlib.media.runs import JITTER_S, SoundPiece, place, spans_s
@@ -38,7 +38,6 @@ __all__ = [
     "Region",
     "SoundPiece",
     "SoundReader",
-    "check_is_file",
     "cut_sound",
     "load_picture",
     "normalise_picture",

@@ -22,6 +22,7 @@ from pathlib import Path
 from avlib.config import DecodeSettings
 from avlib.errors import AvlibError, InputError, MediaError
 from avlib.media import progress
+from avlib.media.content import content_hash
 from avlib.media.cutting import cut_sound, sound_between
 from avlib.media.pictures import PictureReader
 from avlib.media.probe import MediaInfo, probe
@@ -114,6 +115,10 @@ def _error(reason: str, error_class: str, *, transient: bool = False) -> Message
     return Message("error", {"reason": reason, "error_class": error_class, "transient": transient})
 
 
+def _hash(request: Message, limits: DecodeSettings) -> Iterator[Message]:
+    yield Message("end", {"hash": content_hash(Path(request.values["path"]))})
+
+
 def _probe(request: Message, limits: DecodeSettings) -> Iterator[Message]:
     info = probe(Path(request.values["path"]), max_pixels=limits.max_pixels)
     yield Message("end", {"info": asdict(info)})
@@ -165,6 +170,7 @@ def _video(request: Message) -> tuple[Path, MediaInfo]:
 
 
 _REQUESTS: dict[str, Callable[[Message, DecodeSettings], Iterator[Message]]] = {
+    "hash": _hash,
     "probe": _probe,
     "sound": _sound,
     "sound_between": _sound_between,

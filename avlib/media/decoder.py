@@ -118,6 +118,15 @@ class Decoder:
         except subprocess.TimeoutExpired:
             return None
 
+    def held_by_system(self) -> bool:
+        """Whether it waits for a disk or a mount, which nothing can interrupt. Linux tells; elsewhere: no."""
+        if self._process is None:
+            return False
+        with suppress(OSError):  # it ends
+            threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+            return any(thread.read_text().rpartition(")")[2].split()[0] == "D" for thread in threads)
+        return False
+
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         # Python's search path as it is here, so that the child finds avlib wherever this process did.
@@ -164,10 +173,9 @@ class IsolatedVideo:
         self._settings = settings
         self._left_s = settings.video_s
 
-    @property
-    def left_s(self) -> float:
-        """How long reading it may take still."""
-        return self._left_s
+    def content_hash(self) -> str:
+        """SHA-256 of the file, in hex."""
+        return str(self._only("hash").values["hash"])
 
     def probe(self) -> MediaInfo:
         """What the container says."""
@@ -239,8 +247,11 @@ class IsolatedVideo:
             message = receive(connection, within_s=limit_s)
         except TimeoutError:
             if limit_s < self._left_s:
-                reason = f"no progress for {limit_s:g} s (decode.stall_s)"
-                raise MediaError(self.path, reason, error_class="stalled") from None
+                held = self._decoder.held_by_system()
+                reason = (
+                    f"no progress for {limit_s:g} s (decode.stall_s)" + held * ": its disk or mount does not answer"
+                )
+                raise MediaError(self.path, reason, error_class="stalled", transient=held) from None
             reason = f"reading it took more than {self._settings.video_s:g} s (decode.video_s)"
             raise MediaError(self.path, reason, error_class="timeout") from None
         self._left_s -= time.monotonic() - began_s

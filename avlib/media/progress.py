@@ -12,7 +12,7 @@ class _Progress:
     """Furthest time and place of the packets of one request, since a file was opened last."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell = tell
+        self.tell = tell
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -24,7 +24,7 @@ class _Progress:
         place = packet.pos if packet.pos is not None else -1
         if time_s > self._stamp or place > self._place:
             self._stamp, self._place = max(time_s, self._stamp), max(place, self._place)
-            self._tell()
+            self.tell()
 
 
 _current: _Progress | None = None
@@ -40,6 +40,12 @@ def begin_anew() -> None:
     """A file is opened, perhaps once more: what was passed before is passed again."""
     if _current is not None:
         _current.begin_anew()
+
+
+def go_on() -> None:
+    """Something has been read that can be read once only."""
+    if _current is not None:
+        _current.tell()
 
 
 def advance(packet: Packet[Any]) -> None:

@@ -246,7 +246,7 @@ def mutual_edges(given: Given, step: int) -> Stage:
 
 def components(given: Given, step: int) -> Stage:
     """Contraction, then one task, or rounds of two shuffles each where edges are many; every edge is verified, and the
-    samples meet once more, for the medoids.
+    samples meet twice more: their components, and those of the same, for the medoids.
     """
     edges, in_one_task = most_edges(given.samples, given.settings.filter.steps[step].k), given.settings.components
     rounds = _ROUNDS if edges > in_one_task.one_task_edges else 1
@@ -258,7 +258,7 @@ def components(given: Given, step: int) -> Stage:
         step,
         read_bytes=(1 + rounds + 1) * edges * (8 + 8) + weighed,
         written_bytes=rounds * edges * (8 + 8) + given.samples * (8 + 8),
-        shuffle_bytes=2 * rounds * edges * (8 + 8) + 2 * edges * (8 + 8 + 8) + weighed,
+        shuffle_bytes=2 * rounds * edges * (8 + 8) + 2 * edges * (8 + 8 + 8) + 2 * weighed,
         task_bytes=BARE_BYTES + held * EDGE_BYTES,
         tasks=tasks,
     )

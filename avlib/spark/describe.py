@@ -56,7 +56,6 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
         totals = _totals(store)
-        _delete_orphans(store, totals)
         few = settings.describe.batch_videos  # which the driver holds anyway when it describes them
         with store.frozen(_pending(store, made_with, totals, retry), "pending", few=few) as pending:
             if retry not in (None, ANY_FAILURE):
@@ -64,6 +63,8 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
             total, described_again = _counted(pending)
             # After a kill there may be nothing left to describe, and yet something to clear away and to record.
             anything_to_do = total > 0 or not is_recorded(store, work, same_work=False)
+            if anything_to_do:
+                _delete_orphans(store, totals)
             if total:
                 _describe(store, pending, total, settings, model)
             if described_again:
@@ -110,7 +111,7 @@ def _counted(pending: DataFrame) -> tuple[int, bool]:
 
 def _describe(store: TableStore, pending: DataFrame, left: int, settings: Settings, model: StoredModel) -> None:
     """Describe what is pending, batch by batch; those of equal content once, whose duplicates are entered last."""
-    with found_duplicates(store, pending, settings.fetch) as duplicates:
+    with found_duplicates(store, pending, settings) as duplicates:
         if duplicates is not None:
             pending = duplicates.without(pending)
             left = pending.count()
@@ -275,17 +276,13 @@ def _enter(store: TableStore, descriptions: DataFrame, videos: list[Row], *, any
 
 
 def _worse_than_before(descriptions: DataFrame, videos: list[Row]) -> list[int]:
-    """Unchanged videos that failed, or gave fewer samples in passing: their older descriptions stay."""
+    """Unchanged videos that failed, or that damage or a limit left fewer samples: their older descriptions stay."""
     before = {video["video_id"]: video["samples_before"] for video in videos if video["samples_before"]}
     if not before:
         return []
     of_those = descriptions.where(F.col("video_id").isin(list(before)))
-    found = of_those.select("video_id", "status", "transient", F.coalesce("samples", F.lit(0)).alias("samples"))
-    return [
-        row["video_id"]
-        for row in found.collect()
-        if row["samples"] < before[row["video_id"]] and (row["status"] == "failed" or row["transient"])
-    ]
+    found = of_those.where("status != 'ok'").select("video_id", F.coalesce("samples", F.lit(0)).alias("samples"))
+    return [row["video_id"] for row in found.collect() if row["samples"] < before[row["video_id"]]]
 
 
 def _describe_slices(

@@ -176,13 +176,20 @@ def finished_row(video: dict[str, Any], long_json: str, outcomes: Iterable[str])
     return _description_row(video, Description(**given["description"]).finished(sound, parts))
 
 
-@lru_cache(maxsize=1)
 def _visual(model: StoredModel, warehouse: str, device: str) -> VisualDescriptor:
-    """The model, loaded once per Python worker."""
-    visual = model.load(warehouse, device=device)
-    gc.collect()
-    gc.freeze()  # Spark's daemon collects garbage after every task: half a second, looking through all of torch
-    return visual
+    """The model, loaded once per Python worker and device: its tasks may be given one GPU after another."""
+    loaded = _loaded(model, warehouse)
+    if device not in loaded:
+        loaded[device] = model.load(warehouse, device=device)
+        gc.collect()
+        gc.freeze()  # Spark's daemon collects garbage after every task: half a second, looking through all of torch
+    return loaded[device]
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: StoredModel, warehouse: str) -> dict[str, VisualDescriptor]:
+    """A model by device, as far as this process has loaded it. Another model takes its place."""
+    return {}
 
 
 def _described(found: list[_FramesOf], visual: VisualDescriptor) -> Iterator[pa.RecordBatch]:

@@ -11,15 +11,14 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from avlib import tables
-from avlib.config import FetchSettings
-from avlib.description import Description, content_hash
-from avlib.fetching import fetched
-from avlib.media import check_is_file
+from avlib.config import Settings
+from avlib.description import Description
+from avlib.sources import kept_sources
 from avlib.spark.progress import say
 from avlib.spark.samples import latest_descriptions
 from avlib.spark.store import TableStore, spark_schema
 
-_HASHED = "video_id bigint, content_hash string"
+_HASHED = "video_id bigint, samples_before bigint, content_hash string"
 _PER_TASK = 8
 
 
@@ -42,15 +41,15 @@ class Duplicates:
 
 
 @contextmanager
-def found_duplicates(store: TableStore, pending: DataFrame, settings: FetchSettings) -> Iterator[Duplicates | None]:
+def found_duplicates(store: TableStore, pending: DataFrame, settings: Settings) -> Iterator[Duplicates | None]:
     """Those among the videos to be described whose content another video has; None where there are none.
 
-    Of equal files the one described before counts, else the one with the smallest video_id. Only files of a size
-    that occurs twice are read for it, and no more than once a run.
+    Of equal files the one described before counts, else the one that had most samples before, or the smallest video_id.
+    Only files of a size that occurs twice are read for it, and no more than once a run.
     """
     sizes = store.read(tables.VIDEOS).where("bytes > 0").groupBy("bytes").agg(F.count("*").alias("files"))
     twins = sizes.where("files > 1").select("bytes")
-    candidates = pending.join(twins, "bytes").select("video_id", "uri")
+    candidates = pending.join(twins, "bytes").select("video_id", "samples_before", "uri")
     count = candidates.count()
     if not count:
         yield None
@@ -58,7 +57,7 @@ def found_duplicates(store: TableStore, pending: DataFrame, settings: FetchSetti
     tasks = min(-(-count // _PER_TASK), store.most_tasks())
     hashed = candidates.repartition(tasks).mapInArrow(_Hasher(settings), _HASHED).where("content_hash IS NOT NULL")
     known = hashed.withColumn("pending", F.lit(True)).unionByName(_described(store, pending))
-    same = Window.partitionBy("content_hash").orderBy("pending", "video_id")
+    same = Window.partitionBy("content_hash").orderBy("pending", F.desc("samples_before"), "video_id")
     firsts = known.withColumn("first_id", F.first("video_id").over(same))
     with store.frozen(firsts.where("pending AND first_id != video_id").drop("pending"), "duplicates") as duplicates:
         found = duplicates.count()
@@ -72,31 +71,29 @@ def found_duplicates(store: TableStore, pending: DataFrame, settings: FetchSetti
 class _Hasher:
     """The content hash of each file; null where it cannot be read, which describe will say."""
 
-    def __init__(self, settings: FetchSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings) -> None:
+        self._fetch, self._decode = settings.fetch, settings.decode
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             hashes = [self._hash_of(uri) for uri in batch["uri"].to_pylist()]
-            columns = [batch["video_id"], pa.array(hashes, pa.string())]
-            yield pa.RecordBatch.from_arrays(columns, ["video_id", "content_hash"])
+            yield batch.drop_columns("uri").append_column("content_hash", pa.array(hashes, pa.string()))
 
     def _hash_of(self, uri: str) -> str | None:
         try:
-            with fetched(uri, self._settings) as path:
-                check_is_file(path)
-                return content_hash(path, within_s=self._settings.timeout_s)
+            with kept_sources(self._fetch, self._decode).open(uri) as video:
+                return video.content_hash()
         except Exception:  # of whatever kind: it costs this video, and describe will say
             return None
 
 
 def _described(store: TableStore, pending: DataFrame) -> DataFrame:
-    """video_id, content_hash, pending = false of the files that are described already and stay so."""
+    """Columns as _HASHED, and pending = false, of the files that are described already and stay so."""
     if not store.exists(tables.DESCRIPTIONS):
         return store.spark.createDataFrame([], f"{_HASHED}, pending boolean")
     stay = latest_descriptions(store).where("content_hash IS NOT NULL AND status != 'duplicate'")
     stay = stay.join(pending.select("video_id"), "video_id", "left_anti")
-    return stay.select("video_id", "content_hash", F.lit(False).alias("pending"))
+    return stay.selectExpr("video_id", "samples AS samples_before", "content_hash", "false AS pending")
 
 
 def _descriptions(duplicates: DataFrame) -> DataFrame:

@@ -1,7 +1,7 @@
 """forget: videos leave a warehouse: their rows, the collections they are in, and all indexes.
 
 Ids are not given again. What filter runs had made of them is noticed as old by the next run. The log of a table keeps
-no text of theirs (`Table.bounded`), but of tables made before it did so: until Delta cleans it, after 30 days.
+no text of theirs (`Table.bounded`), but of tables made before it did so: there Delta cleans it, after 30 days.
 """
 
 from __future__ import annotations

@@ -362,7 +362,7 @@ class TableStore:
             .property("delta.enableDeletionVectors", "false")
             .property("delta.columnMapping.mode", "none")
             .property("delta.dataSkippingStatsColumns", ",".join(table.bounded))
-            # Delta would drop commits after 30 days: among them those that say what rows were made from
+            # Delta would drop commits after 30 days, among them those that say what rows were made from
             .property("delta.enableExpiredLogCleanup", "false")
         )
         for check, condition in table.checks.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ from PIL import Image
 from avlib.config import DecodeSettings, load_settings
 from avlib.description import Description, describe_video
 from avlib.errors import InputError, MediaError
-from avlib.media import Decoder
+from avlib.media import Decoder, IsolatedVideo
 from avlib.media.opening import open_media
 
 pytestmark = pytest.mark.faults
@@ -86,6 +87,29 @@ def test_a_fault_costs_its_video_only(good: Path, decoder: Decoder, fault: str, 
     assert (description.status, description.error_class, samples) == ("failed", error_class, 0)
     assert description.error is not None and words in description.error and not description.transient
     assert outcome(decoder, good) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process waits for")
+def test_a_disk_that_does_not_answer_is_tried_again(good: Path, decoder: Decoder) -> None:
+    bad = good.with_name("waits.mp4")
+    bad.write_bytes(good.read_bytes())
+    description, _ = outcome(decoder, bad)
+    assert (description.status, description.error_class, description.transient) == ("failed", "stalled", True)
+    assert description.error == "no progress for 3 s (decode.stall_s): its disk or mount does not answer"
+    assert outcome(decoder, good)[0].status == "ok"
+
+
+def test_files_are_hashed_within_limits(tmp_path: Path, decoder: Decoder) -> None:
+    whole = tmp_path / "whole.mp4"
+    whole.write_bytes(b"0123456789" * 300_000)
+    assert decoder.open(whole).content_hash() == hashlib.sha256(whole.read_bytes()).hexdigest()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    os.truncate(whole, 20 << 30)  # takes no room, and tens of seconds to read
+    hasty = IsolatedVideo(decoder, whole, settings(video_s=1.0))
+    for video, error_class in ((decoder.open(tmp_path / "pipe.mp4"), "not_media"), (hasty, "timeout")):
+        with pytest.raises(MediaError) as raised:
+            video.content_hash()
+        assert raised.value.error_class == error_class
 
 
 @pytest.mark.parametrize(

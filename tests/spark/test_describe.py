@@ -113,7 +113,7 @@ def test_a_duplicate_keeps_no_samples_of_before(store: TableStore, inputs: Path,
     assert outcomes(store) == {"a.mp4": ("partial", 2, samples), "cut off.mp4": ("duplicate", 2, 0)}
 
 
-def test_fewer_samples_in_passing_are_not_taken(spark: SparkSession) -> None:
+def test_fewer_samples_of_the_same_file_are_not_taken(spark: SparkSession) -> None:
     columns = "video_id bigint, status string, transient boolean, samples bigint"
     found = [
         (1, "partial", True, 3),
@@ -121,11 +121,12 @@ def test_fewer_samples_in_passing_are_not_taken(spark: SparkSession) -> None:
         (3, "failed", None, None),
         (4, "partial", True, 9),
         (5, "failed", True, None),
+        (6, "ok", False, 3),  # read to its end: it had been partial
     ]
-    videos = [Row(video_id=number, samples_before=0 if number == 5 else 5) for number in range(1, 6)]
+    videos = [Row(video_id=number, samples_before=0 if number == 5 else 5) for number in range(1, 7)]
     descriptions = spark.createDataFrame(found, columns)
-    assert sorted(describe._worse_than_before(descriptions, videos)) == [1, 3]
-    assert describe._worse_than_before(descriptions, videos[4:]) == []
+    assert sorted(describe._worse_than_before(descriptions, videos)) == [1, 2, 3]
+    assert describe._worse_than_before(descriptions, videos[4:5]) == []
 
 
 def _cut_off(video: bytes) -> bytes:

@@ -130,3 +130,17 @@ def test_a_file_is_written_in_groups_of_rows_and_closed_when_full(
     assert found["sample_id"].to_pylist() == list(range(5000))
     assert [values[0] for values in found["audio_learned"].to_pylist()] == [n // 100 * 100 for n in range(5000)]
     assert {str(path) for path in tmp_path.iterdir()} == set(names)
+
+
+def test_a_model_is_loaded_once_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[tuple[str, str]] = []
+
+    def load(model: StoredModel, warehouse: str, *, device: str) -> Mean:
+        loaded.append((model.name, device))
+        return Mean()
+
+    monkeypatch.setattr(StoredModel, "load", load)
+    first, second = (StoredModel(name, None, "0" * 64, 224) for name in ("first", "second"))
+    for model, device in [(first, "cuda:0"), (first, "cuda:1"), (first, "cuda:0"), (second, "cuda:0")]:
+        assert describing._visual(model, "warehouse", device) is describing._visual(model, "warehouse", device)
+    assert loaded == [("first", "cuda:0"), ("first", "cuda:1"), ("second", "cuda:0")]

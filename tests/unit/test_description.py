@@ -19,13 +19,11 @@ from avlib.description import (
     LongVideo,
     Slice,
     SliceOutcome,
-    content_hash,
     describe_slice,
     describe_video,
     loud,
 )
 from avlib.description.outcome import Problem
-from avlib.errors import MediaError
 from avlib.media import Decoder, PictureReader, probe
 
 
@@ -264,15 +262,6 @@ def test_a_broken_stamp_of_a_picture_costs_that_picture(flv: Path, place: int, v
     assert len(whole) == 200 and undamaged is None
     assert damage is not None and len(broken) >= 196
     assert sum(np.abs(whole[i].astype(int) - broken[i]).max() > 8 for i in broken) <= 3
-
-
-def test_hashing_is_given_up_where_it_takes_too_long(tmp_path: Path) -> None:
-    whole = tmp_path / "whole.mp4"
-    whole.write_bytes(b"0123456789" * 300_000)
-    assert content_hash(whole, within_s=60) == hashlib.sha256(whole.read_bytes()).hexdigest()
-    with pytest.raises(MediaError, match="hashing it took more than 0 s") as raised:
-        content_hash(whole, within_s=0)
-    assert raised.value.error_class == "timeout"
 
 
 def test_what_cannot_be_opened_is_known_by_its_content(tmp_path: Path) -> None:

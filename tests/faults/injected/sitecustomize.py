@@ -20,6 +20,9 @@ def _misbehave(name: str) -> None:
     if "holds" in name:  # for ever, without letting go of Python's lock, deaf to polite signals
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ctypes.PyDLL(None).sleep(1_000_000)
+    if "waits" in name and not ctypes.PyDLL(None).vfork():  # the system holds a parent until its child ends
+        time.sleep(20)
+        os._exit(0)
     if "hogs" in name:  # address space, which is what is limited: to write into it can take longer than a stall
         from numpy import empty
 
