@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 _FULL = ("No space left on device", "Disk quota exceeded")
-_NEARLY_FULL = 0.05  # of a disk is free, at most: what did not fit may have been removed again
+_NEARLY_FULL, _NEARLY_FULL_BYTES = 0.05, 10_000_000_000  # free, at most: what did not fit may be removed again
 _TASK_LOST = re.compile(r"\(TID \d+\) \((?P<host>\S+) executor (?P<executor>\d+)\)")
 """How Spark says where a task failed. Without a cluster the executor is called `driver`."""
 
@@ -148,12 +148,12 @@ def full_disk(error: BaseException, places: Sequence[str]) -> str | None:
         return None
     there = [path for path in places if "://" not in path and Path(path).exists()]
     fullest = min(there, key=lambda path: shutil.disk_usage(path).free, default=places[0])
-    elsewhere = _TASK_LOST.search(str(error))
-    if elsewhere and not (there and _nearly_full(fullest)):
-        return f"executor {elsewhere['executor']} on {elsewhere['host']}, one of its disks"
+    if elsewhere := _TASK_LOST.search(str(error)):
+        task = f"executor {elsewhere['executor']} on {elsewhere['host']}, one of its disks"
+        return next((path for path in there if _nearly_full(path)), task)
     return fullest
 
 
 def _nearly_full(path: str) -> bool:
     usage = shutil.disk_usage(path)
-    return usage.free < _NEARLY_FULL * usage.total
+    return usage.free < min(_NEARLY_FULL * usage.total, _NEARLY_FULL_BYTES)

@@ -57,7 +57,8 @@ class NetworkDescriptor:
 
         On a GPU all go through the network together, so b decides how much memory that takes (see
         describe.picture_batch); in halves, where it has no room. What half precision cannot hold is described in full.
-        Raises ParameterError for another shape or type, ConfigError if the model cannot take this size.
+        Raises ParameterError for another shape or type, ConfigError if the model cannot take this size, or the GPU not
+        even one picture.
         """
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
             raise ParameterError(
@@ -65,7 +66,14 @@ class NetworkDescriptor:
             )
         if len(pictures) == 0:
             return np.empty((0, self.dimension), dtype=np.float32)
-        return self._describe(pictures)
+        try:
+            return self._describe(pictures)
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(
+                f"{self._device} has no memory for pictures of describe.picture_size_px = {pictures.shape[1]} in "
+                f"{self.name} ({str(error).splitlines()[0]}); let fewer tasks share a GPU "
+                "(spark.task.resource.gpu.amount), or set describe.device = cpu"
+            ) from error
 
     @torch.inference_mode()
     def _describe(self, pictures: UInt8Array) -> Float32Array:

@@ -24,6 +24,7 @@ from avlib.media.wire import Message, WireError, receive, send
 _START_S = 120.0
 _BROKEN_AFTER = ("memory_limit", "internal")
 _END_S = 5.0
+_HELD_S = 1.0  # without a sign of life, at least, where the system holds the process
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 # No secrets for the child, and memory settings of its own: pictures are too large for malloc to keep unless told so.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
@@ -120,12 +121,21 @@ class Decoder:
 
     def held_by_system(self) -> bool:
         """Whether it waits for a disk or a mount, which nothing can interrupt. Linux tells; elsewhere: no."""
-        if self._process is None:
+        if not (waiting := self._waiting()):
             return False
-        with suppress(OSError):  # it ends
-            threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
-            return any(thread.read_text().rpartition(")")[2].split()[0] == "D" for thread in threads)
-        return False
+        time.sleep(_HELD_S)  # a disk that is slow lets go of it now and then
+        return any(self._waiting().get(thread) == before for thread, before in waiting.items())
+
+    def _waiting(self) -> dict[str, str]:
+        """Its threads that wait without letting themselves be interrupted, and what is counted of each: its time, …"""
+        found = {}
+        if self._process is not None:
+            with suppress(OSError):  # it ends
+                for thread in Path(f"/proc/{self._process.pid}/task").glob("*/stat"):
+                    counted = thread.read_text().rpartition(")")[2]
+                    if counted.split()[0] == "D":
+                        found[thread.parent.name] = counted
+        return found
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -174,8 +184,11 @@ class IsolatedVideo:
         self._left_s = settings.video_s
 
     def content_hash(self) -> str:
-        """SHA-256 of the file, in hex."""
-        return str(self._only("hash").values["hash"])
+        """SHA-256 of the file, in hex. Takes no longer than reading it may, and nothing of the time for that."""
+        left_s = self._left_s
+        found = str(self._only("hash").values["hash"])
+        self._left_s = left_s
+        return found
 
     def probe(self) -> MediaInfo:
         """What the container says."""

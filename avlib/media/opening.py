@@ -49,7 +49,7 @@ ERROR_CLASSES = {
     "codec_refused": "in a codec that avlib does not allow",
     "too_large": "pictures of more pixels than allowed",
     "memory_limit": "needs more memory than one video may have, or than there is",
-    "stalled": "no progress for longer than allowed",
+    "stalled": "no progress for longer than allowed (transient where its disk or mount does not answer)",
     "timeout": "takes longer than one video may",
     "crashed": "the decoding process died of it",
     "unreadable": "the system refused to read it (transient for input/output errors)",

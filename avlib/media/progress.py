@@ -11,8 +11,8 @@ from av.packet import Packet
 class _Progress:
     """Furthest time and place of the packets of one request, since a file was opened last."""
 
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self.tell = tell
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback = callback
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -24,14 +24,14 @@ class _Progress:
         place = packet.pos if packet.pos is not None else -1
         if time_s > self._stamp or place > self._place:
             self._stamp, self._place = max(time_s, self._stamp), max(place, self._place)
-            self.tell()
+            self.callback()
 
 
 _current: _Progress | None = None
 
 
 def tell(callback: Callable[[], None]) -> None:
-    """Begin a request: from now on call back whenever a packet lies further on than all before it."""
+    """Begin a request: from now on call back whenever a packet lies further on than all before it, and at `go_on`."""
     global _current
     _current = _Progress(callback)
 
@@ -45,7 +45,7 @@ def begin_anew() -> None:
 def go_on() -> None:
     """Something has been read that can be read once only."""
     if _current is not None:
-        _current.tell()
+        _current.callback()
 
 
 def advance(packet: Packet[Any]) -> None:

@@ -241,7 +241,6 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
             long_videos = [video for video in videos if video["video_id"] in long]
             _describe_slices(store, folder, worker, long_videos, profile)
             told = _told(store, folder)
-        store.append_files(tables.SAMPLES, told["samples"].get(None, []))
         descriptions = _read_rows(store, folder).where("kind = 'description'")
         described = sum(map(len, told["description"].values()))
         if long:
@@ -255,18 +254,21 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
             described += len(finished)
         if described != len(videos):
             raise WarehouseError(f"describe: {len(videos)} videos went in and {described} came out")
-        _enter(store, descriptions, videos, any_samples=bool(told["samples"]))
+        _enter(store, descriptions, videos, told["samples"].get(None, []))
 
 
-def _enter(store: TableStore, descriptions: DataFrame, videos: list[Row], *, any_samples: bool) -> None:
-    """Append descriptions of videos, but for those that are worse than the ones before.
+def _enter(store: TableStore, descriptions: DataFrame, videos: list[Row], files: list[str]) -> None:
+    """Append files of samples, then descriptions of videos, but for those that are worse than the ones before.
 
     Failures alone change nothing for the stages after this, and their commit says so: else a server that is down would
     have all of them run again, each time its videos are tried.
     """
     if worse := _worse_than_before(descriptions, videos):
         descriptions = descriptions.where(~F.col("video_id").isin(worse))
-    if any_samples:
+        if descriptions.where("samples > 0").isEmpty():
+            files = []  # nobody would vouch for them
+    store.append_files(tables.SAMPLES, files)
+    if files:
         store.append(tables.DESCRIPTIONS, descriptions)
     elif ids := [row["video_id"] for row in descriptions.select("video_id").collect()]:
         had_samples = store.exists(tables.DESCRIPTIONS) and not (

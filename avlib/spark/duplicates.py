@@ -15,8 +15,9 @@ from avlib.config import Settings
 from avlib.description import Description
 from avlib.sources import kept_sources
 from avlib.spark.progress import say
-from avlib.spark.samples import latest_descriptions
+from avlib.spark.samples import committed_attempts, latest_descriptions
 from avlib.spark.store import TableStore, spark_schema
+from avlib.table_log import Note
 
 _HASHED = "video_id bigint, samples_before bigint, content_hash string"
 _PER_TASK = 8
@@ -36,16 +37,19 @@ class Duplicates:
         return pending.join(self.rows.select("video_id"), "video_id", "left_anti")
 
     def enter(self, store: TableStore) -> None:
-        """Write their descriptions."""
-        store.append(tables.DESCRIPTIONS, _descriptions(self.rows))
+        """Write their descriptions. Where none of them had samples, they change nothing for the stages after this."""
+        had_samples = store.exists(tables.DESCRIPTIONS) and not (
+            self.rows.join(committed_attempts(store).select("video_id"), "video_id", "semi").isEmpty()
+        )
+        store.append(tables.DESCRIPTIONS, _descriptions(self.rows), note=Note(of_no_samples=not had_samples))
 
 
 @contextmanager
 def found_duplicates(store: TableStore, pending: DataFrame, settings: Settings) -> Iterator[Duplicates | None]:
     """Those among the videos to be described whose content another video has; None where there are none.
 
-    Of equal files the one described before counts, else the one that had most samples before, or the smallest video_id.
-    Only files of a size that occurs twice are read for it, and no more than once a run.
+    Of equal files the one that had most samples before counts; of several one that is described already, or else the
+    smallest video_id. Only files of a size that occurs twice are read for it, and no more than once a run.
     """
     sizes = store.read(tables.VIDEOS).where("bytes > 0").groupBy("bytes").agg(F.count("*").alias("files"))
     twins = sizes.where("files > 1").select("bytes")
@@ -57,9 +61,11 @@ def found_duplicates(store: TableStore, pending: DataFrame, settings: Settings) 
     tasks = min(-(-count // _PER_TASK), store.most_tasks())
     hashed = candidates.repartition(tasks).mapInArrow(_Hasher(settings), _HASHED).where("content_hash IS NOT NULL")
     known = hashed.withColumn("pending", F.lit(True)).unionByName(_described(store, pending))
-    same = Window.partitionBy("content_hash").orderBy("pending", F.desc("samples_before"), "video_id")
+    same = Window.partitionBy("content_hash").orderBy(F.desc("samples_before"), "pending", "video_id")
     firsts = known.withColumn("first_id", F.first("video_id").over(same))
-    with store.frozen(firsts.where("pending AND first_id != video_id").drop("pending"), "duplicates") as duplicates:
+    with store.frozen(
+        firsts.where("pending AND first_id != video_id").drop("pending", "samples_before"), "duplicates"
+    ) as duplicates:
         found = duplicates.count()
         if not found:
             yield None

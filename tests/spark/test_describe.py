@@ -65,8 +65,11 @@ def test_equal_files_are_described_once(store: TableStore, inputs: Path, video: 
     assert said == ["the same content as video 0"] * 2  # no URI, which may be forgotten
     (inputs / "d.mp4").write_bytes(video)  # later: the one that has been described counts
     ingest.run(store, settings(), [str(inputs)])
+    built_on = (tables.DESCRIPTIONS, tables.SAMPLES)
+    before_it = [store.last_change(table) for table in built_on]
     describe.run(store, settings())
     assert outcomes(store) == first | {"d.mp4": ("duplicate", 1, 0)}
+    assert [store.last_change(table) for table in built_on] == before_it  # no later stage is run for it
     # "a" is another video now, and a broken one: the others are not lost with it.
     (inputs / "a.mp4").write_bytes(b"no video")
     ingest.run(store, settings(), [str(inputs)])
@@ -102,15 +105,17 @@ def test_a_retry_that_fails_loses_nothing(store: TableStore, inputs: Path, video
 
 
 def test_a_duplicate_keeps_no_samples_of_before(store: TableStore, inputs: Path, video: bytes) -> None:
-    (inputs / "a.mp4").write_bytes(b"no video")
+    (inputs / "a.mp4").write_bytes(video)
     (inputs / "cut off.mp4").write_bytes(_cut_off(video))
     ingest.run(store, settings(), [str(inputs)])
     describe.run(store, settings())
     samples = outcomes(store)["cut off.mp4"][2]
+    assert outcomes(store)["a.mp4"][2] > samples > 0
     (inputs / "a.mp4").write_bytes(_cut_off(video))
     ingest.run(store, settings(), [str(inputs)])
-    describe.run(store, settings(), retry="damaged")
-    assert outcomes(store) == {"a.mp4": ("partial", 2, samples), "cut off.mp4": ("duplicate", 2, 0)}
+    describe.run(store, settings(), retry="damaged")  # "cut off", too: what it had is not lost to a smaller number
+    assert outcomes(store) == {"a.mp4": ("duplicate", 2, 0), "cut off.mp4": ("partial", 2, samples)}
+    assert store.read(tables.SAMPLES).count() == samples
 
 
 def test_fewer_samples_of_the_same_file_are_not_taken(spark: SparkSession) -> None:
