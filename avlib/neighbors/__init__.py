@@ -2,6 +2,7 @@
 
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule, joined
 from avlib.neighbors.cell_search import CellSearch
+from avlib.neighbors.cell_space import MOST_PROBES, choose_space
 from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, side
 from avlib.neighbors.merge import merged
@@ -9,6 +10,7 @@ from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edg
 from avlib.neighbors.super_tiles import SuperTile, dealt, in_turns, super_tiles
 
 __all__ = [
+    "MOST_PROBES",
     "Block",
     "CellSearch",
     "Cells",
@@ -19,6 +21,7 @@ __all__ = [
     "ReachChoice",
     "SuperTile",
     "choose_reach",
+    "choose_space",
     "deal_cells",
     "dealt",
     "in_turns",

@@ -1,7 +1,8 @@
 """Cells: parts of the space of samples, found by k-means, so that a sample is compared with those near it only.
 
-k-means and nearest cells go by L2 of the vectors x = [w_V · v, w_A · a], which is near the distance that is searched
-by: c = ‖x_i - x_j‖ and d = w_V · ‖v_i - v_j‖ + w_A · ‖a_i - a_j‖ obey c ≤ d ≤ √2 · c.
+k-means and nearest cells go by L2 of the vectors x = [w_V · v, w_A · a]. With the weights of the search that is near
+its distance: c = ‖x_i - x_j‖ and d = w_V · ‖v_i - v_j‖ + w_A · ‖a_i - a_j‖ obey c ≤ d ≤ √2 · c. Others may serve
+better (see `cell_space`).
 """
 
 from __future__ import annotations

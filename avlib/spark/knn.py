@@ -153,10 +153,12 @@ def _find_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing) ->
     plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count)
     own = replace(packing, folder=f"{packing.folder}/{hash_of(asdict(plan))}")
     found = lists_in_cells(samples, search, own, plan)
+    w_visual, w_audio = found.weights
+    choice = found.choice
     note = (
-        f"{cells} cells, of which a sample probes those up to {found.choice.reach:.3f} times as far as its own, "
-        f"{found.probes:.1f} on average: {found.choice.recall:.3f} ± {found.choice.standard_error:.3f} of the "
-        "mutual edges"
+        f"{cells} cells by w_V = {w_visual:g}, w_A = {w_audio:g}, of which a sample probes those up to "
+        f"{choice.reach:.3f} times as far as its own, {found.probes:.1f} on average: "
+        f"{choice.recall:.3f} ± {choice.standard_error:.3f} of the mutual edges"
     )
     return Found(found.lists, note, found.remake)
 

@@ -1,9 +1,10 @@
 """knn in cells: a sample is compared with the samples of cells near it (see avlib.neighbors.cells).
 
-A random sample of the samples trains the cells; cells near each other form a group, whose members are one block. Exact
-lists of a few samples, and of those that they name, tell how far cells have to be probed for the recall of mutual
-edges that is wanted. Then a task owns a group: it compares its members with one another, and after that with the
-samples of other groups that probe one of its cells, read from their blocks, which bring the lists they have by then.
+A random sample of the samples tells which weights suit cells, and trains them; cells near each other form a group,
+whose members are one block. Exact lists of a few samples, and of those that they name, tell how far cells have to be
+probed for the recall of mutual edges that is wanted. Then a task owns a group: it compares its members with one
+another, and after that with the samples of other groups that probe one of its cells, read from their blocks, which
+bring the lists they have by then.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from avlib.arrays import Int32Array, Int64Array
 from avlib.blocks import PackedBlock, open_blocks, write_block
 from avlib.cell_files import DealtCells, read_cells, write_cells
 from avlib.neighbors import (
+    MOST_PROBES,
     Block,
     CellSearch,
     NeighborLists,
     Probes,
     ReachChoice,
     choose_reach,
+    choose_space,
     deal_cells,
     in_turns,
     joined,
@@ -41,9 +44,6 @@ from avlib.neighbors import (
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing, remembered
 from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
-
-MOST_PROBES = 64
-"""Cells that a sample probes at most; `knn.recall` is to be reached with them."""
 
 _SCOPE = "cells"
 _SEED = 0
@@ -70,11 +70,13 @@ class CellPlan:
 class CellLists:
     """lists: as NEIGHBORS, computed when asked for.  choice: how far cells are probed, and the recall to expect.
 
+    weights: (w_V, w_A) that the cells were made with.
     probes: how many cells of a sample that is on average, of some random samples.
     remake: packs lost blocks again, by their names.
     """
 
     lists: DataFrame
+    weights: tuple[float, float]
     choice: ReachChoice
     probes: float
     remake: Callable[[Sequence[str]], object]
@@ -87,25 +89,35 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     """
     spark, folder = samples.sparkSession, packing.folder
     raw = samples.select("sample_id", "time_s", *packing.descriptors())
-    queries = remembered(folder, "trained", lambda: [_train(raw, packing, plan)])[0]
+    queries = remembered(folder, "trained", lambda: [_train(raw, search, packing, plan)])[0]
     blocks = remembered(folder, "packed", lambda: _pack(raw, packing, plan))
 
     def remake(names: Sequence[str]) -> None:
         if all(name.startswith(_SCOPE) for name in names):
             _pack(raw, packing, plan, names)
         else:  # the random samples: the same come again, and the same cells
-            _train(raw, packing, plan)
+            _train(raw, search, packing, plan)
 
     choice, probes = with_lost_blocks_remade(lambda: _choose(spark, blocks, queries, search, folder), remake)
-    return CellLists(_search(spark, blocks, search, folder, choice.reach), choice, probes, remake)
+    weights = read_cells(folder).cells.weights
+    return CellLists(_search(spark, blocks, search, folder, choice.reach), weights, choice, probes, remake)
 
 
-def _train(raw: DataFrame, packing: Packing, plan: CellPlan) -> BlockFile:
-    """Train and deal the cells, in one task; returns the block of some random samples."""
+def _train(raw: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan) -> BlockFile:
+    """Train and deal the cells, in one task, by weights that suit them; returns the block of some random samples."""
 
     def train(rows: pa.Table) -> pa.Table:
         block = packing.normalised(rows)
-        cells = train_cells(block, weights=packing.weights, cells=plan.cells, seed=_SEED)
+        weights = choose_space(
+            block,
+            samples=plan.samples,
+            weights=search.weights,
+            k=search.step.k,
+            rule=search.rule,
+            recall=search.knn.recall,
+            seed=_SEED,
+        )
+        cells = train_cells(block, weights=weights, cells=plan.cells, seed=_SEED)
         members = np.bincount(cells.probes(block, 1)[:, 0], minlength=len(cells))
         write_cells(packing.folder, DealtCells(cells, deal_cells(cells, members=members, groups=plan.groups)))
         chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])

@@ -22,12 +22,12 @@ from neighbor_blocks import nearest_in_cells
 from threadpoolctl import threadpool_limits
 
 from avlib.arrays import Float32Array, Int32Array, Int64Array
-from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
+from avlib.neighbors import MOST_PROBES, Block, NeighborLists, NeighborRule, choose_space, nearest
 from avlib.neighbors.cells import TRAINED, Cells, concatenated, train_cells
 from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
 
 WEIGHTS, K, RULE = (1.0, 1.0), 20, NeighborRule()
-MEMBERS, MOST_PROBES = 250, 64  # members of a cell, probes looked at
+MEMBERS = 250  # of a cell
 SAMPLED, TARGET = 150, 0.97
 Result = TypeVar("Result")
 
@@ -57,7 +57,9 @@ def samples(rows: int) -> Block:
 def trained(block: Block) -> Cells:
     cells = max(len(block) // MEMBERS, 1)
     rows = np.random.default_rng(0).choice(len(block), min(len(block), TRAINED * cells), replace=False)
-    return train_cells(block.take(rows), weights=WEIGHTS, cells=cells, seed=0)
+    sample = block.take(rows)
+    weights = choose_space(sample, samples=len(block), weights=WEIGHTS, k=K, rule=RULE, recall=TARGET, seed=0)
+    return train_cells(sample, weights=weights, cells=cells, seed=0)
 
 
 def edges_at_sample(block: Block) -> tuple[Int64Array, Int64Array]:
@@ -95,7 +97,7 @@ def searched(block: Block, cells: Cells, reach: float) -> tuple[float, float, In
 
 def test_cells_as_samples_grow() -> None:
     print(f"\n{platform.processor() or platform.machine()}, one thread, {MEMBERS} members a cell; CPU s")
-    print("samples | cells | reach | probes | recall            | train  probe  search  total | sample's exact lists")
+    print("samples | cells (w_V, w_A)   | reach | probes | recall            | train  probe  search  total | its lists")
     sizes, totals = (27_000, 54_000, 108_000, 216_000), []
     for rows in sizes:
         block = samples(rows)
@@ -107,7 +109,7 @@ def test_cells_as_samples_grow() -> None:
         totals.append(train_s + probes_s + search_s)
         probes = (probed >= 0).sum(axis=1).mean()
         print(
-            f"{rows:7,} | {len(cells):5} | {choice.reach:.3f} | {probes:6.1f} | "
+            f"{rows:7,} | {len(cells):5} {cells.weights!s:12} | {choice.reach:.3f} | {probes:6.1f} | "
             f"{choice.recall:.4f} (se {choice.standard_error:.4f}) | "
             f"{train_s:5.1f}  {probes_s:5.1f}  {search_s:6.1f}  {totals[-1]:5.1f} | {sample_s:.1f}",
             flush=True,
