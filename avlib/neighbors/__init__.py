@@ -6,7 +6,7 @@ from avlib.neighbors.cell_space import MOST_PROBES, choose_space
 from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, side
 from avlib.neighbors.merge import merged
-from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
+from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual, named_pairs, needed_reach
 from avlib.neighbors.super_tiles import SuperTile, dealt, in_turns, super_tiles
 
 __all__ = [
@@ -27,8 +27,8 @@ __all__ = [
     "in_turns",
     "joined",
     "merged",
-    "mutual_edges_at",
-    "named_ids",
+    "mutual",
+    "named_pairs",
     "nearest",
     "nearest_within",
     "needed_reach",

@@ -15,7 +15,7 @@ from avlib.errors import ParameterError
 from avlib.neighbors.block import Block, NeighborRule
 from avlib.neighbors.cells import TRAINED, Cells, train_cells
 from avlib.neighbors.exact import nearest
-from avlib.neighbors.recall import Probes, choose_reach, mutual_edges_at, named_ids, needed_reach
+from avlib.neighbors.recall import Pairs, Probes, choose_reach, mutual, named_pairs, needed_reach
 
 SPACES = ((1.0, 1.0), (1.0, 0.25), (0.25, 1.0))
 """What w_V and w_A are multiplied by. A quarter, not 0: where pictures stand still, sounds tell samples apart."""
@@ -25,9 +25,6 @@ MOST_PROBES = 64
 
 _SAMPLED = 256  # samples at whose mutual edges recall is taken
 _COARSER = 4  # so many times fewer cells tell spaces apart as well, and are trained 16 times as fast
-
-Edges = tuple[Int64Array, Int64Array]
-"""Both ends of some edges, as rows."""
 
 
 def choose_space(
@@ -59,16 +56,15 @@ def choose_space(
     return min(zip(costs, spaces, strict=True), key=lambda found: found[0])[1]
 
 
-def _mutual_edges(sample: Block, rows: Int64Array, weights: tuple[float, float], k: int, rule: NeighborRule) -> Edges:
-    """The exact ones at these rows of a sample whose ids ascend."""
-    first = nearest(sample.take(rows), [sample], weights=weights, k=k, rule=rule)
-    looked_at = np.union1d(rows, np.searchsorted(sample.ids, named_ids(first)))
-    lists = nearest(sample.take(looked_at), [sample], weights=weights, k=k, rule=rule)
-    one, other = mutual_edges_at(sample.ids[rows], lists)
+def _mutual_edges(sample: Block, rows: Int64Array, weights: tuple[float, float], k: int, rule: NeighborRule) -> Pairs:
+    """Both ends, as rows, of the exact ones at these rows of a sample whose ids ascend."""
+    pairs = named_pairs(nearest(sample.take(rows), [sample], weights=weights, k=k, rule=rule))
+    named = np.searchsorted(sample.ids, np.unique(pairs[1]))
+    one, other = mutual(pairs, nearest(sample.take(named), [sample], weights=weights, k=k, rule=rule))
     return np.searchsorted(sample.ids, one), np.searchsorted(sample.ids, other)
 
 
-def _cost(cells: Cells, sample: Block, rows: Int64Array, edges: Edges, recall: float) -> tuple[float, float]:
+def _cost(cells: Cells, sample: Block, rows: Int64Array, edges: Pairs, recall: float) -> tuple[float, float]:
     """By how much the recall is missed, and with how many of the sample one of these rows is compared, on average."""
     members = np.bincount(cells.probes(sample, 1)[:, 0], minlength=len(cells))
     looked_at, places = np.unique(np.concatenate([*edges, rows]), return_inverse=True)

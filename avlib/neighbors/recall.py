@@ -17,6 +17,9 @@ from avlib.arrays import BoolArray, Float64Array, Int32Array, Int64Array
 from avlib.errors import ParameterError
 from avlib.neighbors.block import NeighborLists
 
+Pairs = tuple[Int64Array, Int64Array]
+"""Samples and others, two shapes (n,)."""
+
 
 @dataclass(frozen=True)
 class ReachChoice:
@@ -49,26 +52,35 @@ class Probes:
         return Probes(self.cells[rows], self.reaches[rows])
 
 
-def named_ids(lists: NeighborLists) -> Int64Array:
-    """The samples that lists name, ascending, each once: those whose lists it takes to tell mutual edges."""
-    return np.unique(lists.neighbor_ids[lists.neighbor_ids >= 0])
+def named_pairs(lists: NeighborLists, *, most: int | None = None, seed: int = 0) -> Pairs:
+    """Each sample with those that its list names, or with so many of them at most, drawn at random.
 
-
-def mutual_edges_at(sample_ids: Int64Array, lists: NeighborLists) -> tuple[Int64Array, Int64Array]:
-    """The mutual edges of some samples, from lists that hold theirs and those of all samples that these name.
-
-    sample_ids: shape (m,), each once.
-    Returns (sample, other), two shapes (edges,), in ascending order; an edge between two of the samples comes twice.
-    Raises ParameterError where a list is missing.
+    Returns (sample, other), two shapes (pairs,), ids, in ascending order.
     """
-    order = np.argsort(lists.ids)
-    ids, neighbor_ids = lists.ids[order], lists.neighbor_ids[order]
-    named = neighbor_ids[_places(np.sort(sample_ids), ids)]
-    sample, other = np.repeat(np.sort(sample_ids), named.shape[1])[named.ravel() >= 0], named[named >= 0]
-    mutual = (neighbor_ids[_places(other, ids)] == sample[:, None]).any(axis=1)
-    sample, other = sample[mutual], other[mutual]
+    named = lists.neighbor_ids >= 0
+    if most is not None:
+        order = np.random.default_rng(seed).permuted(np.tile(np.arange(named.shape[1]), (len(named), 1)), axis=1)
+        drawn = np.take_along_axis(named, order, axis=1)
+        np.put_along_axis(named, order, drawn & (drawn.cumsum(axis=1) <= most), axis=1)
+    row, place = np.nonzero(named)
+    sample, other = lists.ids[row], lists.neighbor_ids[row, place]
     order = np.lexsort((other, sample))
     return sample[order], other[order]
+
+
+def mutual(pairs: Pairs, lists: NeighborLists) -> Pairs:
+    """Those of the named pairs in which the other names the sample too: mutual edges. Their order stays.
+
+    lists: of the others at least. Raises ParameterError where one is missing.
+    """
+    sample, other = pairs
+    order = np.argsort(lists.ids)
+    places = np.searchsorted(lists.ids[order], other)
+    missing = np.setdiff1d(other, lists.ids)
+    if len(missing):
+        raise ParameterError("lists", f"no list of {missing[0]}", "the lists of all that the pairs name")
+    both = (lists.neighbor_ids[order][places] == sample[:, None]).any(axis=1)
+    return sample[both], other[both]
 
 
 def needed_reach(sample: Probes, other: Probes) -> Float64Array:
@@ -91,13 +103,6 @@ def choose_reach(needed: Float64Array, sample: Int64Array, *, target: float) -> 
     wanted = min(math.ceil(target * len(needed) - 1e-9), len(reachable))
     reach = float(reachable[wanted - 1]) if wanted else 1.0
     return ReachChoice(reach, *_share(needed <= reach, sample))
-
-
-def _places(wanted: Int64Array, ids: Int64Array) -> Int64Array:
-    missing = np.setdiff1d(wanted, ids)
-    if len(missing):
-        raise ParameterError("lists", f"no list of {missing[0]}", "the lists of the samples, and of those they name")
-    return np.searchsorted(ids, wanted)
 
 
 def _reach(probes: Probes, cells: Int32Array) -> Float64Array:

@@ -1,7 +1,7 @@
 """knn in cells: a sample is compared with the samples of cells near it (see avlib.neighbors.cells).
 
 A random sample of the samples tells which weights suit cells, and trains them; cells near each other form a group,
-whose members are one block. Exact lists of a few samples, and of those that they name, tell how far cells have to be
+whose members are one block. Exact lists of a few samples, and of some that they name, tell how far cells have to be
 probed for the recall of mutual edges that is wanted. Then a task owns a group: it compares its members with one
 another, and after that with the samples of other groups that probe one of its cells, read from their blocks, which
 bring the lists they have by then.
@@ -35,8 +35,8 @@ from avlib.neighbors import (
     deal_cells,
     in_turns,
     joined,
-    mutual_edges_at,
-    named_ids,
+    mutual,
+    named_pairs,
     nearest,
     needed_reach,
     train_cells,
@@ -48,7 +48,7 @@ from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
 _SCOPE = "cells"
 _SEED = 0
 _DRAWS = 1 << 40
-_SAMPLED = 128  # samples whose mutual edges are counted
+_SAMPLED, _ASKED = 192, 6  # samples whose mutual edges are counted, and of how many neighbors of each
 _PIECE = pa.schema(
     [("group", pa.int32())] + [(name, pa.binary()) for name in ("ids", "times_s", "visual", "audio")]
 )  # some samples of a group: the arrays of Block
@@ -164,7 +164,8 @@ def _choose(
 ) -> tuple[ReachChoice, float]:
     """How far to probe, by the exact mutual edges of some samples, and how many cells of theirs that is on average."""
     lists = [_exact_lists(spark, blocks, queries, search, folder)]
-    named = np.setdiff1d(named_ids(lists[0]), lists[0].ids)
+    pairs = named_pairs(lists[0], most=_ASKED, seed=_SEED)
+    named = np.setdiff1d(pairs[1], lists[0].ids)
 
     def pick(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _, packed in _read(batches, search, folder):
@@ -183,7 +184,7 @@ def _choose(
         reaches = [cells.reaches(block, near) for block, near in zip(found, cells_of, strict=True)]
     ids = np.concatenate([block.ids for block in found])
     probes = Probes(np.concatenate(cells_of), np.concatenate(reaches)).take(np.argsort(ids))
-    sample, other = mutual_edges_at(found[0].ids, _together(lists))
+    sample, other = mutual(pairs, _together(lists))
     at_sample, at_other = (probes.take(np.searchsorted(np.sort(ids), end)) for end in (sample, other))
     choice = choose_reach(needed_reach(at_sample, at_other), sample, target=search.knn.recall)
     return choice, float((reaches[0] <= choice.reach).sum(axis=1).mean())

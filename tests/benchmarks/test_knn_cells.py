@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from avlib.arrays import Float32Array, Int32Array, Int64Array
 from avlib.neighbors import MOST_PROBES, Block, NeighborLists, NeighborRule, choose_space, nearest
 from avlib.neighbors.cells import TRAINED, Cells, concatenated, train_cells
-from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual_edges_at, named_ids, needed_reach
+from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual, named_pairs, needed_reach
 
 WEIGHTS, K, RULE = (1.0, 1.0), 20, NeighborRule()
 MEMBERS = 250  # of a cell
@@ -65,10 +65,9 @@ def trained(block: Block) -> Cells:
 def edges_at_sample(block: Block) -> tuple[Int64Array, Int64Array]:
     """Both ends, as rows, of the exact mutual edges at the sample. The block's ids ascend."""
     rows = np.random.default_rng(1).choice(len(block), SAMPLED, replace=False)
-    named = named_ids(nearest(block.take(rows), [block], weights=WEIGHTS, k=K, rule=RULE))
-    looked_at = np.union1d(rows, np.searchsorted(block.ids, named))
-    exact = nearest(block.take(looked_at), [block], weights=WEIGHTS, k=K, rule=RULE)
-    sample, other = mutual_edges_at(block.ids[rows], exact)
+    pairs = named_pairs(nearest(block.take(rows), [block], weights=WEIGHTS, k=K, rule=RULE))
+    named = np.searchsorted(block.ids, np.unique(pairs[1]))
+    sample, other = mutual(pairs, nearest(block.take(named), [block], weights=WEIGHTS, k=K, rule=RULE))
     return np.searchsorted(block.ids, sample), np.searchsorted(block.ids, other)
 
 

@@ -8,7 +8,7 @@ from neighbor_blocks import make_block
 
 from avlib.errors import ParameterError
 from avlib.neighbors import Block, NeighborRule, choose_space, nearest, train_cells
-from avlib.neighbors.recall import Probes, choose_reach, mutual_edges_at, needed_reach
+from avlib.neighbors.recall import Probes, choose_reach, mutual, named_pairs, needed_reach
 
 SHOTS, FRAMES, K = 120, 24, 10
 
@@ -38,7 +38,7 @@ def compared(block: Block, weights: tuple[float, float]) -> float:
     """With how many samples one is compared, on average, for 0.97 of all mutual edges, in cells by these weights."""
     cells = train_cells(block, weights=weights, cells=len(block) // 32, seed=0)
     lists = nearest(block, [block], weights=(1, 1), k=K, rule=NeighborRule())
-    edges = [np.searchsorted(block.ids, end) for end in mutual_edges_at(block.ids, lists)]
+    edges = [np.searchsorted(block.ids, end) for end in mutual(named_pairs(lists), lists)]
     near = cells.probes(block, len(cells))
     probes = Probes(near, cells.reaches(block, near))
     choice = choose_reach(needed_reach(*(probes.take(end) for end in edges)), edges[0], target=0.97)

@@ -13,7 +13,7 @@ from neighbor_blocks import RULES, make_block, nearest_in_cells
 from avlib.errors import ParameterError
 from avlib.neighbors import Block, NeighborLists, NeighborRule, nearest
 from avlib.neighbors.cells import train_cells
-from avlib.neighbors.recall import Probes, choose_reach, mutual_edges_at, named_ids, needed_reach
+from avlib.neighbors.recall import Probes, choose_reach, mutual, named_pairs, needed_reach
 
 
 def take(block: Block, ids: np.ndarray) -> Block:
@@ -31,7 +31,7 @@ def mutual_edge_recall(approximate: NeighborLists, exact: NeighborLists, *, samp
     Both must hold the lists of these samples and of those that they name. 1 without any edge.
     """
     true, found = (
-        {(int(i), int(j)) for i, j in zip(*mutual_edges_at(sample_ids, lists), strict=True)}
+        {(int(i), int(j)) for i, j in zip(*mutual(named_pairs(of(lists, sample_ids)), lists), strict=True)}
         for lists in (exact, approximate)
     )
     return len(true & found) / len(true) if true else 1.0
@@ -54,11 +54,11 @@ def test_predicted_recall_is_measured_recall(
     random = np.random.default_rng(seed)
     block = make_block(rows, seed=seed)
     ids = random.choice(block.ids, sampled, replace=False)
-    named = named_ids(nearest(take(block, ids), [block], weights=(1, 0.6), k=k, rule=rule))
-    exact = nearest(take(block, np.union1d(ids, named)), [block], weights=(1, 0.6), k=k, rule=rule)
+    pairs = named_pairs(nearest(take(block, ids), [block], weights=(1, 0.6), k=k, rule=rule))
+    exact = nearest(take(block, np.union1d(ids, pairs[1])), [block], weights=(1, 0.6), k=k, rule=rule)
 
     cells = train_cells(block, weights=(1, 0.6), cells=count, seed=seed)
-    sample, other = mutual_edges_at(ids, exact)
+    sample, other = mutual(pairs, exact)
     near = cells.probes(block, most)
     probes = Probes(near, cells.reaches(block, near))
     at_sample, at_other = (probes.take(np.searchsorted(block.ids, end)) for end in (sample, other))
@@ -68,7 +68,7 @@ def test_predicted_recall_is_measured_recall(
     def measured(reach: float) -> float:
         probed = cells.probes_within(block, reach, most)
         approximate = nearest_in_cells(block, probed, weights=(1, 0.6), k=k, rule=rule)
-        of_approximate = np.union1d(ids, named_ids(of(approximate, ids)))
+        of_approximate = np.union1d(ids, named_pairs(of(approximate, ids))[1])
         return mutual_edge_recall(of(approximate, of_approximate), exact, sample_ids=ids)
 
     tried = np.unique([1.0, *needed[np.isfinite(needed)].tolist()])
@@ -92,9 +92,35 @@ def test_mutual_edges_equal_those_of_all_lists() -> None:
     expected = sorted((i, j) for i in sampled.tolist() for j in table[i] if i in table[j])
     shuffled = np.random.default_rng(1).permutation(120)
     lists = NeighborLists(lists.ids[shuffled], lists.neighbor_ids[shuffled], lists.distances[shuffled])
-    sample, other = mutual_edges_at(sampled, lists)
+    sample, other = mutual(named_pairs(of(lists, sampled)), lists)
     assert list(zip(sample.tolist(), other.tolist(), strict=True)) == expected
     assert 0 < len(expected) < 25 * 6
+
+
+def test_some_pairs_are_drawn_from_every_list() -> None:
+    block = make_block(300)
+    lists = nearest(block, [block], weights=(1, 1), k=8, rule=NeighborRule("same_video", per_video=2))
+    short = NeighborLists(
+        lists.ids, np.where(np.arange(8) < lists.ids[:, None] % 9, lists.neighbor_ids, -1), lists.distances
+    )
+    every = set(zip(*(end.tolist() for end in named_pairs(short)), strict=True))
+    assert every == {
+        (i, j) for i, row in zip(short.ids.tolist(), short.neighbor_ids.tolist(), strict=True) for j in row if j >= 0
+    }
+    times = np.zeros(8)
+    for seed in range(40):
+        sample, other = named_pairs(short, most=3, seed=seed)
+        drawn = set(zip(sample.tolist(), other.tolist(), strict=True))
+        assert drawn <= every and len(drawn) == len(sample)
+        counts = dict(zip(*np.unique(sample, return_counts=True), strict=True))
+        for i, row in zip(short.ids.tolist(), short.neighbor_ids, strict=True):
+            assert counts.get(i, 0) == min(3, (row >= 0).sum())
+        full = (short.neighbor_ids >= 0).all(axis=1)
+        for place in range(8):
+            at_place = zip(short.ids[full].tolist(), short.neighbor_ids[full, place].tolist(), strict=True)
+            times[place] += len(drawn & set(at_place))
+    assert times.sum() == 40 * 3 * full.sum()
+    assert np.allclose(times / times.sum(), 1 / 8, rtol=0.15)  # no place in the list is drawn more often
 
 
 def test_needed_reach() -> None:
@@ -141,8 +167,8 @@ def test_refuses_missing_lists_and_targets() -> None:
     lists = nearest(block, [block], weights=(1, 1), k=6, rule=NeighborRule())
     some = of(lists, block.ids[:20])
     with pytest.raises(ParameterError, match="no list of"):
-        mutual_edges_at(block.ids[:20], some)
+        mutual(named_pairs(some), some)
     with pytest.raises(ParameterError, match=f"no list of {block.ids[30]}"):
-        mutual_edges_at(block.ids[30:31], some)
+        mutual((block.ids[:1], block.ids[30:31]), some)
     with pytest.raises(ParameterError, match=r"target = 1\.5"):
         choose_reach(np.array([1.0]), np.array([1]), target=1.5)
