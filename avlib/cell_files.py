@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from dataclasses import dataclass
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -43,3 +45,10 @@ def read_cells(folder: str) -> DealtCells:
         w_visual, w_audio = stored["weights"].tolist()
         cells = Cells((w_visual, w_audio), stored["centroids"], stored["hubs"], stored["near_hubs"])
         return DealtCells(cells, stored["groups"])
+
+
+def stored_cells(folder: str) -> DealtCells | None:
+    """What a run before has left there. None where there is nothing, or it is not whole: the machine lost power."""
+    with suppress(FileNotFoundError, EOFError, BadZipFile, KeyError, ValueError):
+        return read_cells(folder)
+    return None

@@ -23,8 +23,8 @@ SPACES = ((1.0, 1.0), (1.0, 0.25), (0.25, 1.0))
 MOST_PROBES = 64
 """Cells that a sample probes at most."""
 
-_SAMPLED = 256  # samples at whose mutual edges recall is taken
-_COARSER = 4  # so many times fewer cells tell spaces apart as well, and are trained 16 times as fast
+_SAMPLED, _ENOUGH = 256, 100  # samples at whose mutual edges recall is taken; edges that tell
+_COARSER = 4  # so many times fewer cells tell spaces apart as well, and are trained in a fraction of the time
 
 
 def choose_space(
@@ -34,9 +34,9 @@ def choose_space(
 
     sample: a random part of the samples, in any order.  samples: how many there are in all.
     weights, k, rule: of the search. In a part of the samples, as large a part of k counts: these neighbors are about
-        as far away as the k in the whole.
+        as far away as the k in the whole; with a rule per video farther, as every video is there only in part.
     recall: 0 to 1, to be reached with `MOST_PROBES`.
-    Returns the weights as they are where one is 0, and where too few samples have neighbors to tell.
+    Returns the weights as they are where one is 0, and where there are too few samples or mutual edges to tell.
     Raises ParameterError for an empty sample and for one of more than all samples.
     """
     if not 0 < len(sample) <= samples:
@@ -47,7 +47,7 @@ def choose_space(
     sample = sample.take(np.argsort(sample.ids))
     rows = np.random.default_rng(seed).permutation(len(sample))
     edges = _mutual_edges(sample, rows[:_SAMPLED], weights, max(1, round(k * len(sample) / samples)), rule)
-    if not len(edges[0]):
+    if len(edges[0]) < _ENOUGH:
         return weights
     training = sample.take(rows[: cells * TRAINED])
     spaces = [(weights[0] * visual, weights[1] * audio) for visual, audio in SPACES]
@@ -68,7 +68,7 @@ def _cost(cells: Cells, sample: Block, rows: Int64Array, edges: Pairs, recall: f
     """By how much the recall is missed, and with how many of the sample one of these rows is compared, on average."""
     members = np.bincount(cells.probes(sample, 1)[:, 0], minlength=len(cells))
     looked_at, places = np.unique(np.concatenate([*edges, rows]), return_inverse=True)
-    near = cells.probes(sample.take(looked_at), MOST_PROBES)
+    near = cells.probes(sample.take(looked_at), MOST_PROBES // _COARSER)
     probes = Probes(near, cells.reaches(sample.take(looked_at), near))
     one, other, at_rows = (probes.take(part) for part in np.split(places, [len(edges[0]), 2 * len(edges[0])]))
     choice = choose_reach(needed_reach(one, other), edges[0], target=recall)

@@ -55,6 +55,7 @@ class Probes:
 def named_pairs(lists: NeighborLists, *, most: int | None = None, seed: int = 0) -> Pairs:
     """Each sample with those that its list names, or with so many of them at most, drawn at random.
 
+    Of pairs that were drawn a short list, which a rule may leave, has a greater share than it has of all.
     Returns (sample, other), two shapes (pairs,), ids, in ascending order.
     """
     named = lists.neighbor_ids >= 0

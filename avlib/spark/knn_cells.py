@@ -22,7 +22,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib.arrays import Int32Array, Int64Array
 from avlib.blocks import PackedBlock, open_blocks, write_block
-from avlib.cell_files import DealtCells, read_cells, write_cells
+from avlib.cell_files import DealtCells, read_cells, stored_cells, write_cells
 from avlib.neighbors import (
     MOST_PROBES,
     Block,
@@ -95,7 +95,7 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     def remake(names: Sequence[str]) -> None:
         if all(name.startswith(_SCOPE) for name in names):
             _pack(raw, packing, plan, names)
-        else:  # the random samples: the same come again, and the same cells
+        else:  # the random samples: the same come again, and the cells stay
             _train(raw, search, packing, plan)
 
     choice, probes = with_lost_blocks_remade(lambda: _choose(spark, blocks, queries, search, folder), remake)
@@ -104,22 +104,12 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
 
 
 def _train(raw: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan) -> BlockFile:
-    """Train and deal the cells, in one task, by weights that suit them; returns the block of some random samples."""
+    """Train and deal the cells, in one task; returns the block of some random samples."""
 
     def train(rows: pa.Table) -> pa.Table:
         block = packing.normalised(rows)
-        weights = choose_space(
-            block,
-            samples=plan.samples,
-            weights=search.weights,
-            k=search.step.k,
-            rule=search.rule,
-            recall=search.knn.recall,
-            seed=_SEED,
-        )
-        cells = train_cells(block, weights=weights, cells=plan.cells, seed=_SEED)
-        members = np.bincount(cells.probes(block, 1)[:, 0], minlength=len(cells))
-        write_cells(packing.folder, DealtCells(cells, deal_cells(cells, members=members, groups=plan.groups)))
+        if stored_cells(packing.folder) is None:  # else blocks may have been packed by them
+            write_cells(packing.folder, _trained(block, search, plan))
         chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])
         return pa.Table.from_batches([_written(packing.folder, "queries", 0, chosen)])
 
@@ -127,6 +117,22 @@ def _train(raw: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan
     drawn = raw.withColumn("drawn", F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)))
     some = drawn.where(F.col("drawn") < share * _DRAWS)
     return _files(some.groupBy().applyInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
+
+
+def _trained(sample: Block, search: BlockSearch, plan: CellPlan) -> DealtCells:
+    """Cells by weights that suit them, dealt into groups."""
+    weights = choose_space(
+        sample,
+        samples=max(plan.samples, len(sample)),
+        weights=search.weights,
+        k=search.step.k,
+        rule=search.rule,
+        recall=search.knn.recall,
+        seed=_SEED,
+    )
+    cells = train_cells(sample, weights=weights, cells=plan.cells, seed=_SEED)
+    members = np.bincount(cells.probes(sample, 1)[:, 0], minlength=len(cells))
+    return DealtCells(cells, deal_cells(cells, members=members, groups=plan.groups))
 
 
 def _pack(raw: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] | None = None) -> list[BlockFile]:

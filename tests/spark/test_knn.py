@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from filled_store import fill, two_steps
+from neighbor_blocks import make_shots
 from pyspark.sql import SparkSession
 from raw_samples import RawSamples
 
 from avlib import tables
+from avlib.descriptors import DescriptorStats
 from avlib.errors import AvlibError, ConfigError, in_one_line
 from avlib.spark import knn, knn_cells
+from avlib.spark.block_search import BlockSearch
+from avlib.spark.knn_cells import CellPlan
 from avlib.spark.packing import BlockFile, Packing, planned_slots
 from avlib.spark.store import TableStore
 
@@ -126,10 +130,19 @@ def test_cells_find_the_mutual_edges_asked_for(spark: SparkSession, tmp_path: Pa
         assert named.keys() == set(raw.ids.tolist())
         edges[method] = {(i, j) for i, ids in named.items() for j in ids if i < j and i in named[j]}
     assert len(edges["exact"]) > 500
-    # Chosen by the edges at 128 of the 600 samples.
+    # Chosen by some of the edges at 192 of the 600 samples.
     assert len(edges["exact"] & edges["cells"]) > 0.96 * len(edges["exact"])
     history = store.spark.sql(f"DESCRIBE HISTORY delta.`{store.path(tables.NEIGHBORS)}`").collect()
     assert any("of the mutual edges" in (row["userMetadata"] or "") for row in history)
+
+
+def test_cells_are_trained_by_weights_that_suit_them() -> None:
+    samples, settings = make_shots(steady="visual"), two_steps()
+    search = BlockSearch(settings.filter.steps[0], settings.knn, DescriptorStats(np.zeros(24), np.ones(24), 1))
+    plan = CellPlan(cells=90, groups=7, trained=len(samples), samples=len(samples))
+    dealt = knn_cells._trained(samples, search, plan)
+    assert search.weights == (0.5, 0.5) and dealt.cells.weights == (0.5, 0.125)
+    assert np.unique(dealt.groups).tolist() == list(range(7)) and len(dealt.groups) == len(dealt.cells) > 80
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (0, 1)])
@@ -155,19 +168,28 @@ def test_lost_cells_are_packed_again(spark: SparkSession, tmp_path: Path, monkey
     knn.run(store, settings, 0)
     whole = lists_of(store)
     store.clear(tables.NEIGHBORS)
-    packed, lost = knn_cells._pack, []
+    train, pack = knn_cells._train, knn_cells._pack
+    written_ns: list[int] = []
+    lost: list[Path] = []
+
+    def trained(*given: Any) -> BlockFile:
+        file = train(*given)
+        written_ns.extend(cells.stat().st_mtime_ns for cells in tmp_path.rglob("cells.npz"))
+        return file
 
     def lose(*given: Any) -> list[BlockFile]:
-        files = packed(*given)
+        files = pack(*given)
         if not lost:
-            lost.extend(tmp_path.rglob("cells-1.arrow"))
+            lost.extend(file for name in ("cells-1.arrow", "queries-0.arrow") for file in tmp_path.rglob(name))
             for file in lost:
                 file.unlink()
         return files
 
+    monkeypatch.setattr(knn_cells, "_train", trained)
     monkeypatch.setattr(knn_cells, "_pack", lose)
     knn.run(store, settings, 0)
-    assert len(lost) == 1
+    assert len(lost) == 2
+    assert len(written_ns) == 2 and len(set(written_ns)) == 1  # the blocks were packed by these cells
     assert lists_of(store) == whole
 
 

@@ -37,6 +37,25 @@ def make_block(rows: int, *, videos: int = 5, dimensions: tuple[int, int] = (17,
     return Block(ids, descriptors(dimensions[0]), descriptors(dimensions[1]), frame / 5)
 
 
+def make_shots(*, steady: str) -> Block:
+    """120 shots of 24 samples, of 12 kinds. Samples of a shot are of one kind in a steady modality, else of any.
+
+    steady: visual or audio; or both, which then vary as much inside a shot as between shots of a kind.
+    """
+    random = np.random.default_rng(0)
+    frame = np.arange(120 * 24)
+    shot = frame // 24
+
+    def descriptors(name: str) -> np.ndarray:
+        kinds = random.integers(0, 12, 120)[shot] if steady in (name, "both") else random.integers(0, 12, len(frame))
+        x = random.normal(size=(12, 24))[kinds] + 0.7 * random.normal(size=(120, 24))[shot]
+        x += (0.7 if steady == "both" else 0.1) * random.normal(size=x.shape)
+        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+    ids = (frame // 96 << 24) + frame % 96
+    return Block(ids, descriptors("visual"), descriptors("audio"), frame / 5)
+
+
 def nearest_in_cells(
     samples: Block, probes: np.ndarray, *, weights: tuple[float, float], k: int, rule: NeighborRule
 ) -> NeighborLists:
