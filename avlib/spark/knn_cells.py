@@ -104,7 +104,7 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
 
 
 def _train(raw: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan) -> BlockFile:
-    """Train and deal the cells, in one task; returns the block of some random samples."""
+    """Train and deal the cells, unless they are there, in one task; returns the block of some random samples."""
 
     def train(rows: pa.Table) -> pa.Table:
         block = packing.normalised(rows)
