@@ -1,8 +1,9 @@
-"""Cells in one process, as samples grow, and beside faiss at equal recall: CPU seconds on one thread.
+"""Cells in one process: as samples grow, by weights of either modality, and beside faiss at equal recall.
 
-576 + 65 dimensions, k = 20. Recall is that of mutual edges at 150 random samples, from exact lists; every method takes
-its cheapest setting of those below that reaches 0.97. faiss searches the concatenated vectors, and its candidates are
-put in order by the joint distance. Nothing fails by its figures; the recall predicted must be the one measured.
+CPU seconds on one thread; 576 + 65 dimensions, k = 20. Recall is that of mutual edges at 150 random samples, from exact
+lists; every method takes its cheapest setting of those below that reaches 0.97. faiss searches concatenated vectors,
+weighted alike and as the cells are, and its candidates are put in order by the joint distance. Nothing fails by its
+figures; the recall predicted must be the one measured.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import TypeVar
 
 import faiss
@@ -23,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from avlib.arrays import Float32Array, Int32Array, Int64Array
 from avlib.neighbors import MOST_PROBES, Block, NeighborLists, NeighborRule, choose_space, nearest
+from avlib.neighbors.cell_space import SPACES
 from avlib.neighbors.cells import TRAINED, Cells, concatenated, train_cells
 from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual, named_pairs, needed_reach
 
@@ -54,20 +57,27 @@ def samples(rows: int) -> Block:
     return structured_samples(rows, dimensions=(576, 65))
 
 
+def drawn(block: Block) -> Block:
+    """The samples that cells are trained on."""
+    return block.take(np.random.default_rng(0).choice(len(block), min(len(block), TRAINED * _cells(block)), False))
+
+
 def trained(block: Block) -> Cells:
-    cells = max(len(block) // MEMBERS, 1)
-    rows = np.random.default_rng(0).choice(len(block), min(len(block), TRAINED * cells), replace=False)
-    sample = block.take(rows)
+    sample = drawn(block)
     weights = choose_space(sample, samples=len(block), weights=WEIGHTS, k=K, rule=RULE, recall=TARGET, seed=0)
-    return train_cells(sample, weights=weights, cells=cells, seed=0)
+    return train_cells(sample, weights=weights, cells=_cells(block), seed=0)
 
 
-def edges_at_sample(block: Block) -> tuple[Int64Array, Int64Array]:
+def _cells(block: Block) -> int:
+    return max(len(block) // MEMBERS, 1)
+
+
+def edges_at_sample(block: Block, rule: NeighborRule = RULE) -> tuple[Int64Array, Int64Array]:
     """Both ends, as rows, of the exact mutual edges at the sample. The block's ids ascend."""
     rows = np.random.default_rng(1).choice(len(block), SAMPLED, replace=False)
-    pairs = named_pairs(nearest(block.take(rows), [block], weights=WEIGHTS, k=K, rule=RULE))
+    pairs = named_pairs(nearest(block.take(rows), [block], weights=WEIGHTS, k=K, rule=rule))
     named = np.searchsorted(block.ids, np.unique(pairs[1]))
-    sample, other = mutual(pairs, nearest(block.take(named), [block], weights=WEIGHTS, k=K, rule=RULE))
+    sample, other = mutual(pairs, nearest(block.take(named), [block], weights=WEIGHTS, k=K, rule=rule))
     return np.searchsorted(block.ids, sample), np.searchsorted(block.ids, other)
 
 
@@ -117,6 +127,34 @@ def test_cells_as_samples_grow() -> None:
     print(f"total grows with samples to the power of {exponent:.2f} (to be 1.35 or less)")
 
 
+def test_weights_of_cells() -> None:
+    print(f"\n{platform.processor() or platform.machine()}, {MEMBERS} members a cell; comparisons of a sample for")
+    print(
+        f"{TARGET} of the mutual edges, where {MOST_PROBES} probes reach it, by the (w_V, w_A) that cells are made with"
+    )
+    for rule in (NeighborRule(), NeighborRule("same_video"), NeighborRule("same_video", per_video=1)):
+        for rows in (27_000, 108_000, 216_000):
+            block = samples(rows)
+            edges, sample = edges_at_sample(block, rule), drawn(block)
+            told = [f"{weights}: {_comparisons(block, sample, weights, edges)}" for weights in SPACES]
+            taken = choose_space(sample, samples=rows, weights=WEIGHTS, k=K, rule=rule, recall=TARGET, seed=0)
+            print(
+                f"{rows:7,}, {rule.exclude}, {rule.per_video} a video | {'; '.join(told)} | {taken} taken", flush=True
+            )
+
+
+def _comparisons(
+    block: Block, sample: Block, weights: tuple[float, float], edges: tuple[Int64Array, Int64Array]
+) -> str:
+    cells = train_cells(sample, weights=weights, cells=_cells(block), seed=0)
+    members = np.bincount(cells.probes(block, 1)[:, 0], minlength=len(cells))
+    choice = chosen(block, cells, edges)
+    some = block.take(np.random.default_rng(2).choice(len(block), 1_500, replace=False))
+    probed = cells.probes_within(some, choice.reach, MOST_PROBES)
+    compared = np.where(probed >= 0, members[probed], 0).sum(axis=1).mean()
+    return f"{compared:,.0f} (recall {choice.recall:.3f})"
+
+
 @numba.njit(fastmath=True)  # type: ignore[untyped-decorator]
 def joint_distances(
     visual: Float32Array, audio: Float32Array, rows: Int64Array, candidates: Int64Array
@@ -148,7 +186,7 @@ def ivf(vectors: Float32Array) -> Iterator[tuple[str, float, list[tuple[str, Sea
     for lists in (216, 432):
         index = faiss.index_factory(vectors.shape[1], f"IVF{lists},Flat")
         build_s, _ = timed(lambda index=index: (index.train(vectors), index.add(vectors)))
-        for candidates in (60, 120):
+        for candidates in (60, 120, 240, 480):
 
             def search(
                 queries: Float32Array, index: faiss.Index = index, candidates: int = candidates, probes: int = 0
@@ -156,7 +194,9 @@ def ivf(vectors: Float32Array) -> Iterator[tuple[str, float, list[tuple[str, Sea
                 index.nprobe = probes
                 return index.search(queries, candidates)[1]
 
-            searches = [(f"nprobe {probes}", partial(search, probes=probes)) for probes in (2, 3, 4, 6, 8, 12, 16, 24)]
+            searches = [
+                (f"nprobe {probes}", partial(search, probes=probes)) for probes in (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
+            ]
             yield f"IVF{lists}, {candidates} candidates", build_s, searches
 
 
@@ -190,7 +230,6 @@ def candidates_of(search: Search | Int64Array, vectors: Float32Array, rows: Int6
 def test_cells_beside_faiss() -> None:
     block = samples(54_000)
     edges = edges_at_sample(block)
-    vectors = concatenated(block, WEIGHTS)
     ends, everything = np.unique(np.concatenate(edges)), np.arange(len(block))
     reordered(block, ends[:9], np.zeros((9, K), np.int64))  # compiles
     print(f"\n{platform.processor() or platform.machine()}, one thread, {len(block):,} samples; CPU s, all included")
@@ -202,16 +241,19 @@ def test_cells_beside_faiss() -> None:
         flush=True,
     )
     neighbors = np.full((len(block), K), -1, np.int64)
-    for method in (ivf, hnsw, nn_descent):
+    for weights, method in product(sorted({WEIGHTS, cells.weights}), (ivf, hnsw, nn_descent)):
+        vectors = concatenated(block, weights)
         for name, build_s, searches in method(vectors):
             for setting, search in searches:
                 neighbors[ends] = reordered(block, ends, candidates_of(search, vectors, ends))
                 recall = found(neighbors, edges)
                 if recall >= TARGET:
                     seconds, _ = timed(
-                        lambda search=search: reordered(block, everything, candidates_of(search, vectors, everything))
+                        lambda search=search, vectors=vectors: reordered(
+                            block, everything, candidates_of(search, vectors, everything)
+                        )
                     )
-                    print(f"{build_s + seconds:5.1f} s  recall {recall:.4f}  {name} {setting}", flush=True)
+                    print(f"{build_s + seconds:5.1f} s  recall {recall:.4f}  {name} {setting}, {weights}", flush=True)
                     break
             else:
-                print(f"        recall {recall:.4f}  {name} {setting}: not enough", flush=True)
+                print(f"        recall {recall:.4f}  {name} {setting}, {weights}: not enough", flush=True)
