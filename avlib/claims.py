@@ -1,7 +1,7 @@
 """Who is at work on a warehouse: a file for each kind of work, locked by the process that does it.
 
 The lock goes with its process, however that ends, so a killed run blocks nobody, nor another user. On file systems that
-are not mounted, or without locks, nothing is checked: there is one driver for a warehouse (README, Run it again).
+are not mounted, or without locks, nothing is checked: there is to be one driver for a warehouse (README, Run it again).
 """
 
 from __future__ import annotations
@@ -53,21 +53,21 @@ class Claim:
 
 
 @contextmanager
-def claimed(warehouse: str, work: str, *, jvm: int = 0, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold the claim on some work of a warehouse while the block runs.
+def claimed(warehouse: str, work: str, *, jvm: int = 0, wait_s: float = 0.0) -> Iterator[bool]:
+    """Hold the claim on some work of a warehouse while the block runs; false where there is nothing to hold it by.
 
     wait_s: how long to wait for another run that holds it. Raises WarehouseError, naming that run, after that.
     """
     folder = _local_folder(warehouse)
     if folder is None:
-        yield
+        yield False
         return
     place = folder / f"{work}.json"
     handle = _locked(place, warehouse, wait_s)
     if handle is None:
         _say_unchecked(warehouse)
         _remove(place)
-        yield
+        yield False
         return
     try:
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -75,7 +75,7 @@ def claimed(warehouse: str, work: str, *, jvm: int = 0, wait_s: float = 0.0) -> 
         with suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(asdict(claim)).encode(), 0)
-        yield
+        yield True
     finally:
         _remove(place)  # before the lock goes: whoever waits for it looks whether the file is still it
         os.close(handle)

@@ -34,6 +34,11 @@ def filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     return system, str(path)
 
 
+def for_spark(place: str) -> str:
+    """The path or URI as Spark is to be told of it, whose default file system may be another (HDFS) than this one."""
+    return place if "://" in place else f"file:{place}"
+
+
 def is_file(uri: str) -> bool:
     """Whether there is a file at this place."""
     system, path = filesystem(uri)

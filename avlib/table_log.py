@@ -96,11 +96,13 @@ def _commit(version: int, actions: list[dict[str, Any]]) -> Commit:
     metrics = info.get("operationMetrics") or {}
     rows = metrics.get("numOutputRows", metrics.get("num_added_rows"))  # none of files taken in as they are
     note = Note.from_json(info.get("userMetadata"))
+    taken_in = info.get("operation") == _TAKEN_IN
+    nothing = info.get("operation") in _NO_CHANGE or (taken_in and not added)  # of no file: a run has begun
     return Commit(
         version=version,
         note=note,
-        changes=info.get("operation") not in _NO_CHANGE and not note.of_no_samples,
-        rows=sum(map(_rows_of, added)) if rows is None and info.get("operation") == _TAKEN_IN else int(rows or 0),
+        changes=not nothing and not note.of_no_samples,
+        rows=sum(map(_rows_of, added)) if rows is None and taken_in else int(rows or 0),
         size_bytes=sum(file["size"] for file in added),
     )
 

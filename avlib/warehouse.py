@@ -59,10 +59,13 @@ class Warehouse:
 def normalise_uri(warehouse: str) -> str:
     """A warehouse as an absolute path or a URI, without a trailing slash.
 
-    Raises WarehouseError for a name that Spark would take for a pattern.
+    Raises WarehouseError for a name that Spark would take for a pattern, or Delta for the end of one.
     """
-    if re.search(r"[\[\]{}*?]", warehouse):
-        raise WarehouseError(f"{warehouse}: Spark takes [ ] {{ }} * ? for a pattern; name the warehouse without them")
+    if re.search(r"[\[\]{}*?`]", warehouse):
+        raise WarehouseError(
+            f"{warehouse}: Spark takes [ ] {{ }} * ? for a pattern, and ` for a quotation mark; name the warehouse "
+            "without them"
+        )
     if re.match(r"^(?!file:)[a-z][a-z0-9+.-]*://", warehouse):
         return warehouse.rstrip("/")
     return str(local_path(warehouse).expanduser().resolve())

@@ -8,6 +8,7 @@ import typer
 
 from avlib.commands.options import Assign, Config, Debug, Warehouse, chosen_settings
 from avlib.errors import ConfigError
+from avlib.storage import for_spark
 
 _SHOWN = 20  # uris
 
@@ -50,7 +51,7 @@ def forget(
     changed = stage.run(store, found)
     typer.echo("old files hold the rows until they are vacuumed, once no run and no reader needs them:")
     for place in stage.places(store):
-        typer.echo(f"  VACUUM delta.`{place}`;")
+        typer.echo(f"  VACUUM delta.`{for_spark(place)}`;")
     typer.echo("VACUUM keeps all files younger than 7 days. Where nothing else is at work, these remove them at once:")
     typer.echo("  SET spark.databricks.delta.retentionDurationCheck.enabled = false;")
     typer.echo("  VACUUM delta.`…` RETAIN 0 HOURS;")

@@ -10,16 +10,18 @@ Exact.  Blocks of b rows, in S groups of blocks; a task owns two groups I ≤ J,
     lists     S · n: a task gives lists of all rows it reads, filled from n / S rows each
 
 Cells.  C = n / members cells; a sample is compared with the members of the p cells nearest to it, of G groups of cells.
-    training  rounds · min(n, rows_a_cell · C) · q · 2d FLOPs, q the centroids that a row is compared with
-    recall    the lists of recall_rows samples and of their neighbors, exact: recall_rows · (1 + k) · n · 2d FLOPs
-    finding   n · q' · 2d FLOPs
+    training  T = min(n, rows_a_cell · C) rows; rounds · T · q · 2d FLOPs, q the centroids that a row is compared with,
+              and three times a sixteenth of that, to tell which weights suit cells
+    recall    the lists of recall_rows samples and of recall_neighbors of each, exact: as many as these · n · 2d FLOPs
+    finding   n · q' · 2d FLOPs twice: the own cell, then those to be probed
     search    n · p · (n / C) · 2d FLOPs, and twice as many folds as pairs
-    written   2n rows: as blocks, then in the order of cells; read as often
+    written   2n rows: through a shuffle into groups, and as blocks; read there, and as blocks five times
     moved     n · p' rows: a sample goes to the p' ≤ min(p, G) - 1 other groups that it probes
     lists     n · (1 + p'), filled from 2 n · p / C / (1 + p') rows each
 Either way a list of k that is filled from m rows in random order takes in k · (1 + ln(m / k)) of them, and each of
 these costs a distance from the difference of two rows: d numbers.
-Up to flat_cells q = q' = C. Beyond, cells lie around √C hubs: q = 2 √C and q' = (1 + hub_share) √C.
+q = q' = C; but beyond flat_training cells, which then lie around √C hubs, q = √C, and beyond flat_cells
+q' = √C + flat_cells. A task holds four copies of its group's rows and of their lists.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ Method = Literal["exact", "cells"]
 TILE_BYTES = 2 * 4 * 512 * 1024
 """Two float32 tiles of inner products: what the kernel needs besides rows and lists."""
 
-_TASKS_A_SLOT = 3  # so that a long task does not leave the other slots idle for long
+_TASKS_A_SLOT = 6  # as avlib.spark.knn has it, so that a long task does not leave the other slots idle for long
+_COPIES = 4  # of a group of cells, as avlib.spark.knn has it
+_TRAININGS = 1 + 3 / 16  # of the cells, and of as many as tell weights apart
 _WORTH = 0.5  # cells give up some recall, so they must save at least this much of the work
 _SMALL_S = 10.0  # of work: nobody asks how it was counted
 
@@ -57,15 +61,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class CellShape:
-    """How cells are made and probed: guessed. The job finds how far to probe by the recall it sees."""
+    """How cells are made and probed, as avlib.neighbors has it.  nprobe: guessed; the job finds how far to probe."""
 
-    members: int = 256
+    members: int = 250
     nprobe: int = 16
-    rows_a_cell: int = 64
+    rows_a_cell: int = 32
     rounds: int = 8
-    flat_cells: int = 2048
-    hub_share: int = 8
-    recall_rows: int = 256
+    flat_training: int = 2048
+    flat_cells: int = 8192
+    recall_rows: int = 192
+    recall_neighbors: int = 6
 
 
 @dataclass(frozen=True)
@@ -166,35 +171,33 @@ def exact_cost(n: int, dims: int, k: int, layout: Layout) -> Cost:
 def cells_cost(n: int, dims: int, k: int, layout: Layout, *, shape: CellShape = CellShape()) -> Cost:
     """k-means cells. A group of cells is as large as fits the memory and keeps the slots busy, and a cell at least.
 
-    A task holds its group, some of the samples that probe it at a time, and the lists of both. Raises
-    ParameterError as `exact_cost` does.
+    Raises ParameterError as `exact_cost` does.
     """
     _check(n=n, dims=dims, k=k)
     rows, of_list = row_bytes(dims), list_bytes(k)
     cells = math.ceil(n / shape.members)
-    nprobe = min(shape.nprobe, cells)
-    hubs = 1 if cells <= shape.flat_cells else math.ceil(math.sqrt(cells))
-    trained, compared = (cells, cells) if hubs == 1 else (2 * hubs, min(cells, (1 + shape.hub_share) * hubs))
+    nprobe, hubs = min(shape.nprobe, cells), math.ceil(math.sqrt(cells))
+    trained = cells if cells <= shape.flat_training else hubs
+    compared = cells if cells <= shape.flat_cells else hubs + shape.flat_cells
     training = min(n, shape.rows_a_cell * cells)
-    recall = min(n, shape.recall_rows * (1 + k)) * n
+    recall = min(n, shape.recall_rows * (1 + min(k, shape.recall_neighbors))) * n
     pairs = n * nprobe * (n / cells)
-    room = layout.task_bytes - TILE_BYTES - layout.block_rows * rows
-    fitting = n if room == math.inf else max(1, int(room / (rows + nprobe * of_list)))
+    room = layout.task_bytes - TILE_BYTES
+    fitting = n if room == math.inf else max(1, int(room / (_COPIES * (rows + of_list))))
     groups = min(cells, max(math.ceil(n / fitting), _TASKS_A_SLOT * layout.slots))
     foreign = min(nprobe, groups) - 1
-    group = math.ceil(n / groups)
     return Cost(
         method="cells",
-        flops=2 * dims * (shape.rounds * training * trained + recall + n * compared + pairs),
+        flops=2 * dims * (_TRAININGS * shape.rounds * training * trained + recall + 2 * n * compared + pairs),
         folds=2 * pairs + recall,
         differences=((1 + foreign) * n * entries(k, 2 * pairs / n / (1 + foreign)) + recall / n * entries(k, n)) * dims,
         written_bytes=2 * n * rows,
-        read_bytes=(2 * n + training) * rows,
+        read_bytes=(6 * n + training) * rows,
         moved_bytes=foreign * n * rows,
         lists=(1 + foreign) * n,
         list_bytes=(1 + foreign) * n * of_list,
-        task_bytes=group * (rows + (1 + foreign) * of_list) + min(n, layout.block_rows) * rows + TILE_BYTES,
-        shared_bytes=(cells + hubs) * 4 * dims,
+        task_bytes=math.ceil(n / groups) * _COPIES * (rows + of_list) + TILE_BYTES,
+        shared_bytes=(cells + (hubs if cells > shape.flat_cells else 1)) * 4 * dims,
         tasks=groups,
         groups=groups,
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from avlib.errors import ParameterError
-from avlib.planning.cost import Choice, choose_method, fitting_block_rows, row_bytes
+from avlib.planning.cost import Choice, choose_method, fitting_block_rows
 from avlib.planning.rates import NOMINAL
 from avlib.planning.sizes import BARE_BYTES, TableSize, table_sizes
 from avlib.planning.stages import DESCRIBE_OF_ITS_PARTS, EDGE_BYTES, SPARKS_OWN_S, Given, Stage, knn_cost, stages
@@ -150,14 +149,11 @@ def _remedy(given: Given, stage: Stage) -> str:
     room = given.cluster.task_bytes - BARE_BYTES
     fewer = "give a machine more memory, or its tasks fewer cores"
     match stage.stage:
-        case "knn":
+        case "knn" if stage.method == "exact":
             assert stage.step is not None
             k = given.settings.filter.steps[stage.step].k
             rows = fitting_block_rows(given.dims(stage.step), k, task_bytes=room)
             asked = min(given.settings.knn.block_rows, given.samples)
-            if stage.method == "cells":  # where a block is what a task holds besides a cell or more
-                over_bytes = (stage.task_bytes or 0) - given.cluster.task_bytes
-                rows = max(0, math.floor(asked - over_bytes / row_bytes(given.dims(stage.step))))
             return f"of knn.block_rows = {asked}, {rows} fit: --set knn.block_rows={rows}" if rows else fewer
         case "components":
             edges = int(room / EDGE_BYTES)

@@ -30,6 +30,12 @@ SPARKS_OWN_S = 4.0
 DESCRIBE_OF_ITS_PARTS = 1.3
 """How many times as long the describe stage takes as its parts by themselves, over the cores: seen on 2 cores."""
 
+ROWS_PER_S = 400_000
+"""Rows of small columns, as an end of a listed pair, that one task takes through Spark's shuffles: seen."""
+
+TO_PYTHON_BYTES_PER_S = 80e6
+"""Descriptors that one task of Spark hands to Python: seen."""
+
 _PARTS_OF_AGREEMENT = 3  # two searches, and scores: each as long as a stage
 
 _DESCRIBE_TASKS_A_SLOT = 16  # at most, in a batch, as avlib.spark.store has it
@@ -210,7 +216,7 @@ def knn_cost(given: Given, step: int, method: Method) -> Cost:
 
 def knn(given: Given, step: int, method: Method) -> Stage:
     """Blocks are packed by a shuffle of the samples, partial lists merged by one of these."""
-    cost = knn_cost(given, step, method)
+    cost, slots = knn_cost(given, step, method), given.cluster.slots
     rows = given.samples * given.descriptors.sample_bytes
     stage = Stage(
         "knn",
@@ -227,7 +233,8 @@ def knn(given: Given, step: int, method: Method) -> Stage:
     if given.known is None:
         return stage
     core_s = cost.computing_s(given.known.rates)
-    return _timed(stage, _spread_s(core_s, cost.tasks, given.cluster.slots), given)
+    handed_s = given.samples * 4 * given.dims(step) / TO_PYTHON_BYTES_PER_S
+    return _timed(stage, _spread_s(core_s, cost.tasks, slots) + handed_s / slots, given)
 
 
 def mutual_edges(given: Given, step: int) -> Stage:
@@ -241,7 +248,7 @@ def mutual_edges(given: Given, step: int) -> Stage:
         written_bytes=edges * (8 + 8 + 4),
         shuffle_bytes=given.samples * k * (8 + 8 + 4 + 4) + 2 * edges * (8 + 8),
     )
-    return _timed(stage, 0, given)
+    return _timed(stage, (given.samples * k + 2 * edges) / ROWS_PER_S / given.cluster.slots, given)
 
 
 def components(given: Given, step: int) -> Stage:
@@ -249,7 +256,7 @@ def components(given: Given, step: int) -> Stage:
     samples meet twice more: their components, and those of the same, for the medoids.
     """
     edges, in_one_task = most_edges(given.samples, given.settings.filter.steps[step].k), given.settings.components
-    rounds = _ROUNDS if edges > in_one_task.one_task_edges else 1
+    rounds, slots = _ROUNDS if edges > in_one_task.one_task_edges else 1, given.cluster.slots
     tasks = 2 + edges // _TASK_EDGES
     held = max(min(edges, in_one_task.one_task_edges), min(edges, _TASK_EDGES))
     weighed = given.samples * 4 * given.dims(step)
@@ -264,8 +271,9 @@ def components(given: Given, step: int) -> Stage:
     )
     if given.known is None:
         return stage
-    core_s = (1 + rounds) * edges / given.known.rates.edges_per_s
-    return _timed(stage, _spread_s(core_s, tasks, given.cluster.slots), given)
+    contracted_s = (1 + rounds) * edges / given.known.rates.edges_per_s
+    shuffled_s = (1 + rounds + 2) * edges / ROWS_PER_S + weighed / TO_PYTHON_BYTES_PER_S
+    return _timed(stage, _spread_s(contracted_s, tasks, slots) + shuffled_s / slots, given)
 
 
 def collection(given: Given) -> Stage:

@@ -19,6 +19,7 @@ from avlib.spark.block_search import across_videos, sound_dimension, with_lost_b
 from avlib.spark.progress import say
 from avlib.spark.samples import with_video_id
 from avlib.spark.written import written
+from avlib.storage import for_spark
 
 SEEN, HEARD = 0, 1
 
@@ -42,7 +43,9 @@ def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, fold
         if found.note != knn.EXACT:
             say(f"  agreement: {found.note}")
     schema = "sample_id bigint, kind int, place int, neighbor_id bigint"
-    return views.sparkSession.read.schema(schema).parquet(*(f"{folder}/lists/of={kind}" for kind in _WEIGHTS))
+    return views.sparkSession.read.schema(schema).parquet(
+        *(for_spark(f"{folder}/lists/of={kind}") for kind in _WEIGHTS)
+    )
 
 
 def with_descriptors(lists: DataFrame, views: DataFrame) -> DataFrame:

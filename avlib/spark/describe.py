@@ -1,15 +1,15 @@
 """describe: videos → samples, descriptions, descriptor_stats.
 
 Videos are described in batches. Of each batch the samples are committed first and the descriptions last: only
-samples that a description vouches for count, so an interrupted batch leaves nothing behind that matters. (Delta's
-txnVersion would keep out a batch that is committed again. None is: what has a description is not pending, and of no run
-are the batches the same.)
+samples that a description vouches for count, so an interrupted batch leaves nothing behind that matters. Where files
+cannot be locked, Delta's transaction versions keep an older run out (see `fence`).
 """
 
 from __future__ import annotations
 
 import heapq
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,7 +35,7 @@ from avlib.spark.runs import Work, is_recorded, recorded
 from avlib.spark.samples import committed_attempts, latest_descriptions, with_video_id
 from avlib.spark.stats import update_stats
 from avlib.spark.store import TableStore
-from avlib.storage import remove_partial
+from avlib.storage import for_spark, remove_partial
 from avlib.table_log import Note
 
 ANY_FAILURE = "any"
@@ -55,9 +55,12 @@ def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> N
         model = store_model(settings.describe, warehouse=store.warehouse)
         made_with = described_with(settings.describe, model)
         write_model(model, warehouse=store.warehouse, described_with=made_with)
-        totals = _totals(store)
         few = settings.describe.batch_videos  # which the driver holds anyway when it describes them
-        with store.frozen(_pending(store, made_with, totals, retry), "pending", few=few) as pending:
+        with ExitStack() as held:
+            if not store.claims_hold and not _pending(store, made_with, _totals(store), retry).isEmpty():
+                held.enter_context(store.fenced("describe", (tables.SAMPLES, tables.DESCRIPTIONS)))
+            totals = _totals(store)
+            pending = held.enter_context(store.frozen(_pending(store, made_with, totals, retry), "pending", few=few))
             if retry not in (None, ANY_FAILURE):
                 _check_class(store, retry)
             total, described_again = _counted(pending)
@@ -321,11 +324,11 @@ def _described(tasks: DataFrame, worker: Worker, profile: ResourceProfile | None
 
 
 def _write_rows(rows: DataFrame, folder: str) -> None:
-    rows.write.mode("append").partitionBy("kind").parquet(folder)
+    rows.write.mode("append").partitionBy("kind").parquet(for_spark(folder))
 
 
 def _read_rows(store: TableStore, folder: str) -> DataFrame:
-    return store.spark.read.schema(from_arrow_schema(ROWS)).parquet(folder)
+    return store.spark.read.schema(from_arrow_schema(ROWS)).parquet(for_spark(folder))
 
 
 def _told(store: TableStore, folder: str) -> dict[str, dict[int | None, list[str]]]:

@@ -31,6 +31,7 @@ from avlib.spark.delta_jars import DELTA_PACKAGE
 from avlib.spark.resources import gpu_profile, task_device
 from avlib.spark.session import JAVA_MEND, get_session, java_problem, submitted
 from avlib.spark.store import TableStore
+from avlib.storage import for_spark
 from avlib.worker_environment import WORKER_ENVIRONMENT
 
 _SUBMIT = "spark-submit --properties-file conf/spark-cluster.conf"
@@ -207,8 +208,8 @@ def check_tables(spark: SparkSession, warehouse: str) -> Finding:
         store = TableStore(spark, warehouse)
         # The claim's next holder removes what a killed one leaves.
         with store.claim("doctor", wait_s=_ANOTHER_ENDS_S), store.scratch("doctor") as folder:
-            spark.range(rows).write.format("delta").save(folder)
-            seen = spark.read.format("delta").load(folder).count()
+            spark.range(rows).write.format("delta").save(for_spark(folder))
+            seen = spark.read.format("delta").load(for_spark(folder)).count()
             here = len(list(Path(folder).glob("*.parquet"))) if "://" not in folder else rows
         with suppress(OSError):  # there are tables in it, or it is no folder of this machine
             Path(store.warehouse).rmdir()

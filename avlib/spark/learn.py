@@ -1,7 +1,7 @@
 """learn: the collection's sound → a network (models/), and with it audio_learned of every sample.
 
-Sound is decoded by Spark tasks; the training runs under Spark's TorchDistributor, beside the driver where Spark is
-embedded, else on executors. A run that is killed goes on from what is there: tracks, then the newest checkpoint.
+Sound is decoded by Spark tasks; the training runs beside the driver where Spark is embedded, else on executors, under
+Spark's TorchDistributor. A run that is killed goes on from what is there: tracks, then the newest checkpoint.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ import avlib.learning
 from avlib import tables
 from avlib.config import LearnSettings, Settings, hash_of
 from avlib.descriptors import log_mel_track
-from avlib.errors import MediaError, WarehouseError
+from avlib.errors import ConfigError, MediaError, WarehouseError
 from avlib.learning import LearningJob, LearningReport, deal
 from avlib.learning.job import learning_folder, report_place, weights_place
 from avlib.learning.tracks import SHORTEST_S, loud_track_frames, track_place, write_track
+from avlib.learning.training_here import train_here
 from avlib.models import LEARNED_MODEL, StoredSoundModel, read_sound_model, write_sound_model
 from avlib.sources import kept_sources
 from avlib.spark import learned
@@ -95,7 +97,7 @@ def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_fro
     job = LearningJob(folder, train, held_out, settings.learn, threads, cuda)
     if not is_file(weights_place(folder)):
         job.write()
-        _train(job, local=local)
+        _train(job, store.spark, local=local)
     report = LearningReport.from_json(read_whole(report_place(folder)).to_pybytes().decode())
     model = _store(store, job, learned_from)
     curve = f"{store.warehouse}/{model.weights.removesuffix('.safetensors')}-curve.json"
@@ -106,12 +108,14 @@ def _learn(store: TableStore, settings: Settings, videos: list[Row], learned_fro
     return summary
 
 
-def _train(job: LearningJob, *, local: bool) -> None:
-    distributor = TorchDistributor(num_processes=job.settings.processes, local_mode=local, use_gpu=job.cuda)
-    process = Path(avlib.learning.__file__).with_name("process.py")
+def _train(job: LearningJob, spark: SparkSession, *, local: bool) -> None:
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results
-            distributor.run(str(process), job.place)
+            if local:
+                train_here(job, gpus=_driver_gpus(job, spark), say=partial(print, flush=True))
+            else:
+                distributor = TorchDistributor(job.settings.processes, local_mode=False, use_gpu=job.cuda)
+                distributor.run(str(Path(avlib.learning.__file__).with_name("process.py")), job.place)
     except RuntimeError as error:
         _check_room(job)
         raise WarehouseError(
@@ -121,6 +125,19 @@ def _train(job: LearningJob, *, local: bool) -> None:
     if not is_file(weights_place(job.folder)):
         _check_room(job)
         raise WarehouseError(f"learn: the training left no network in {job.folder}; run `avlib learn` again")
+
+
+def _driver_gpus(job: LearningJob, spark: SparkSession) -> list[str]:
+    """Addresses of the GPUs that Spark gives to the driver. Raises ConfigError where processes are to share them."""
+    if not job.cuda:
+        return []
+    addresses = spark.sparkContext.resources["gpu"].addresses
+    if len(addresses) < job.settings.processes:
+        raise ConfigError(
+            f"learn.processes = {job.settings.processes}: each needs a GPU of its own, and Spark gives the driver "
+            f"{len(addresses)} (spark.driver.resource.gpu.amount)"
+        )
+    return list(addresses)
 
 
 def _check_room(job: LearningJob) -> None:

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from avlib.errors import WarehouseError
 from avlib.spark.progress import say
 from avlib.spark.written import read_back
-from avlib.storage import is_file, read_whole, remove_folder, write_whole
+from avlib.storage import for_spark, is_file, read_whole, remove_folder, write_whole
 
 _KEPT = 3  # rounds on disk: the newest, and two to fall back to
 
@@ -79,7 +79,7 @@ class Rounds:
         """Write the next round and check what can be read of it. Raises WarehouseError where that is not the same."""
         number = self._rounds[-1].number + 1 if self._rounds else 0
         seen = Observation()
-        rows.observe(seen, *_content(rows)).write.mode("overwrite").parquet(self._place(number))
+        rows.observe(seen, *_content(rows)).write.mode("overwrite").parquet(for_spark(self._place(number)))
         new = Round(number, seen.get["rows"], seen.get["checksum"], settled)
         if self._rounds and _measured(self._rounds[-1]) == _measured(new):
             new = replace(new, settled=True)

@@ -81,6 +81,8 @@ def _start_embedded(settings: SparkSettings) -> SparkSession:
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
         .config("spark.databricks.delta.snapshotPartitions", "2")
+        # Else VACUUM has 10,000 tasks, 20 s of them with nothing to do.
+        .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", str(2 * cores))
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", "2000")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.warehouse.dir", tempfile.gettempdir())  # never used; else a folder appears here

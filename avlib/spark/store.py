@@ -29,7 +29,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from avlib.claims import claimed
-from avlib.storage import filesystem, is_file, is_folder, remove_folder, remove_if_empty, remove_others
+from avlib.spark.fence import Fence
+from avlib.storage import filesystem, for_spark, is_file, is_folder, remove_folder, remove_if_empty, remove_others
 from avlib.table_log import Commit, Note, add_action, last_change
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
 from avlib.warehouse import check_filter_name, missing_table, normalise_uri, not_a_table, wrong_schema_version
@@ -71,15 +72,6 @@ def retried(commit: Callable[[], object]) -> None:
             time.sleep(_FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1))
 
 
-def _take_paths_for_local(spark: SparkSession) -> None:
-    """Have Spark look for a path where pyarrow and the media decoder do, though Hadoop have another default (HDFS)."""
-    jsc = spark.sparkContext._jsc
-    assert jsc is not None
-    hadoop = jsc.hadoopConfiguration()
-    if not hadoop.get("fs.defaultFS", "file:///").startswith("file:"):
-        hadoop.set("fs.defaultFS", "file:///")
-
-
 def _moved(place: str, *, folder: str, schema: pa.Schema) -> str:
     """Move a Parquet file into a table's folder; returns the line that the table's log needs of it.
 
@@ -109,21 +101,24 @@ class TableStore:
     def __init__(self, spark: SparkSession, warehouse: str, *, name: str = "default") -> None:
         self.spark = spark
         self.warehouse = normalise_uri(warehouse)
-        if "://" not in self.warehouse:
-            _take_paths_for_local(spark)
         self.name = check_filter_name(name)
         self.recording = 0  # pieces of work that are under way, one inside the other
         self.finished: list[tuple[object, ...]] = []  # rows of `runs` that wait for the outermost to end
         self._claims: list[str] = []
+        self._fence: Fence | None = None
+        self.claims_hold = True  # of the work that was claimed last: whether other runs were asked
         self._check_schema_version()
 
     def path(self, table: Table) -> str:
         """Where a table lies."""
         return table.path(self.warehouse, self.name)
 
+    def _spark_path(self, table: Table) -> str:
+        return for_spark(self.path(table))
+
     def exists(self, table: Table) -> bool:
         """Whether the table has been written yet."""
-        if DeltaTable.isDeltaTable(self.spark, self.path(table)):
+        if DeltaTable.isDeltaTable(self.spark, self._spark_path(table)):
             return True
         # A log that Delta saw while another process made its table it remembers as empty: it is read again.
         return is_folder(f"{self.path(table)}/_delta_log") and int(self._snapshot(table).version()) >= 0
@@ -144,13 +139,13 @@ class TableStore:
         assert jvm is not None
         # The table's history would say so too, by a Spark job of its own, fifty times as slow.
         log = jvm.org.apache.spark.sql.delta.DeltaLog
-        return log.forTableWithSnapshot(self.spark._jsparkSession, self.path(table))._2()
+        return log.forTableWithSnapshot(self.spark._jsparkSession, self._spark_path(table))._2()
 
     def read(self, table: Table, *, step: int | None = None) -> DataFrame:
         """All rows of a table, or those of one step, without the step column."""
         if not self.exists(table):
             raise missing_table(table, self.warehouse, self.name)
-        rows = self.spark.read.format("delta").load(self.path(table))
+        rows = self.spark.read.format("delta").load(self._spark_path(table))
         return rows if step is None else rows.where(F.col("step") == step).drop("step")
 
     def last_change(self, table: Table, *, step: int | None = None) -> Commit | None:
@@ -176,7 +171,7 @@ class TableStore:
             with ThreadPoolExecutor(_MOVED_TOGETHER) as pool:
                 added = list(pool.map(moved, files))
         if added:
-            retried(partial(self._commit, table, added))
+            retried(partial(self._commit, table, added, self._fence_of(table)))
 
     def overwrite(self, table: Table, rows: DataFrame, *, note: Note | None = None) -> None:
         """Replace all rows, in one commit."""
@@ -215,6 +210,8 @@ class TableStore:
 
     def delete_matching(self, table: Table, given: DataFrame, condition: str) -> None:
         """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
+        if fence := self._fence_of(table):
+            fence.check(self._transaction_version(table, fence))
         merge = self._delta(table).alias("stored").merge(given.alias("given"), condition)
         retried(merge.whenMatchedDelete().execute)
 
@@ -246,7 +243,8 @@ class TableStore:
     def keep_ids(self) -> None:
         """Remember which ids have been given, as videos are about to go."""
         free = self.first_free_id()
-        self.spark.sql(f"ALTER TABLE delta.`{self.path(VIDEOS)}` SET TBLPROPERTIES ('{_FREE_ID}' = '{free}')")
+        place = self._spark_path(VIDEOS)
+        self.spark.sql(f"ALTER TABLE delta.`{place}` SET TBLPROPERTIES ('{_FREE_ID}' = '{free}')")
 
     def most_tasks(self) -> int:
         """Tasks that work of unequal pieces is dealt to: enough that none is waited for long at the end."""
@@ -261,7 +259,7 @@ class TableStore:
         if work in self._claims:  # the work is a part of itself
             yield
             return
-        with claimed(self.warehouse, work, jvm=self.jvm_process, wait_s=wait_s):
+        with claimed(self.warehouse, work, jvm=self.jvm_process, wait_s=wait_s) as self.claims_hold:
             self._claims.append(work)
             try:
                 yield
@@ -269,6 +267,23 @@ class TableStore:
                 self._claims.remove(work)
             remove_folder(self._scratch_folder(work))
             remove_if_empty(self._scratch_folder())
+
+    @contextmanager
+    def fenced(self, work: str, written: Sequence[Table]) -> Iterator[None]:
+        """Keep older runs of this work out of the tables that it writes, from now on: for where claims do not hold.
+
+        In the block and after it, an older run's next append to one of these raises WarehouseError; so does one of this
+        run once a newer has begun. What is to be done has to be looked for in the block.
+        """
+        fence = Fence(self.warehouse, work, written)
+        for number, table in enumerate(written):
+            retried(partial(self._create, table))
+            retried(partial(self._commit, table, [], fence, begins=number == 0))
+        self._fence = fence
+        try:
+            yield
+        finally:
+            self._fence = None
 
     def claim_filter(self) -> AbstractContextManager[None]:
         """Hold the work on this filter run."""
@@ -305,8 +320,8 @@ class TableStore:
             yield self.spark.createDataFrame(held, rows.schema)
             return
         with self.scratch(purpose) as folder:
-            rows.write.parquet(folder)
-            yield self.spark.read.schema(rows.schema).parquet(folder)
+            rows.write.parquet(for_spark(folder))
+            yield self.spark.read.schema(rows.schema).parquet(for_spark(folder))
 
     def local_folders(self) -> list[str]:
         """Where Spark keeps what does not fit into memory, as far as this machine knows."""
@@ -329,7 +344,7 @@ class TableStore:
             remove_if_empty(emptied)
 
     def _delta(self, table: Table) -> DeltaTable:
-        return DeltaTable.forPath(self.spark, self.path(table))
+        return DeltaTable.forPath(self.spark, self._spark_path(table))
 
     def _save(self, table: Table, rows: DataFrame, note: Note, *, mode: str, where: str = "") -> None:
         retried(partial(self._create, table))
@@ -338,24 +353,48 @@ class TableStore:
             writer = writer.option("userMetadata", note.to_json())
         if where:
             writer = writer.option("replaceWhere", where)
-        retried(partial(writer.save, self.path(table)))
+        fence = self._fence_of(table)
+        if fence is None:
+            retried(partial(writer.save, self._spark_path(table)))
+            return
+        version = fence.follow(self._transaction_version(table, fence))
+        writer = writer.option("txnAppId", fence.app).option("txnVersion", version)
+        retried(partial(writer.save, self._spark_path(table)))  # Delta skips it where the table is at a version above
+        fence.check(self._transaction_version(table, fence))
 
-    def _commit(self, table: Table, actions: list[str]) -> None:
-        """Make actions, as lines of the log, a commit."""
+    def _fence_of(self, table: Table) -> Fence | None:
+        return self._fence if self._fence and self._fence.guards(table) else None
+
+    def _commit(
+        self, table: Table, actions: Sequence[str], fence: Fence | None = None, *, begins: bool = False
+    ) -> None:
+        """Make actions, as lines of the log, a commit, with the next version of a fence, or the first."""
         jvm = self.spark._jvm
         assert jvm is not None
         delta = jvm.org.apache.spark.sql.delta
-        parsed = [delta.actions.Action.fromJson(action) for action in actions]
         operation = getattr(delta, "DeltaOperations$ManualUpdate$").__getattr__("MODULE$")
-        log = delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
-        log.startTransaction().commit(jvm.PythonUtils.toSeq(parsed), operation)
+        transaction = self._log(table).startTransaction()
+        if fence is not None:
+            seen = int(transaction.txnVersion(fence.app))  # from here on another commit with one gets in the way
+            actions = [*actions, fence.action(fence.begin(seen) if begins else fence.follow(seen))]
+        parsed = [delta.actions.Action.fromJson(action) for action in actions]
+        transaction.commit(jvm.PythonUtils.toSeq(parsed), operation)
+
+    def _transaction_version(self, table: Table, fence: Fence) -> int:
+        return int(self._log(table).startTransaction().txnVersion(fence.app))
+
+    def _log(self, table: Table) -> Any:
+        """The table's log, an object of the JVM."""
+        jvm = self.spark._jvm
+        assert jvm is not None
+        return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self._spark_path(table))
 
     def _create(self, table: Table) -> None:
         if self.exists(table):
             return
         builder = (
             DeltaTable.createIfNotExists(self.spark)
-            .location(self.path(table))
+            .location(self._spark_path(table))
             .addColumns(spark_schema(table))
             .property(SCHEMA_VERSION_PROPERTY, str(SCHEMA_VERSION))
             # deltalake, DuckDB and polars read neither of these everywhere

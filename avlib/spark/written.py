@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from avlib.storage import is_file
+from avlib.storage import for_spark, is_file
 
 
 def written(rows: DataFrame, place: str) -> DataFrame:
@@ -17,11 +17,11 @@ def written(rows: DataFrame, place: str) -> DataFrame:
 
 def written_anew(rows: DataFrame, place: str) -> DataFrame:
     """The same rows, read back from files, in place of those that a killed run may have left."""
-    rows.write.mode("overwrite").parquet(place)
+    rows.write.mode("overwrite").parquet(for_spark(place))
     return read_back(rows.sparkSession, place, rows.schema)
 
 
 def read_back(spark: SparkSession, place: str, schema: StructType | str) -> DataFrame:
     """The rows of a folder of files. One that has gone or is damaged is an error, whatever the session ignores."""
     reader = spark.read.schema(schema).option("ignoreMissingFiles", False)
-    return reader.option("ignoreCorruptFiles", False).parquet(place)
+    return reader.option("ignoreCorruptFiles", False).parquet(for_spark(place))

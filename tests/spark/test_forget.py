@@ -145,8 +145,8 @@ def test_forget(store: TableStore, capsys: pytest.CaptureFixture[str]) -> None:
     # The bytes go with the old files, as is printed.
     own = [tables.VIDEOS, tables.DESCRIPTIONS, tables.SAMPLES, tables.COLLECTION]
     places = [*map(store.path, own), late.path(tables.COLLECTION)]
-    printed = [line for line in said.splitlines() if "VACUUM delta.`/" in line]
-    assert printed == [f"  VACUUM delta.`{place}`;" for place in places]
+    printed = [line for line in said.splitlines() if "VACUUM delta.`file:" in line]
+    assert printed == [f"  VACUUM delta.`file:{place}`;" for place in places]
     allowed, vacuum = (line.strip(" ;") for line in said.splitlines() if "SET " in line or "RETAIN" in line)
     place = Path(store.path(tables.SAMPLES))
     files = set(place.glob("*.parquet"))

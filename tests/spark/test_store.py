@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pyspark.sql import functions as F
 from avlib import tables
 from avlib.errors import ParameterError, WarehouseError
 from avlib.identity import sample_ids
+from avlib.spark.fence import Fence
 from avlib.spark.sample_files import SampleFiles
 from avlib.spark.store import TableStore, spark_schema
 
@@ -49,16 +51,25 @@ def test_a_creation_that_was_cut_off_is_done_again(store: TableStore, left: str 
 def test_a_path_is_local_whatever_hadoop_takes_it_for(spark: SparkSession, tmp_path: Path) -> None:
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
     before = hadoop.get("fs.defaultFS")
-    hadoop.set("fs.defaultFS", "hdfs://no-such-host:8020")
+    (tmp_path / "elsewhere").mkdir()
+    link = f"fs.viewfs.mounttable.default.link.{tempfile.gettempdir()}"  # Spark's own warehouse, which nothing uses
+    hadoop.set(link, f"file:{tmp_path}/elsewhere")
+    hadoop.set("fs.defaultFS", "viewfs:///")  # as HDFS would be: it has none of the files here
     try:
-        store = TableStore(spark, str(tmp_path / "warehouse"))
+        with pytest.raises(PySparkException):
+            spark.read.parquet(str(tmp_path))
+        store = TableStore(spark, str(tmp_path / "a warehouse #1"))
+        store.append(tables.VIDEOS, spark.createDataFrame([], spark_schema(tables.VIDEOS)))
+        store.keep_ids()
         store.append(tables.MUTUAL_EDGES, spark.createDataFrame([(0, 1, 2, 0.5)], f"step int, {EDGES}"))
         assert store.read(tables.MUTUAL_EDGES).count() == 1
         with store.frozen(store.read(tables.MUTUAL_EDGES), "rows") as frozen:
             assert frozen.count() == 1
         assert Path(store.path(tables.MUTUAL_EDGES), "_delta_log").is_dir()
+        assert hadoop.get("fs.defaultFS") == "viewfs:///"  # it is the session's
     finally:
         hadoop.set("fs.defaultFS", before)
+        hadoop.unset(link)
 
 
 @pytest.mark.parametrize("few", [2, 3])
@@ -175,6 +186,62 @@ def test_files_become_a_tables_own(
     assert store.read(tables.SAMPLES).count() == 9
     store.spark.sql(f"VACUUM delta.`{store.path(tables.SAMPLES)}`")
     assert store.read(tables.SAMPLES).count() == 9
+
+
+def made(folder: Path, video: int) -> list[str]:
+    written = SampleFiles(str(folder))
+    written.add(samples(video, 3))
+    return written.finish()
+
+
+def test_an_older_run_is_fenced_off(store: TableStore, tmp_path: Path) -> None:
+    """Of either table: by whole files, rows and deletions; and nothing that a fence does changes rows."""
+    newer = TableStore(store.spark, store.warehouse)
+    rows = store.spark.createDataFrame([(0, 1, 2, 0.5)], f"step int, {EDGES}")
+    guarded = (tables.SAMPLES, tables.MUTUAL_EDGES)
+    with store.fenced("describe", guarded):
+        store.append_files(tables.SAMPLES, made(tmp_path, 0))
+        store.append(tables.MUTUAL_EDGES, rows)
+        changed = [store.last_change(table) for table in guarded]
+        with newer.fenced("describe", guarded):
+            assert [store.last_change(table) for table in guarded] == changed
+            ended = pytest.raises(WarehouseError, match="another describe has begun here since this one did")
+            with ended:
+                store.append_files(tables.SAMPLES, made(tmp_path, 1))
+            with ended:
+                store.append(tables.MUTUAL_EDGES, rows)
+            with ended:
+                store.delete_matching(tables.SAMPLES, rows, "true")
+            newer.append_files(tables.SAMPLES, made(tmp_path, 2))
+            newer.append(tables.MUTUAL_EDGES, rows)
+            newer.append(tables.MUTUAL_EDGES, rows)
+            newer.append(tables.STEP_STATS, newer.spark.createDataFrame([], spark_schema(tables.STEP_STATS)))
+            newer.append_files(tables.SAMPLES, made(tmp_path, 3))
+    videos = {row["sample_id"] >> 24 for row in store.read(tables.SAMPLES).collect()}
+    assert videos == {0, 2, 3} and store.read(tables.MUTUAL_EDGES).count() == 3
+    with store.fenced("describe", guarded):  # it may begin again
+        store.append(tables.MUTUAL_EDGES, rows)
+    assert store.read(tables.MUTUAL_EDGES).count() == 4
+
+
+def test_a_run_that_begins_during_a_commit_ends_the_older(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = TableStore(store.spark, store.warehouse)
+    rows = store.spark.createDataFrame([(0, 1, 2, 0.5)], f"step int, {EDGES}")
+    seen = TableStore._transaction_version
+
+    def seen_too_early(self: TableStore, table: tables.Table, fence: Fence) -> int:
+        version = seen(self, table, fence)
+        if self is store and not begun:
+            begun.append(True)
+            with newer.fenced("describe", [tables.MUTUAL_EDGES]):
+                newer.append(tables.MUTUAL_EDGES, rows)
+        return version
+
+    begun: list[bool] = []
+    monkeypatch.setattr(TableStore, "_transaction_version", seen_too_early)
+    with store.fenced("describe", [tables.MUTUAL_EDGES]), pytest.raises(WarehouseError, match="another describe"):
+        store.append(tables.MUTUAL_EDGES, rows)
+    assert store.read(tables.MUTUAL_EDGES).count() == 1
 
 
 def test_files_of_other_columns_are_no_part_of_a_table(store: TableStore, tmp_path: Path) -> None:

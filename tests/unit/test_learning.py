@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from listening_sockets import children, is_loopback, listening
 from safetensors.torch import load_file
 
-import avlib.learning
 from avlib.config import LearnSettings, load_settings
 from avlib.errors import InputError, WarehouseError
-from avlib.learning import LearningJob, LearningReport, deal, load_sound_descriptor, sound_around, training
+from avlib.learning import (
+    LearningJob,
+    LearningReport,
+    SoundDescriptor,
+    deal,
+    load_sound_descriptor,
+    sound_around,
+    training,
+)
 from avlib.learning.augment import augment
 from avlib.learning.job import report_place, weights_place
 from avlib.learning.loss import candidates, pair_loss
 from avlib.learning.network import SoundNet
 from avlib.learning.sounds import Sounds
-from avlib.learning.tracks import loud_track_frames, read_track, write_track
+from avlib.learning.tracks import loud_track_frames, read_track, track_place, write_track
 from avlib.learning.training import Trainer
+from avlib.learning.training_here import train_here
 from avlib.learning.weights import hash_network
 from avlib.media import SoundPiece
 
@@ -203,7 +216,7 @@ def test_a_descriptor_does_not_hang_on_what_else_is_described() -> None:
     waveform = (0.1 * rng.normal(size=75 * RATE_HZ)).astype(np.float32)
     times_s = np.sort(rng.uniform(0, 75, 150))
     torch.manual_seed(0)
-    descriptor = avlib.learning.SoundDescriptor(SoundNet(settings()), settings())
+    descriptor = SoundDescriptor(SoundNet(settings()), settings())
     whole = descriptor.describe(waveform, times_s=times_s)
     assert whole.shape == (150, 16) and np.median(whole.std(axis=0)) > 0.01
     cuts = np.sort(rng.integers(1, len(waveform), 40))
@@ -241,15 +254,67 @@ def test_stretches_hold_the_sound_where_it_is() -> None:
     assert not list(sound_around(pieces, times_s=times_s[:0], margin_s=1.0, sample_rate_hz=1000))
 
 
-@pytest.mark.long  # starts torch three times
-def test_two_processes_train_together(tmp_path: Path) -> None:
-    one = job(tmp_path, "steps=4", "processes=2")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_two_processes_train_together_on_loopback_alone(tmp_path: Path) -> None:
+    one = job(tmp_path, "steps=4", "processes=2", "checkpoint_steps=1")
     one.write()
-    process = Path(avlib.learning.__file__).with_name("process.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(process)]
-    subprocess.run([*command, one.place], check=True, capture_output=True, timeout=120)
+    listened = []
+
+    def look(line: str) -> None:
+        for child in children(os.getpid()):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                listened.extend(listening(child))
+
+    train_here(one, gpus=[], say=look)
+    assert listened and all(map(is_loopback, listened))
     report = LearningReport.from_json(Path(report_place(one.folder)).read_text())
     assert len(report.losses) == 4 and np.isfinite(report.losses).all()
     state = load_file(weights_place(one.folder))
     assert state.keys() == SoundNet(one.settings).state_dict().keys()
     assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_one_process_listens_nowhere(tmp_path: Path) -> None:
+    one = job(tmp_path, "steps=2", "checkpoint_steps=1")
+    one.write()
+    said, listened = [], []
+
+    def look(line: str) -> None:
+        said.append(line)
+        for child in children(os.getpid()):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                listened.extend(listening(child))
+
+    train_here(one, gpus=[], say=look)
+    assert listened == [] and any("step 2 of 2" in line for line in said)
+    assert Path(weights_place(one.folder)).read_bytes() == trained(
+        job(tmp_path / "alone", "steps=2", "checkpoint_steps=1")
+    )
+
+
+def test_a_process_that_fails_is_told_and_ends_the_others(tmp_path: Path) -> None:
+    one = job(tmp_path, "steps=4", "processes=2")
+    one.write()
+    Path(track_place(str(tmp_path), one.train[0])).write_bytes(b"no track")
+    with pytest.raises(RuntimeError, match="Error"):
+        train_here(one, gpus=[], say=lambda line: None)
+    assert children(os.getpid()) == []
+
+
+@pytest.mark.long  # starts torch
+def test_processes_end_with_who_started_them(tmp_path: Path) -> None:
+    one = job(tmp_path, "steps=100000", "checkpoint_steps=1")
+    one.write()
+    program = (
+        "import sys; from avlib.learning import LearningJob; from avlib.learning.training_here import train_here\n"
+    )
+    program += "train_here(LearningJob.read(sys.argv[1]), gpus=[], say=lambda line: print(line, flush=True))"
+    starter = subprocess.Popen([sys.executable, "-c", program, one.place], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None and "step" in starter.stdout.readline()
+    (training,) = children(starter.pid)
+    starter.send_signal(signal.SIGKILL)
+    starter.wait()
+    deadline = time.monotonic() + 20
+    while Path("/proc", str(training)).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path("/proc", str(training)).exists()

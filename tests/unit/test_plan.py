@@ -212,10 +212,9 @@ def test_without_rates_no_hours() -> None:
     assert "in all: not known" in text
 
 
-@pytest.mark.parametrize("method", ["exact", "auto"])
-def test_a_block_that_does_not_fit(method: str) -> None:
+def test_a_block_that_does_not_fit() -> None:
     small = Cluster(10, 16, 5)  # 234 MB a task, 84 of them beside the bare process
-    set_so = f"knn.method={method}"
+    set_so = "knn.method=exact"
     plan = make_plan(given(set_so, "knn.block_rows=40000", cluster=small))
     warning = next(line for line in plan.warnings if line.startswith("knn, step 0"))
     rows = int(warning.rpartition("=")[2])
@@ -224,6 +223,8 @@ def test_a_block_that_does_not_fit(method: str) -> None:
     assert not any(line.startswith("knn, step 0") for line in again.warnings)
     over = make_plan(given(set_so, f"knn.block_rows={rows + 10}", cluster=small))
     assert any(line.startswith("knn, step 0") for line in over.warnings)
+    in_cells = make_plan(given("knn.method=cells", "knn.block_rows=40000", cluster=small))
+    assert not any(line.startswith("knn, step 0") for line in in_cells.warnings)  # there groups are the blocks
 
 
 def test_what_else_does_not_fit() -> None:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from avlib.config import load_settings
 from avlib.errors import ParameterError
+from avlib.neighbors.cells import FLAT_CELLS, FLAT_TRAINING, TRAINED
 from avlib.planning import (
     NOMINAL,
     CellShape,
@@ -65,9 +67,9 @@ def test_exact_has_tasks_for_all_slots_if_there_are_blocks(n: int, block: int, s
     cost = exact_cost(n, 3, 2, Layout(block, slots))
     blocks = math.ceil(n / min(block, n))
     assert 1 <= cost.groups <= blocks
-    assert cost.tasks >= min(3 * slots, blocks * (blocks + 1) // 2)
+    assert cost.tasks >= min(6 * slots, blocks * (blocks + 1) // 2)
     fewer = cost.groups - 1
-    assert fewer * (fewer + 1) // 2 < 3 * slots  # no more groups than that takes: each costs reads and lists
+    assert fewer * (fewer + 1) // 2 < 6 * slots  # no more groups than that takes: each costs reads and lists
 
 
 @on_a_busy_machine
@@ -95,43 +97,52 @@ def test_the_next_block_size_does_not_fit() -> None:
 
 
 def test_exact_by_hand() -> None:
-    # 10 rows in blocks of 4, 4, 2; one slot wants 3 tasks, so 2 groups: {4, 4} and {2}.
-    cost = exact_cost(10, 3, 2, Layout(4, 1))
-    assert (cost.groups, cost.tasks) == (2, 3)
-    assert cost.flops == 2 * 3 * (16 + 16 + 16 + 4 + 8 + 8)
-    assert cost.folds == 100
-    assert cost.read_bytes == (8 + 2 + 10) * 28
-    assert cost.list_bytes == 20 * 32
-    assert cost.differences == pytest.approx(20 * 2 * (1 + math.log(5 / 2)) * 3)
+    # 18 rows in blocks of 4, 4, 4, 4, 2; one slot wants 6 tasks, so 3 groups: {4, 4}, {4, 4} and {2}.
+    cost = exact_cost(18, 3, 2, Layout(4, 1))
+    assert (cost.groups, cost.tasks) == (3, 6)
+    assert cost.flops == 2 * 3 * (10 * 16 + 4 + 4 * 8)
+    assert cost.folds == 18 * 18
+    assert cost.read_bytes == 3 * 18 * 28
+    assert cost.list_bytes == 3 * 18 * 32
+    assert cost.differences == pytest.approx(3 * 18 * 2 * (1 + math.log(6 / 2)) * 3)
     assert cost.task_bytes == 8 * (28 + 32) + 4 * 28 + 8 * 32 + TILE_BYTES
 
 
 def test_cells_by_hand() -> None:
-    shape = CellShape(members=10, nprobe=3, rows_a_cell=5, rounds=2, recall_rows=1)
+    shape = CellShape(members=10, nprobe=3, rows_a_cell=5, rounds=2, recall_rows=1, recall_neighbors=1)
     cost = cells_cost(100, 4, 2, Layout(50, 1), shape=shape)
-    # 10 cells in 3 groups (3 tasks for the slot); 30 pairs a sample; 50 samples to train on.
-    assert (cost.groups, cost.tasks) == (3, 3)
-    training, recall, finding, search = 2 * 50 * 10, 1 * (1 + 2) * 100, 100 * 10, 100 * 30
+    # 10 cells in 6 groups (6 tasks for the slot); 30 pairs a sample; 50 samples to train on.
+    assert (cost.groups, cost.tasks) == (6, 6)
+    training, recall, finding, search = 2 * 50 * 10 * 19 / 16, 1 * (1 + 1) * 100, 2 * 100 * 10, 100 * 30
     assert cost.flops == 2 * 4 * (training + recall + finding + search)
-    assert cost.folds == 2 * 3000 + 300
+    assert cost.folds == 2 * 3000 + 200
     assert cost.moved_bytes == 2 * 100 * 32
     assert cost.lists == 3 * 100
     assert cost.list_bytes == 300 * 32
-    assert cost.read_bytes == (200 + 50) * 32
+    assert cost.read_bytes == (600 + 50) * 32
     assert cost.shared_bytes == 11 * 16
-    assert cost.differences == pytest.approx((300 * 2 * (1 + math.log(20 / 2)) + 3 * 2 * (1 + math.log(50))) * 4)
+    assert cost.differences == pytest.approx((300 * 2 * (1 + math.log(20 / 2)) + 2 * 2 * (1 + math.log(50))) * 4)
+    assert cost.task_bytes == 17 * 4 * (32 + 32) + TILE_BYTES
+    tight = cells_cost(100, 4, 2, Layout(50, 1, 12 * 4 * (32 + 32) + TILE_BYTES), shape=shape)
+    assert tight.groups == 9 and tight.task_bytes == 12 * 4 * (32 + 32) + TILE_BYTES
+
+
+def test_cells_are_counted_as_they_are_made() -> None:
+    shape = CellShape()
+    assert (shape.rows_a_cell, shape.flat_training, shape.flat_cells) == (TRAINED, FLAT_TRAINING, FLAT_CELLS)
+    assert shape.members == load_settings().knn.cell_rows
 
 
 @on_a_busy_machine
 @given(n=st.integers(1, 300), members=st.integers(1, 40), nprobe=st.integers(1, 6), dims=st.integers(1, 5))
 def test_the_pairs_of_even_cells(n: int, members: int, nprobe: int, dims: int) -> None:
     n = n * members  # so that all cells are full
-    shape = CellShape(members=members, nprobe=nprobe, rounds=0, recall_rows=0, flat_cells=10**9)
+    shape = CellShape(members=members, nprobe=nprobe, rounds=0, recall_rows=0, flat_training=10**9, flat_cells=10**9)
     cost = cells_cost(n, dims, 1, Layout(64, 2), shape=shape)
     cells = n // members
     probed = [[(own + step) % cells for step in range(min(nprobe, cells))] for own in range(cells)]
     pairs = sum(members * members for own in range(cells) for _ in probed[own])
-    assert cost.flops == pytest.approx(2 * dims * (pairs + n * cells))
+    assert cost.flops == pytest.approx(2 * dims * (pairs + 2 * n * cells))
     assert cost.folds == pytest.approx(2 * pairs)
 
 
@@ -139,8 +150,8 @@ def test_beyond_flat_cells_hubs_keep_the_work_below_n_squared() -> None:
     layout = Layout(4096, 100)
     small, large = (cells_cost(n, 1089, 20, layout).flops for n in (10**7, 10**9))
     assert math.log(large / small) / math.log(100) < 1.5
-    flat = cells_cost(10**7, 1089, 20, layout, shape=CellShape(flat_cells=10**9)).flops
-    assert flat > 5 * small
+    flat = CellShape(flat_training=10**9, flat_cells=10**9)
+    assert cells_cost(10**7, 1089, 20, layout, shape=flat).flops > 5 * small
 
 
 @on_a_busy_machine
@@ -155,8 +166,9 @@ def test_more_samples_numbers_or_neighbors_never_cost_less(n: int, dims: int, k:
     layout = Layout(4096, 64)
     larger = [n, dims, k]
     larger[what] = math.ceil(larger[what] * more)
-    flat = CellShape().flat_cells * CellShape().members
-    assume(not n <= 1.01 * flat < 1.03 * larger[0])  # beyond, samples are no longer compared with all cells
+    shape = CellShape()
+    for cells in (shape.flat_training, shape.flat_cells):  # beyond, training rows or samples meet a part of the cells
+        assume(not n <= 1.01 * cells * shape.members < 1.03 * larger[0])
     for calculate in (exact_cost, cells_cost):
         less, most = calculate(n, dims, k, layout), calculate(*larger, layout)
         for name in ("flops", "folds", "written_bytes", "read_bytes", "list_bytes"):
