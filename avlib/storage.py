@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import fs
+
+from avlib.errors import WarehouseError
 
 _FULL = ("No space left on device", "Disk quota exceeded")
 _NEARLY_FULL, _NEARLY_FULL_BYTES = 0.05, 10_000_000_000  # free, at most: what did not fit may be removed again
@@ -110,12 +113,24 @@ def local_copy(uri: str) -> Path:
     if isinstance(system, fs.LocalFileSystem):
         return Path(path)
     name = f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}-{path.rpartition('/')[2]}"
-    folder = Path(tempfile.gettempdir()) / f"avlib-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    copy = folder / name
+    copy = _own_folder() / name
     if not copy.exists():
         write_whole(str(copy), read_whole(uri))
     return copy
+
+
+def _own_folder() -> Path:
+    """A folder below the temporary one, where anybody may make one of any name: refused, unless it is this user's."""
+    folder = Path(tempfile.gettempdir()) / f"avlib-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    there = folder.lstat()
+    if there.st_uid != os.getuid() or not stat.S_ISDIR(there.st_mode) or there.st_mode & 0o022:
+        raise WarehouseError(
+            f"{folder} is not a folder that this user alone may write, so what lies there cannot be trusted: remove "
+            "it, or name another temporary folder by TMPDIR"
+        )
+    return folder
 
 
 def remove_folder(uri: str) -> None:

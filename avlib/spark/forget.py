@@ -80,7 +80,7 @@ def run(store: TableStore, found: Forgotten) -> tuple[str, ...]:
     same command does the rest once that has ended.
     """
     ids = list(found.videos)
-    with ExitStack() as claims, watched(store.spark, "forget"):
+    with ExitStack() as claims, watched(store.spark, "forget"), store.full_disk_named():
         _claim_all(store, claims)
         _remove_indexes(store)  # first: nobody shall be offered what is gone
         remove_folder(learning_folder(store.warehouse))  # the sound of the videos, where `learn` was killed

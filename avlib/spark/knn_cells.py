@@ -42,7 +42,7 @@ from avlib.neighbors import (
     train_cells,
 )
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
-from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing, remembered
+from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing, kept_values, remembered
 from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
 
 _SCOPE = "cells"
@@ -98,8 +98,12 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
         else:  # the random samples: the same come again, and the cells stay
             _train(raw, search, packing, plan)
 
-    choice, probes = with_lost_blocks_remade(lambda: _choose(spark, blocks, queries, search, folder), remake)
-    weights = read_cells(folder).cells.weights
+    def choose() -> list[Any]:
+        choice, probes = _choose(spark, blocks, queries, search, folder)
+        return [asdict(choice), probes]
+
+    chosen, probes = with_lost_blocks_remade(lambda: kept_values(f"{folder}/choice.json", choose), remake)
+    weights, choice = read_cells(folder).cells.weights, ReachChoice(**chosen)
     return CellLists(_search(spark, blocks, search, folder, choice.reach), weights, choice, probes, remake)
 
 

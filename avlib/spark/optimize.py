@@ -45,7 +45,7 @@ def run(store: TableStore) -> Iterator[tuple[Table, int, int]]:
                     left.append(f"{', '.join(table.name for table in present)}: left as they are, as {refusal}")
                     continue
                 for table in present:
-                    with watched(store.spark, f"optimize {table.name}"):
+                    with watched(store.spark, f"optimize {table.name}"), store.full_disk_named():
                         before, after = store.compact(table)
                     yield table, before, after
     if left:

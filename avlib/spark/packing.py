@@ -139,7 +139,7 @@ class Packing:
 
 def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> list[BlockFile]:
     """The blocks that `pack` writes into a folder; those that a run before a kill has written there are taken."""
-    found = _remembered(f"{folder}/{name}.json", lambda: [asdict(block) for block in pack()])
+    found = kept_values(f"{folder}/{name}.json", lambda: [asdict(block) for block in pack()])
     return [BlockFile(**values) for values in found]
 
 
@@ -148,17 +148,17 @@ def planned_slots(spark: SparkSession, folder: str) -> int:
 
     After a kill it goes on, though on a cluster of another size: laid out anew, no finished part of it would fit.
     """
-    return int(_remembered(f"{folder}/slots.json", lambda: spark.sparkContext.defaultParallelism))
+    return int(kept_values(f"{folder}/slots.json", lambda: spark.sparkContext.defaultParallelism))
 
 
-def _remembered(place: str, make: Callable[[], Any]) -> Any:
+def kept_values(place: str, make: Callable[[], Any]) -> Any:
     """What is made, as JSON holds it, by the first run that asks for it here."""
     if is_file(place):
         with suppress(ValueError):  # not whole: the machine lost power
             return json.loads(read_whole(place).to_pybytes())
-    made = make()
-    write_whole(place, json.dumps(made).encode())
-    return made
+    made = json.dumps(make())
+    write_whole(place, made.encode())
+    return json.loads(made)  # as the next run will find it
 
 
 def _pack(rows: pa.Table, packing: Packing) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from avlib.config import Settings
 from avlib.inputs import Inputs
 from avlib.spark import describe, filter, finished, index, ingest
@@ -22,4 +24,5 @@ def _keep_if_finished(store: TableStore, settings: Settings, found: Inputs) -> N
     of_inputs = finished.hash_of_inputs(settings, found)
     of_warehouse = finished.hash_of_warehouse(store.warehouse, store.name)  # first: what comes later is not in it
     if of_inputs is not None and all(stage.is_done(store, settings) for stage in (describe, filter, index)):
-        finished.keep(store.warehouse, store.name, of_inputs, of_warehouse)
+        with suppress(OSError):  # on a full disk: the next run looks again
+            finished.keep(store.warehouse, store.name, of_inputs, of_warehouse)

@@ -23,7 +23,6 @@ from avlib.errors import WarehouseError
 from avlib.spark import memory
 from avlib.spark.progress import grouped, warn
 from avlib.spark.store import TableStore, spark_schema
-from avlib.storage import full_disk
 from avlib.table_log import Note, commits
 from avlib.tables import RUNS, Table
 
@@ -126,7 +125,7 @@ def recorded(store: TableStore, work: Work) -> Iterator[Record]:
     started, peak, record, failed = time.monotonic(), memory.begin(store.jvm_process), Record(), True
     store.recording += 1
     try:
-        with _full_disk_named(store), grouped(store.spark, work.stage):
+        with store.full_disk_named(), grouped(store.spark, work.stage):
             yield record
         failed = False
     finally:
@@ -143,26 +142,11 @@ def recorded(store: TableStore, work: Work) -> Iterator[Record]:
                 _enter(store)
 
 
-@contextmanager
-def _full_disk_named(store: TableStore) -> Iterator[None]:
-    """Raises WarehouseError where a disk is full."""
-    try:
-        yield
-    except Exception as error:
-        place = full_disk(error, [store.warehouse, *store.local_folders()])
-        if place is None:
-            raise
-        raise WarehouseError(
-            f"{place}: no space left on the device; make room there and run the same command again: what is done is "
-            "kept"
-        ) from error
-
-
 def _enter(store: TableStore) -> None:
     """Append the rows that wait, alone: commits of two processes to one local table may overwrite one another."""
     if not store.finished:
         return
-    with _full_disk_named(store), ExitStack() as claims:
+    with store.full_disk_named(), ExitStack() as claims:
         try:
             claims.enter_context(store.claim(RUNS.name, wait_s=_WAITS_S))
         except WarehouseError as refusal:  # the work is done all the same

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -29,8 +29,18 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from avlib.claims import claimed
+from avlib.errors import WarehouseError
 from avlib.spark.fence import Fence
-from avlib.storage import filesystem, for_spark, is_file, is_folder, remove_folder, remove_if_empty, remove_others
+from avlib.storage import (
+    filesystem,
+    for_spark,
+    full_disk,
+    is_file,
+    is_folder,
+    remove_folder,
+    remove_if_empty,
+    remove_others,
+)
 from avlib.table_log import Commit, Note, add_action, last_change
 from avlib.tables import SCHEMA_VERSION, SCHEMA_VERSION_PROPERTY, VIDEOS, Table
 from avlib.warehouse import check_filter_name, missing_table, normalise_uri, not_a_table, wrong_schema_version
@@ -164,6 +174,9 @@ class TableStore:
         no part of the table, as with any write of Delta's, and VACUUM removes it.
         """
         retried(partial(self._create, table))
+        fence = self._fence_of(table)
+        if fence is not None:
+            fence.check(self._transaction_version(table, fence))  # first: a newer run removes files of an older one
         moved = partial(_moved, folder=self.path(table), schema=table.schema)
         if len(files) > _MOVED_HERE:  # thousands of tasks have written them, and thousands move them
             added = self.spark.sparkContext.parallelize(files, min(len(files), self.most_tasks())).map(moved).collect()
@@ -171,7 +184,7 @@ class TableStore:
             with ThreadPoolExecutor(_MOVED_TOGETHER) as pool:
                 added = list(pool.map(moved, files))
         if added:
-            retried(partial(self._commit, table, added, self._fence_of(table)))
+            retried(partial(self._commit, table, added, fence))
 
     def overwrite(self, table: Table, rows: DataFrame, *, note: Note | None = None) -> None:
         """Replace all rows, in one commit."""
@@ -259,7 +272,10 @@ class TableStore:
         if work in self._claims:  # the work is a part of itself
             yield
             return
-        with claimed(self.warehouse, work, jvm=self.jvm_process, wait_s=wait_s) as self.claims_hold:
+        with ExitStack() as held:
+            with self.full_disk_named():
+                asked = claimed(self.warehouse, work, jvm=self.jvm_process, wait_s=wait_s)
+                self.claims_hold = held.enter_context(asked)
             self._claims.append(work)
             try:
                 yield
@@ -327,6 +343,20 @@ class TableStore:
         """Where Spark keeps what does not fit into memory, as far as this machine knows."""
         chosen = os.environ.get("SPARK_LOCAL_DIRS") or self.spark.sparkContext.getConf().get("spark.local.dir")
         return (chosen or tempfile.gettempdir()).split(",")
+
+    @contextmanager
+    def full_disk_named(self) -> Iterator[None]:
+        """Raises WarehouseError, saying which place it is on, where a disk is full."""
+        try:
+            yield
+        except Exception as error:
+            place = full_disk(error, [self.warehouse, *self.local_folders()])
+            if place is None:
+                raise
+            raise WarehouseError(
+                f"{place}: no space left on the device; make room there and run the same command again: what is done "
+                "is kept"
+            ) from error
 
     @cached_property
     def jvm_process(self) -> int:

@@ -15,7 +15,7 @@ from avlib.cli import main
 from avlib.demo import make_collection
 
 SETTINGS = ["describe.visual_model=hog_color", "describe.frame_stride=5", "knn.k=5", "components.min_size=2"]
-SETTINGS += ["describe.batch_videos=4", "filter.strategy=joint"]
+SETTINGS += ["describe.batch_videos=4", "filter.strategy=joint", "knn.block_rows=16"]
 OPTIONS = [option for setting in SETTINGS for option in ("--set", setting)]
 WITHIN_S = 400
 
@@ -43,10 +43,11 @@ def submit(cluster: Cluster, videos: Path, warehouse: Path, conf: Mapping[str, s
 
 
 def wait_until_inside(stage: str, cluster: Cluster, driver: Started, warehouse: Path) -> Started:
-    """Until tasks of a stage (describe, knn) run. Returns a worker that runs one."""
+    """Until tasks of a stage (describe, knn) run, of knn until one has compared. Returns a worker that runs one."""
+    begun = f"*/{stage}-*" if stage == "describe" else f"*/{stage}-*/**/tile-*.arrow"
     deadline = time.monotonic() + WITHIN_S
     while time.monotonic() < deadline and driver.popen.poll() is None:
-        if any((warehouse / "_scratch").glob(f"*/{stage}-*")):
+        if any((warehouse / "_scratch").glob(begun)):
             for worker in cluster.workers:
                 if worker.family("avlib.media.child" if stage == "describe" else "avlib.spark.daemon"):
                     return worker

@@ -104,6 +104,28 @@ def test_media(spark: SparkSession, tmp_path: Path, small_disk: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.sampled(60)
+def test_what_lays_out_and_forgets(spark: SparkSession, tmp_path: Path, small_disk: Path) -> None:
+    kill_points.fill_samples(spark, tmp_path / "whole")
+    kill_points.run_filter(spark, tmp_path / "whole")
+    kill_points.run_filter_again(spark, tmp_path / "whole")  # a second file of `runs`
+    shutil.copytree(tmp_path / "whole", small_disk / "warehouse")
+    kill_points.run_optimize(spark, tmp_path / "whole")
+    kill_points.run_forget(spark, tmp_path / "whole")
+    place, store = small_disk / "warehouse", TableStore(spark, str(small_disk / "warehouse"))
+    for work in (kill_points.run_optimize, kill_points.run_forget):
+        before, filler = content(store), fill_up(small_disk, leave_bytes=0)
+        with pytest.raises(WarehouseError, match="no space left on the device; make room there and run") as raised:
+            work(spark, place)
+        assert str(small_disk) in str(raised.value)
+        assert {name: count for name, (count, _) in content(store).items()}.keys() == before.keys()
+        filler.unlink()
+        work(spark, place)
+    assert content(store) == content(TableStore(spark, str(tmp_path / "whole")))
+    assert left_behind(place) == []
+
+
+@pytest.mark.long
+@pytest.mark.sampled(60)
 def test_learn(spark: SparkSession, tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Full before the sound of the videos is written, when the training begins, and when all is done but its record."""
     (tmp_path / "videos").mkdir()

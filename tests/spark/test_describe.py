@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +207,38 @@ def test_retry(store: TableStore, inputs: Path, video: bytes, monkeypatch: pytes
         for retry, expected in ((None, False), (describe.ANY_FAILURE, again), (error_class, True)):
             pending = describe._pending(store, made_with, totals, retry).join(partial, "video_id", "semi")
             assert pending.count() == expected
+
+
+def test_of_two_at_once_without_locks_the_newer_goes_on(
+    store: TableStore, inputs: Path, video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def unchecked(*_: object, **__: object) -> Iterator[bool]:
+        yield False
+
+    for number in range(2):
+        (inputs / f"{number}.mp4").write_bytes(video + bytes(number))
+    ingest.run(store, settings(), [str(inputs)])
+    newer, enter = TableStore(store.spark, store.warehouse), describe._enter
+
+    def enter_late(of: TableStore, *given: Any) -> None:
+        if of is store:
+            describe.run(newer, settings())
+        enter(of, *given)
+
+    monkeypatch.setattr("avlib.spark.store.claimed", unchecked)
+    with monkeypatch.context() as patched, pytest.raises(WarehouseError, match="another describe has begun here"):
+        patched.setattr(describe, "_enter", enter_late)
+        describe.run(store, settings())
+    found = outcomes(store)
+    versions = [store.version(table) for table in (tables.SAMPLES, tables.DESCRIPTIONS)]
+    describe.run(store, settings())
+    assert [
+        store.version(table) for table in (tables.SAMPLES, tables.DESCRIPTIONS)
+    ] == versions  # nothing to do, nothing committed
+    assert outcomes(store) == found and len(found) == 2 and all(status == "ok" for status, _, _ in found.values())
+    samples = store.read(tables.SAMPLES).toPandas()["sample_id"]
+    assert samples.is_unique and len(samples) == sum(count for *_, count in found.values())
 
 
 def test_slices_are_tasks_of_their_own(store: TableStore, inputs: Path, tmp_path: Path, video: bytes) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
-from avlib.storage import full_disk, remove_others
+from avlib.errors import WarehouseError
+from avlib.storage import full_disk, local_copy, remove_others
 
 Usage = namedtuple("Usage", "free total")
 
@@ -44,3 +48,31 @@ def test_others_go(tmp_path: Path) -> None:
     remove_others(str(tmp_path), prefix="knn-", keep="knn-b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copies-a", "knn-b"]
     remove_others(str(tmp_path / "nowhere"), prefix="knn-", keep="")
+
+
+@pytest.mark.parametrize("made", ["writable by others", "a link", "a file"])
+def test_a_copy_lies_where_nobody_else_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str) -> None:
+    remote, _ = fs.FileSystem.from_uri("mock:///shard")
+    with remote.open_output_stream("shard") as stream:
+        stream.write(b"content")
+    monkeypatch.setattr(
+        "avlib.storage.filesystem",
+        lambda uri: (remote if "://" in uri else fs.LocalFileSystem(), uri.rpartition("//")[2]),
+    )
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    copy = local_copy("mock://shard")
+    assert copy.read_bytes() == b"content" and copy.parent == tmp_path / f"avlib-{os.getuid()}"
+    assert copy.parent.stat().st_mode & 0o777 == 0o700
+    assert local_copy("mock://shard") == copy
+    shutil.rmtree(copy.parent)
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    match made:
+        case "a link":
+            copy.parent.symlink_to(tmp_path / "theirs")
+        case "a file":
+            copy.parent.touch()
+        case _:
+            copy.parent.mkdir()
+            copy.parent.chmod(0o777)
+    with pytest.raises(WarehouseError, match="is not a folder that this user alone may write"):
+        local_copy("mock://shard")
