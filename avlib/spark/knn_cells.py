@@ -44,6 +44,7 @@ from avlib.neighbors import (
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing, kept_values, remembered
 from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
+from avlib.spark.resources import slots
 
 _SCOPE = "cells"
 _SEED = 0
@@ -183,8 +184,7 @@ def _choose(
             if len(rows):
                 yield _pieces(packed.block.take(rows), np.zeros(len(rows), np.int32))
 
-    slots = spark.sparkContext.defaultParallelism
-    picked = _tasks(spark, blocks, slots).mapInArrow(pick, from_arrow_schema(_PIECE))
+    picked = _tasks(spark, blocks, slots(spark)).mapInArrow(pick, from_arrow_schema(_PIECE))
     others = _packed(picked, folder, "named", groups=1)
     lists += [_exact_lists(spark, blocks, file, search, folder) for file in others]
     cells = read_cells(folder).cells
@@ -212,8 +212,7 @@ def _exact_lists(
         lists = nearest(wanted, read, weights=search.weights, k=search.step.k, rule=search.rule)
         yield partial_row(queries.name, 0, lists)
 
-    slots = spark.sparkContext.defaultParallelism  # a task for each: lists that begin anew take longer
-    tasks = _tasks(spark, blocks, slots)
+    tasks = _tasks(spark, blocks, slots(spark))  # a task for each: lists that begin anew take longer
     rows = merge(tasks.mapInArrow(find, from_arrow_schema(PARTIAL)), search.rule).collect()
     ids = np.array([row["sample_id"] for row in rows], np.int64)
     neighbor_ids = np.full((len(rows), search.step.k), -1, np.int64)

@@ -26,6 +26,7 @@ from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.neighbors import Block
+from avlib.spark.resources import slots
 from avlib.storage import is_file, read_whole, write_whole
 
 SHARED = "shared"
@@ -144,11 +145,11 @@ def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> l
 
 
 def planned_slots(spark: SparkSession, folder: str) -> int:
-    """For how many tasks at a time the search in this folder is laid out: as many as there were when it began.
+    """For how many tasks at a time the search in this folder is laid out: the slots there were when it began.
 
     After a kill it goes on, though on a cluster of another size: laid out anew, no finished part of it would fit.
     """
-    return int(kept_values(f"{folder}/slots.json", lambda: spark.sparkContext.defaultParallelism))
+    return int(kept_values(f"{folder}/slots.json", lambda: slots(spark)))
 
 
 def kept_values(place: str, make: Callable[[], Any]) -> Any:

@@ -1,4 +1,6 @@
-"""GPUs: asked for by the driver for the stage that uses them, found by the worker in its task's resources."""
+"""Slots: how many tasks run at a time. GPUs: asked for by the driver for the stage that uses them, found by the worker
+in its task's resources.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,21 @@ from avlib.errors import ConfigError
 from avlib.spark.progress import say
 
 _GPU = "gpu"  # Spark's name of the resource
+_PARALLELISM = "spark.default.parallelism"
 _EXECUTOR, _TASK = "spark.executor.resource.gpu", "spark.task.resource.gpu"
+
+
+def slots(spark: SparkSession) -> int:
+    """How many tasks run at a time: now, or, under dynamic allocation, once there are the executors that may be.
+
+    Executors start as tasks wait, so work that is cut for those of this moment would never need more.
+    """
+    conf, now = spark.sparkContext.getConf(), spark.sparkContext.defaultParallelism
+    most = conf.get("spark.dynamicAllocation.maxExecutors")
+    if conf.get("spark.dynamicAllocation.enabled", "false") != "true" or not most or conf.get(_PARALLELISM):
+        return now
+    cores, cpus = (int(str(conf.get(name, "1"))) for name in ("spark.executor.cores", "spark.task.cpus"))
+    return max(now, int(most) * (cores // cpus))
 
 
 def gpu_profile(spark: SparkSession, settings: DescribeSettings) -> ResourceProfile | None:

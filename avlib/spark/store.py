@@ -31,6 +31,7 @@ from pyspark.sql.types import StructType
 from avlib.claims import claimed
 from avlib.errors import WarehouseError
 from avlib.spark.fence import Fence
+from avlib.spark.resources import slots
 from avlib.storage import (
     filesystem,
     for_spark,
@@ -261,7 +262,7 @@ class TableStore:
 
     def most_tasks(self) -> int:
         """Tasks that work of unequal pieces is dealt to: enough that none is waited for long at the end."""
-        return _TASKS_PER_SLOT * self.spark.sparkContext.defaultParallelism
+        return _TASKS_PER_SLOT * slots(self.spark)
 
     @contextmanager
     def claim(self, work: str, *, wait_s: float = 0.0) -> Iterator[None]:

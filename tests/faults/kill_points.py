@@ -22,7 +22,8 @@ from raw_samples import RawSamples
 
 from avlib import tables
 from avlib.config import Settings, load_settings
-from avlib.spark import describe, filter, forget, index, ingest, knn, learn, optimize, rounds
+from avlib.evaluation import read_labels
+from avlib.spark import describe, evaluation, filter, forget, index, ingest, knn, learn, optimize, rounds
 from avlib.spark.store import TableStore
 
 STEPS = "[{w_V = 0.5, w_A = 0.5, k = 6}]"
@@ -116,6 +117,16 @@ def run_optimize(spark: SparkSession, warehouse: Path) -> None:
     list(optimize.run(TableStore(spark, str(warehouse))))
 
 
+def run_evaluate(spark: SparkSession, warehouse: Path) -> None:
+    words = ["ratios=[0.5]", "seeds=1", "folds=2", "inner_folds=2", "k=[2]", "min_size=[2]", 'strategies=["joint"]']
+    given = load_settings(assignments=[f"evaluate.{word}" for word in words])
+    rows = [f"{video}.mp4,0,9,{word},{word},1\n" for video, word in enumerate(["dog", "sea"] * 3)]
+    rows += ["6.mp4,0,9,misc,speech,0\n", "7.mp4,0,9,misc,music,0\n"]
+    place = warehouse.with_name("labels.csv")
+    place.write_text("video,start_s,end_s,picture_category,sound_category,is_clean\n" + "".join(rows))
+    evaluation.run(TableStore(spark, str(warehouse)), given, read_labels(place))
+
+
 def run_forget(spark: SparkSession, warehouse: Path) -> None:
     store = TableStore(spark, str(warehouse))
     forget.run(store, forget.find(store, ["2.mp4"], missing=False))
@@ -131,6 +142,7 @@ STAGES = {
     "describe-again": run_describe_again,
     "filter-again": run_filter_again,
     "optimize": run_optimize,
+    "evaluate": run_evaluate,
     "forget": run_forget,
 }
 

@@ -241,6 +241,16 @@ def test_optimize(spark: SparkSession, described: Path, tmp_path: Path, point: s
     assert content_of(store, tables.RUNS) == content_of(whole, tables.RUNS)
 
 
+@pytest.mark.parametrize("point", points(*(f"{when} evaluation" for when in WHEN)))
+def test_evaluate(spark: SparkSession, filtered: Path, tmp_path: Path, point: str) -> None:
+    """An experiment is in the table once, whole; its outcomes are the same."""
+    place = tmp_path / "warehouse"
+    shutil.copytree(filtered / "begun", tmp_path / "whole")
+    kill_points.run_evaluate(spark, tmp_path / "whole")
+    goes_on(spark, "evaluate", point, begun=filtered / "begun", warehouse=place, whole=tmp_path / "whole")
+    assert TableStore(spark, str(place)).read(tables.EVALUATION).count() > 0
+
+
 @pytest.mark.long
 @pytest.mark.sampled(60)
 @pytest.mark.parametrize(

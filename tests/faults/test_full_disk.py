@@ -84,6 +84,9 @@ def test_filter(spark: SparkSession, tmp_path: Path, small_disk: Path) -> None:
     for stage in stages:
         meets_a_full_disk(store, small_disk, stage)
     assert content(store) == content(TableStore(spark, str(tmp_path / "whole")))
+    kill_points.run_evaluate(spark, tmp_path / "whole")
+    meets_a_full_disk(store, small_disk, lambda: kill_points.run_evaluate(spark, small_disk / "warehouse"))
+    assert content(store) == content(TableStore(spark, str(tmp_path / "whole")))
     assert left_behind(small_disk / "warehouse") == []
 
 

@@ -11,12 +11,13 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from avlib.config import load_settings
-from avlib.spark.resources import gpu_profile
+from avlib.spark.resources import gpu_profile, slots
 
 pytestmark = pytest.mark.spark
 
 GPUS = {"spark.executor.resource.gpu.amount": "2"}
 DYNAMIC = {"spark.dynamicAllocation.enabled": "true"}
+TEN = {"spark.dynamicAllocation.maxExecutors": "10"}
 
 
 def profile(conf: dict[str, str], *, device: str = "auto", master: str = "spark://host:7077") -> ResourceProfile | None:
@@ -66,3 +67,25 @@ def test_map_in_arrow_takes_it_and_local_mode_refuses_to_run_it(spark: SparkSess
         rows.collect()
     plain = spark.range(3).mapInArrow(lambda batches: batches, "id bigint", profile=profile({}))
     assert plain.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("conf", "expected"),
+    [
+        ({}, 6),
+        (DYNAMIC, 6),
+        ({"spark.dynamicAllocation.maxExecutors": "10"}, 6),
+        (DYNAMIC | {"spark.dynamicAllocation.maxExecutors": "10"}, 10),
+        (DYNAMIC | {"spark.dynamicAllocation.maxExecutors": "10", "spark.executor.cores": "8"}, 80),
+        (
+            DYNAMIC
+            | {"spark.dynamicAllocation.maxExecutors": "3", "spark.executor.cores": "8", "spark.task.cpus": "3"},
+            6,
+        ),
+        (DYNAMIC | {"spark.dynamicAllocation.maxExecutors": "10", "spark.default.parallelism": "6"}, 6),
+    ],
+)
+def test_slots_are_those_that_may_be(spark: SparkSession, conf: dict[str, str], expected: int) -> None:
+    values = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+    context = SimpleNamespace(defaultParallelism=6, getConf=lambda: values)
+    assert slots(SimpleNamespace(sparkContext=context)) == expected  # type: ignore[arg-type]
