@@ -2,7 +2,7 @@
 
 Samples are packed into blocks, files that every worker can read. A task owns a super-tile, the pairs of two groups of
 blocks, and emits partial lists of both groups; these are merged. Components of the step before that fit share a block,
-and never meet.
+and never meet. Many samples, all or those of a giant component, are compared in cells instead (see `knn_cells`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ from avlib.neighbors import (
 from avlib.planning import Layout, choose_method
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
-from avlib.spark.packing import SHARED, BlockFile, Packing, planned_slots, remembered
+from avlib.spark.packing import OF_COMPONENTS, SHARED, BlockFile, Packing, planned_slots, remembered
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, kept, merge, partial_row
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Step, Work, is_done, recorded
@@ -51,6 +51,7 @@ from avlib.tables import Table
 EXACT = "exact"
 """The note of lists that are."""
 
+_MOST_GIANTS = 16  # components that are searched in cells, one after another; what is left is small beside them
 _ENTRY_BYTES = 12  # of a list: an int64 id and a float32 distance
 _TILES_PER_SLOT = 6
 _TRAINED, _TRAINED_AT_LEAST = 32, 8  # samples for each cell: where there is memory, and where there is not
@@ -108,11 +109,15 @@ def _run(store: TableStore, settings: Settings, step: int, note: Note) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """lists: as NEIGHBORS, computed when asked for.  note: how they were found.  remake: packs lost blocks again."""
+    """lists: as NEIGHBORS, computed when asked for.  note: how they were found.  remake: packs lost blocks again.
+
+    blocks: how the names of the blocks begin that it can pack, where they differ from others'.
+    """
 
     lists: DataFrame
     note: str
     remake: Callable[[Sequence[str]], object]
+    blocks: str | tuple[str, ...] = ""
 
 
 def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, folder: str) -> Found:
@@ -121,46 +126,82 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
     samples, scope: as for `assigned_samples`.  folder: for blocks, which must stay until the rows are written.
     """
     packing = Packing(search.weights, search.stats, search.knn.block_rows, folder)
-    if scope is None and _method(samples, search, folder) == "cells":
-        return _find_in_cells(samples, search, packing)
+    found: list[Found] = []
+    if scope is None:
+        if _method(samples, search, folder) == "cells":
+            return _find_in_cells(samples, search, packing, count=check_unscoped(samples, search))
+    else:
+        for component, size in _giants(samples, scope, search, folder):
+            own = scope.where(F.col("component_id") == component)
+            capped_search = replace(search, step=search.step.model_copy(update={"k": search.k_of(size)}))
+            members = samples.join(own, "sample_id", "left_semi")
+            found.append(_find_in_cells(members, capped_search, packing, count=size, component=component))
+            scope = scope.where(F.col("component_id") != component)
     assigned = assigned_samples(samples, search, packing, scope=scope)
     blocks = remembered(folder, "blocks", lambda: packing.pack(assigned))
     lists = neighbors(samples.sparkSession, blocks, search, folder=folder)
-    return Found(lists, EXACT, lambda names: packing.pack_again(assigned, names))
+    exact = Found(lists, EXACT, lambda names: packing.pack_again(assigned, names), blocks=OF_COMPONENTS)
+    return _together([*found, exact]) if found else exact
 
 
-def _method(samples: DataFrame, search: BlockSearch, folder: str) -> str:
-    """What knn.method asks for among all samples; of auto, what is reckoned to cost less."""
+def _together(found: Sequence[Found]) -> Found:
+    """Lists of different samples, found in several ways."""
+
+    def remake(names: Sequence[str]) -> None:
+        for one in found:
+            one.remake([name for name in names if name.startswith(one.blocks)])
+
+    lists = reduce(DataFrame.unionByName, [one.lists for one in found])
+    return Found(lists, "; ".join(one.note for one in found), remake)
+
+
+def _giants(samples: DataFrame, scope: DataFrame, search: BlockSearch, folder: str) -> list[tuple[int, int]]:
+    """The components, and their sizes, in which cells are what knn.method asks for, or what costs less."""
+    if search.knn.method == "exact":
+        return []
+    sizes = scope.groupBy("component_id").count().where(F.col("count") > search.knn.block_rows)
+    largest = sizes.orderBy(F.desc("count"), "component_id").limit(_MOST_GIANTS).collect()
+    return [
+        (component, size)
+        for component, size in largest
+        if _method(samples, search, folder, count=size, of=f" in component {component}") == "cells"
+    ]
+
+
+def _method(samples: DataFrame, search: BlockSearch, folder: str, *, count: int | None = None, of: str = "") -> str:
+    """What knn.method asks for; of auto, what is reckoned to cost less.  count: of some samples; None: of all."""
     knn = search.knn
     if knn.method != "auto":
         return knn.method
-    count = samples.count()
+    count = samples.count() if count is None else count
     if not count:
         return EXACT
-    slots = planned_slots(samples.sparkSession, folder)
-    layout = Layout(knn.block_rows, slots, knn.memory_mb << 20)
+    layout = Layout(knn.block_rows, planned_slots(samples.sparkSession, folder), knn.memory_mb << 20)
     choice = choose_method(count, _dimension(samples, search), search.step.k, layout, recall=knn.recall)
-    say(f"  knn.method = auto: {choice.method}, {choice.reason}")
+    say(f"  knn.method = auto{of}: {choice.method}, {choice.reason}")
     return choice.method
 
 
-def _find_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing) -> Found:
-    count = check_unscoped(samples, search)
+def _find_in_cells(
+    samples: DataFrame, search: BlockSearch, packing: Packing, *, count: int, component: int | None = None
+) -> Found:
+    """Of all samples, or those of a component."""
     rows_in_memory = (search.knn.memory_mb << 20) // _row_bytes(search, _dimension(samples, search))
     cells = max(1, min(round(count / search.knn.cell_rows), rows_in_memory // _TRAINED_AT_LEAST))
     slots = planned_slots(samples.sparkSession, packing.folder)
     groups = min(cells, max(math.ceil(count / rows_in_memory), _TILES_PER_SLOT * slots))
-    plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count)
+    scope, of = ("cells", "") if component is None else (f"cells-{component}", f"component {component}: ")
+    plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count, scope=scope)
     own = replace(packing, folder=f"{packing.folder}/{hash_of(asdict(plan))}")
     found = lists_in_cells(samples, search, own, plan)
     w_visual, w_audio = found.weights
     choice = found.choice
     note = (
-        f"{cells} cells by w_V = {w_visual:g}, w_A = {w_audio:g}, of which a sample probes those up to "
+        f"{of}{cells} cells by w_V = {w_visual:g}, w_A = {w_audio:g}, of which a sample probes those up to "
         f"{choice.reach:.3f} times as far as its own, {found.probes:.1f} on average: "
         f"{choice.recall:.3f} ± {choice.standard_error:.3f} of the mutual edges"
     )
-    return Found(found.lists, note, found.remake)
+    return Found(found.lists, note, found.remake, blocks=f"{scope}-")
 
 
 def assigned_samples(

@@ -46,7 +46,6 @@ from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing, kept_values, rem
 from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
 from avlib.spark.resources import slots
 
-_SCOPE = "cells"
 _SEED = 0
 _DRAWS = 1 << 40
 _SAMPLED, _ASKED = 192, 6  # samples whose mutual edges are counted, and of how many neighbors of each
@@ -59,12 +58,16 @@ _ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids bin
 
 @dataclass(frozen=True)
 class CellPlan:
-    """cells: how many are aimed at.  groups: of them.  trained: samples to train them on.  samples: in all."""
+    """cells: how many are aimed at.  groups: of them.  trained: samples to train them on.  samples: in all.
+
+    scope: what the groups' blocks are called; a word, and the component where the samples are those of one.
+    """
 
     cells: int
     groups: int
     trained: int
     samples: int
+    scope: str = "cells"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     blocks = remembered(folder, "packed", lambda: _pack(raw, packing, plan))
 
     def remake(names: Sequence[str]) -> None:
-        if all(name.startswith(_SCOPE) for name in names):
+        if all(name.startswith(plan.scope) for name in names):
             _pack(raw, packing, plan, names)
         else:  # the random samples: the same come again, and the cells stay
             _train(raw, search, packing, plan)
@@ -153,7 +156,7 @@ def _pack(raw: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] 
     pieces = raw.mapInArrow(assign, from_arrow_schema(_PIECE))
     if only is not None:
         pieces = pieces.where(F.col("group").isin([int(name.rpartition("-")[2]) for name in only]))
-    return _packed(pieces, packing.folder, _SCOPE, groups=plan.groups)
+    return _packed(pieces, packing.folder, plan.scope, groups=plan.groups)
 
 
 def _packed(pieces: DataFrame, folder: str, scope: str, *, groups: int) -> list[BlockFile]:
@@ -268,8 +271,8 @@ def _search(
                 found = cells.fold(others.block, others.probes, others.lists)
                 starts = np.cumsum([0, *(sizes[source] for source in turn)])
                 for source, start, stop in zip(turn, starts[:-1], starts[1:], strict=True):
-                    yield partial_row(_SCOPE, source, found.take(np.arange(start, stop)))
-            yield partial_row(_SCOPE, group, cells.lists())
+                    yield partial_row(files[source].scope, source, found.take(np.arange(start, stop)))
+            yield partial_row(files[group].scope, group, cells.lists())
 
     routes = _tasks(spark, blocks, len(blocks)).mapInArrow(route, _ROUTE).repartitionById(max(files) + 1, "group")
     return merge(routes.mapInArrow(compare, from_arrow_schema(PARTIAL)), search.rule)

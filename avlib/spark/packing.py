@@ -32,6 +32,9 @@ from avlib.storage import is_file, read_whole, write_whole
 SHARED = "shared"
 """Scopes of this name and a number hold whole components, as many as fit into one block."""
 
+OF_COMPONENTS = (SHARED, "component")
+"""How the names of scopes begin where samples are in components."""
+
 BLOCK_FILE = pa.schema(
     [
         ("scope", pa.string()),

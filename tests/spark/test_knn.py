@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from raw_samples import RawSamples
 from avlib import tables
 from avlib.descriptors import DescriptorStats
 from avlib.errors import AvlibError, ConfigError, in_one_line
+from avlib.neighbors import Block, NeighborRule, nearest
 from avlib.spark import knn, knn_cells
 from avlib.spark.block_search import BlockSearch
 from avlib.spark.knn_cells import CellPlan
@@ -191,6 +192,53 @@ def test_lost_cells_are_packed_again(spark: SparkSession, tmp_path: Path, monkey
     assert len(lost) == 2
     assert len(written_ns) == 2 and len(set(written_ns)) == 1  # the blocks were packed by these cells
     assert lists_of(store) == whole
+
+
+def test_giant_components_are_searched_in_cells(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them, and small ones beside; also where a block of each is lost."""
+    raw = RawSamples(videos=12, frames=50)
+    store = TableStore(spark, str(tmp_path))
+    fill(store, raw)
+    numbers = np.concatenate([np.zeros(300, int), np.ones(200, int), 2 + np.arange(100) // 10])
+    np.random.default_rng(0).shuffle(numbers)
+    components = {int(i): int(raw.ids[numbers == number].min()) for i, number in zip(raw.ids, numbers, strict=True)}
+    rows = spark.createDataFrame(list(components.items()), "sample_id bigint, component_id bigint")
+    store.write_step(tables.COMPONENTS, rows, step=0)
+    steps = "filter.strategies.mine=[{w_V = 1, w_A = 1, k = 6}, {w_V = 1, w_A = 1, k = 6}]"
+    lost: list[Path] = []
+    remade = knn.with_lost_blocks_remade
+
+    def after_a_loss(work: Callable[[], object], remake: Callable[[Sequence[str]], object]) -> object:
+        for name in ("cells-*-1.arrow", "shared-0-0.arrow"):
+            lost.extend(tmp_path.rglob(name))
+        for file in lost:
+            file.unlink()
+        return remade(work, remake)
+
+    monkeypatch.setattr(knn, "with_lost_blocks_remade", after_a_loss)
+    chosen = ["knn.method=cells", "knn.cell_rows=20", "knn.recall=0.99", "knn.block_rows=120", steps]
+    knn.run(store, two_steps(*chosen), 1)
+    assert len(lost) == 3
+    found = {row["sample_id"]: list(row["neighbor_ids"]) for row in store.read(tables.NEIGHBORS, step=1).collect()}
+    assert found.keys() == components.keys()
+    samples, exact = raw.normalised(), {}
+    block = Block(samples.ids, samples.visual, samples.audio, samples.times_s)
+    for number in range(12):
+        part = block.take(np.flatnonzero(numbers == number))
+        lists = nearest(part, [part], weights=(1.0, 1.0), k=6, rule=NeighborRule())
+        exact |= dict(zip(lists.ids.tolist(), lists.neighbor_ids.tolist(), strict=True))
+    assert all(found[i] == exact[i] for i in raw.ids[numbers > 1].tolist())
+    edges, expected = mutual_edges(found), mutual_edges(exact)
+    assert all(components[i] == components[j] for i, j in edges)
+    assert len(expected & edges) > 0.96 * len(expected) > 500
+    newest = store.read(tables.RUNS).orderBy("started", ascending=False).first()
+    assert newest is not None and newest["summary"].count("component ") == 2 and newest["summary"].endswith("; exact")
+
+
+def mutual_edges(lists: dict[int, list[int]]) -> set[tuple[int, int]]:
+    return {(i, j) for i, ids in lists.items() for j in ids if i < j and i in lists[j]}
 
 
 @pytest.mark.parametrize(("left", "slots"), [(None, 2), ("5", 5), ("", 2)], ids=["first", "goes on", "power was lost"])
