@@ -20,10 +20,10 @@ from avlib.learning.job import LearningJob
 _LOOPBACK = "lo" if sys.platform == "linux" else "lo0"
 
 
-def train_here(job: LearningJob, *, gpus: Sequence[str], say: Callable[[str], None]) -> None:
+def train_here(job: LearningJob, *, gpus: Sequence[int], say: Callable[[str], None]) -> None:
     """Train in as many processes as the job asks for.
 
-    gpus: addresses, one for each process, where the job is for GPUs.  say: takes the lines that they print.
+    gpus: torch's numbers, one for each process, where the job is for GPUs.  say: takes the lines that they print.
     Raises RuntimeError, with the last of these lines, where a process fails; then the others are ended, too.
     """
     world, reading, writing = job.settings.processes, *os.pipe()
@@ -33,8 +33,6 @@ def train_here(job: LearningJob, *, gpus: Sequence[str], say: Callable[[str], No
         "GLOO_SOCKET_IFNAME": _LOOPBACK,
         "NCCL_SOCKET_IFNAME": _LOOPBACK,
     }
-    if job.cuda:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[:world])
     last = ""
     of_meeting = TemporaryDirectory(prefix="avlib-learn-") if world > 1 else nullcontext("")
     with of_meeting as folder, os.fdopen(reading, errors="replace") as said:
@@ -46,7 +44,7 @@ def train_here(job: LearningJob, *, gpus: Sequence[str], say: Callable[[str], No
                 stdin=subprocess.PIPE,
                 stdout=writing,
                 stderr=subprocess.STDOUT,
-                env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                env=environment | {"RANK": str(rank), "LOCAL_RANK": str(gpus[rank] if job.cuda else rank)},
             )
             for rank in range(world)
         ]

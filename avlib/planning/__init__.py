@@ -4,20 +4,23 @@
 """
 
 from avlib.planning.cost import (
+    TASKS_A_SLOT,
     CellShape,
     Choice,
     Cost,
     Layout,
     Method,
+    cell_groups,
     cells_cost,
     choose_method,
     exact_cost,
-    fitting_block_rows,
+    fitting_rows,
 )
 from avlib.planning.rates import NOMINAL, Calibration, Rates
 
 __all__ = [
     "NOMINAL",
+    "TASKS_A_SLOT",
     "Calibration",
     "CellShape",
     "Choice",
@@ -25,8 +28,9 @@ __all__ = [
     "Layout",
     "Method",
     "Rates",
+    "cell_groups",
     "cells_cost",
     "choose_method",
     "exact_cost",
-    "fitting_block_rows",
+    "fitting_rows",
 ]

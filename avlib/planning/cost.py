@@ -30,7 +30,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from avlib.errors import ParameterError
+from avlib.errors import ConfigError, ParameterError
 from avlib.planning.rates import NOMINAL, Rates
 
 Method = Literal["exact", "cells"]
@@ -38,8 +38,13 @@ Method = Literal["exact", "cells"]
 TILE_BYTES = 2 * 4 * 512 * 1024
 """Two float32 tiles of inner products: what the kernel needs besides rows and lists."""
 
-_TASKS_A_SLOT = 6  # as avlib.spark.knn has it, so that a long task does not leave the other slots idle for long
-_COPIES = 4  # of a group of cells, as avlib.spark.knn has it
+TRAINED_AT_LEAST = 8
+"""Samples that cells are trained on, for each cell, where there is little memory."""
+
+TASKS_A_SLOT = 6
+"""So that a long task does not leave the other slots idle for long."""
+
+_COPIES = 4  # of the rows that a task packs, or has of a group of cells
 _TRAININGS = 1 + 3 / 16  # of the cells, and of as many as tell weights apart
 _WORTH = 0.5  # cells give up some recall, so they must save at least this much of the work
 _SMALL_S = 10.0  # of work: nobody asks how it was counted
@@ -125,9 +130,38 @@ def list_bytes(k: int) -> int:
     return 8 + k * (8 + 4)
 
 
-def fitting_block_rows(dims: int, k: int, *, task_bytes: float) -> int:
-    """The largest knn.block_rows of which a task can hold two blocks and the lists of both; 0 where none fits."""
-    return max(0, int((task_bytes - TILE_BYTES) / (2 * (row_bytes(dims) + list_bytes(k)))))
+def fitting_rows(dims: int, k: int, *, task_bytes: float) -> int:
+    """Rows that a task can hold as it packs a block, or compares a group of cells; 0 where none fits.
+
+    Four copies: as they came, sorted, normalised, written; as many of their lists. So the largest knn.block_rows.
+    """
+    return max(0, int((task_bytes - TILE_BYTES) / _held_bytes(dims, k)))
+
+
+def cell_groups(n: int, dims: int, k: int, layout: Layout, *, members: int) -> tuple[int, int]:
+    """How many cells there are, and groups of them.  members: knn.cell_rows, of a cell where memory allows.
+
+    Training has to hold a few rows for each cell, so many cells are made of more rows; a group is as large as fits
+    the memory and keeps the slots busy, and a cell at least. Raises ConfigError where that does not fit.
+    """
+    if layout.task_bytes == math.inf:
+        cells = math.ceil(n / members)
+        return cells, min(cells, TASKS_A_SLOT * layout.slots)
+    fitting = fitting_rows(dims, k, task_bytes=layout.task_bytes)
+    cells = max(1, min(math.ceil(n / members), fitting // TRAINED_AT_LEAST))
+    groups = min(cells, max(math.ceil(n / max(fitting, 1)), TASKS_A_SLOT * layout.slots))
+    if math.ceil(n / groups) > fitting:
+        needed = math.ceil(math.sqrt(2 * TRAINED_AT_LEAST * n)) * _held_bytes(dims, k) + TILE_BYTES
+        raise ConfigError(
+            f"{n:,} samples of {dims} numbers in cells: a task would hold {math.ceil(n / groups):,} of them, and "
+            f"{fitting:,} fit its {layout.task_bytes / (1 << 20):,.0f} MB: give tasks as much memory as "
+            f"--set knn.memory_mb={math.ceil(needed / (1 << 20))} lets them take"
+        )
+    return cells, groups
+
+
+def _held_bytes(dims: int, k: int) -> int:
+    return _COPIES * (row_bytes(dims) + list_bytes(k))
 
 
 def entries(k: int, rows: float) -> float:
@@ -146,7 +180,7 @@ def exact_cost(n: int, dims: int, k: int, layout: Layout) -> Cost:
     blocks = math.ceil(n / block)
     room = layout.task_bytes - TILE_BYTES - block * rows
     fitting = blocks if room == math.inf else max(1, int(room / (block * (rows + 2 * of_list))))
-    busy = math.ceil((math.sqrt(1 + 8 * _TASKS_A_SLOT * layout.slots) - 1) / 2)  # S(S + 1)/2 tasks
+    busy = math.ceil((math.sqrt(1 + 8 * TASKS_A_SLOT * layout.slots) - 1) / 2)  # S(S + 1)/2 tasks
     groups = min(blocks, max(math.ceil(blocks / fitting), busy))
     group = min(n, math.ceil(blocks / groups) * block)
     other = block * rows + group * of_list if groups > 1 else 0
@@ -161,7 +195,7 @@ def exact_cost(n: int, dims: int, k: int, layout: Layout) -> Cost:
         moved_bytes=0,
         lists=groups * n,
         list_bytes=groups * n * of_list,
-        task_bytes=group * (rows + of_list) + other + TILE_BYTES,
+        task_bytes=max(group * (rows + of_list) + other, block * _held_bytes(dims, k)) + TILE_BYTES,
         shared_bytes=0,
         tasks=groups * (groups + 1) // 2,
         groups=groups,
@@ -171,20 +205,17 @@ def exact_cost(n: int, dims: int, k: int, layout: Layout) -> Cost:
 def cells_cost(n: int, dims: int, k: int, layout: Layout, *, shape: CellShape = CellShape()) -> Cost:
     """k-means cells. A group of cells is as large as fits the memory and keeps the slots busy, and a cell at least.
 
-    Raises ParameterError as `exact_cost` does.
+    Raises ParameterError as `exact_cost` does, ConfigError as `cell_groups`.
     """
     _check(n=n, dims=dims, k=k)
     rows, of_list = row_bytes(dims), list_bytes(k)
-    cells = math.ceil(n / shape.members)
+    cells, groups = cell_groups(n, dims, k, layout, members=shape.members)
     nprobe, hubs = min(shape.nprobe, cells), math.ceil(math.sqrt(cells))
     trained = cells if cells <= shape.flat_training else hubs
     compared = cells if cells <= shape.flat_cells else hubs + shape.flat_cells
     training = min(n, shape.rows_a_cell * cells)
     recall = min(n, shape.recall_rows * (1 + min(k, shape.recall_neighbors))) * n
     pairs = n * nprobe * (n / cells)
-    room = layout.task_bytes - TILE_BYTES
-    fitting = n if room == math.inf else max(1, int(room / (_COPIES * (rows + of_list))))
-    groups = min(cells, max(math.ceil(n / fitting), _TASKS_A_SLOT * layout.slots))
     foreign = min(nprobe, groups) - 1
     return Cost(
         method="cells",
@@ -225,14 +256,23 @@ def with_small_components(cost: Cost, samples: int, dims: int, k: int, layout: L
     )
 
 
-def choose_method(n: int, dims: int, k: int, layout: Layout, *, recall: float = 0.97, rates: Rates = NOMINAL) -> Choice:
+def choose_method(
+    n: int,
+    dims: int,
+    k: int,
+    layout: Layout,
+    *,
+    recall: float = 0.97,
+    rates: Rates = NOMINAL,
+    shape: CellShape = CellShape(),
+) -> Choice:
     """What `knn.method = auto` is to take: cells where they need at most half the work of all pairs.
 
-    n: of the whole collection, or of the largest component of the step before.  recall: knn.recall; 1 asks for
+    n: of the whole collection, or of a component of the step before.  recall: knn.recall; 1 asks for
     all pairs. Work is computing and moving bytes, as seconds of one core at these rates.
     Raises ParameterError as `exact_cost` does.
     """
-    exact, cells = exact_cost(n, dims, k, layout), cells_cost(n, dims, k, layout)
+    exact, cells = exact_cost(n, dims, k, layout), cells_cost(n, dims, k, layout, shape=shape)
     exact_s, cells_s = (cost.computing_s(rates) + cost.moving_s(rates) for cost in (exact, cells))
     both = f"{_work(exact_s)} for all pairs, {_work(cells_s)} by cells"
     if exact_s > _SMALL_S:

@@ -6,10 +6,19 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from avlib.errors import ParameterError
-from avlib.planning.cost import Choice, choose_method, fitting_block_rows
-from avlib.planning.rates import NOMINAL
+from avlib.planning.cost import Choice, choose_method, fitting_rows
 from avlib.planning.sizes import BARE_BYTES, TableSize, table_sizes
-from avlib.planning.stages import DESCRIBE_OF_ITS_PARTS, EDGE_BYTES, SPARKS_OWN_S, Given, Stage, knn_cost, stages
+from avlib.planning.stages import (
+    DESCRIBE_OF_ITS_PARTS,
+    EDGE_BYTES,
+    ROWS_PER_S,
+    SPARKS_OWN_S,
+    TO_PYTHON_BYTES_PER_S,
+    Given,
+    Stage,
+    knn_cost,
+    stages,
+)
 
 _NETWORK_GBIT_PER_S = 10
 
@@ -79,23 +88,23 @@ def make_plan(given: Given) -> Plan:
 
 def _choice(given: Given, step: int) -> Choice:
     """What knn.method takes for a step."""
-    knn, k = given.settings.knn, given.settings.filter.steps[step].k
-    rates = given.known.rates if given.known else NOMINAL
-    scope = given.scope(step)
-    if knn.method != "auto":
-        return Choice(knn.method, f"knn.method = {knn.method}")
-    if step and scope <= knn.block_rows:
+    k, scope = given.settings.filter.steps[step].k, given.scope(step)
+    if step and scope <= given.settings.knn.block_rows:
         return Choice("exact", f"its largest component of {scope:,} samples fits a block")
-    return choose_method(scope, given.dims(step), k, given.layout, recall=knn.recall, rates=rates)
+    return _of_many(given, scope, given.dims(step), k)
 
 
 def _asked(given: Given, dims: int) -> Choice:
     """What knn.method takes for the companions of agreement, by descriptors of so many numbers."""
-    knn, k = given.settings.knn, min(given.settings.agreement.neighbors, given.samples)
+    return _of_many(given, given.samples, dims, min(given.settings.agreement.neighbors, given.samples))
+
+
+def _of_many(given: Given, samples: int, dims: int, k: int) -> Choice:
+    """By nominal rates, as the job, which knows no others."""
+    knn = given.settings.knn
     if knn.method != "auto":
         return Choice(knn.method, f"knn.method = {knn.method}")
-    rates = given.known.rates if given.known else NOMINAL
-    return choose_method(given.samples, dims, k, given.layout, recall=knn.recall, rates=rates)
+    return choose_method(samples, dims, k, given.layout, recall=knn.recall, shape=given.shape)
 
 
 def _notes(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
@@ -105,12 +114,20 @@ def _notes(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
         yield "later steps count as if all samples were one component; --largest-share says otherwise"
     if given.settings.filter.scored:
         yield "the steps after agreement count as if all samples agreed"
-    yield "cells: what the job will settle on for the recall asked for is guessed (256 members, 16 probed)"
+    cells = given.shape
+    yield (
+        f"cells: how far the job will probe for the recall asked for is guessed ({cells.members} members, "
+        f"{cells.nprobe} probed)"
+    )
     if known is None:
         yield "no rates, so no hours: run avlib plan --calibrate for hours; methods were picked at nominal rates"
         return
     yield f"rates: one core of {known.machine}, {known.date}"
     yield f"of Spark's and Delta's own time hours hold {SPARKS_OWN_S:g} s a stage, of agreement three times as much"
+    yield (
+        f"and its tasks take {ROWS_PER_S:,} rows of edges, or {TO_PYTHON_BYTES_PER_S / 1e6:g} MB of descriptors, a "
+        "second, as was seen, too"
+    )
     yield f"describe is counted as {DESCRIBE_OF_ITS_PARTS:g} times its parts, as was seen on 2 cores"
     crossing_bytes = sum(stage.read_bytes + stage.shuffle_bytes for stage in planned)
     crossing_h = crossing_bytes / given.cluster.machines / (_NETWORK_GBIT_PER_S * 1e9 / 8) / 3600
@@ -128,8 +145,9 @@ def _notes(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
 
 
 def _warnings(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
-    room, settings, slots = given.cluster.task_bytes, given.settings, given.cluster.slots
+    settings, slots = given.settings, given.cluster.slots
     for stage in planned:
+        room = BARE_BYTES + given.layout.task_bytes if stage.method else given.cluster.task_bytes
         if stage.task_bytes is not None and stage.task_bytes > room:
             need = f"{stage.name}: a task needs {stage.task_bytes / 1e9:.2f} GB, and has {room / 1e9:.2f} GB"
             yield f"{need}; {_remedy(given, stage)}"
@@ -152,7 +170,7 @@ def _remedy(given: Given, stage: Stage) -> str:
         case "knn" if stage.method == "exact":
             assert stage.step is not None
             k = given.settings.filter.steps[stage.step].k
-            rows = fitting_block_rows(given.dims(stage.step), k, task_bytes=room)
+            rows = fitting_rows(given.dims(stage.step), k, task_bytes=given.layout.task_bytes)
             asked = min(given.settings.knn.block_rows, given.samples)
             return f"of knn.block_rows = {asked}, {rows} fit: --set knn.block_rows={rows}" if rows else fewer
         case "components":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from avlib.config import AudioDescriptor, Settings
 from avlib.descriptors import HOG_COLOR, PICTURES_TOGETHER
 from avlib.planning.cost import (
+    CellShape,
     Cost,
     Layout,
     Method,
@@ -87,9 +88,14 @@ class Given:
 
     @property
     def layout(self) -> Layout:
-        """Of a kNN step."""
-        room = max(self.cluster.task_bytes - BARE_BYTES, 1)
+        """Of a kNN step, which takes what knn.memory_mb allows, though a machine have more."""
+        room = min(max(self.cluster.task_bytes - BARE_BYTES, 1), self.settings.knn.memory_mb << 20)
         return Layout(self.settings.knn.block_rows, self.cluster.slots, room)
+
+    @property
+    def shape(self) -> CellShape:
+        """Of the cells."""
+        return CellShape(members=self.settings.knn.cell_rows)
 
     def dims(self, step: int) -> int:
         """Numbers that a step weighs."""
@@ -177,7 +183,9 @@ def agreement(given: Given, methods: tuple[Method, ...]) -> Stage:
     wanted, short, n, layout = given.settings.agreement, given.short, given.samples, given.layout
     asked, kinds = min(wanted.neighbors, n), (short.visual, short.audio)
     costs = [
-        exact_cost(n, dims, asked, layout) if method == "exact" else cells_cost(n, dims, asked, layout)
+        exact_cost(n, dims, asked, layout)
+        if method == "exact"
+        else cells_cost(n, dims, asked, layout, shape=given.shape)
         for dims, method in zip(kinds, methods, strict=True)
     ]
     views, lists = n * row_bytes(sum(kinds)), 2 * n * asked * _COMPANION_BYTES
@@ -210,7 +218,10 @@ def knn_cost(given: Given, step: int, method: Method) -> Cost:
     layout = given.layout
     if step and scope <= layout.block_rows:
         scope, method = min(given.samples, layout.block_rows), "exact"
-    cost = exact_cost(scope, dims, k, layout) if method == "exact" else cells_cost(scope, dims, k, layout)
+    if method == "exact":
+        cost = exact_cost(scope, dims, k, layout)
+    else:
+        cost = cells_cost(scope, dims, k, layout, shape=given.shape)
     return with_small_components(cost, given.samples - scope, dims, k, layout)
 
 

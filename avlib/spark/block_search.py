@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -65,17 +66,18 @@ def sound_dimension(views: DataFrame) -> int:
 
 
 def with_lost_blocks_remade(work: Callable[[], Result], remake: Callable[[Sequence[str]], object]) -> Result:
-    """Do some work; where tasks say that a block is lost, remake it and begin anew, a few times."""
-    for _ in range(_REPACKINGS):
+    """Do some work; where tasks say that a block is lost, remake it and begin anew, a few times for each block."""
+    lost = Counter[str]()
+    while True:
         try:
             return work()
         except (PySparkException, LostBlockError) as error:
             name, problem = _lost(error)
-            if not name:
+            lost[name] += 1
+            if not name or lost[name] > _REPACKINGS:
                 raise
             say(f"  block {name} {problem}: it is packed again")
             remake([name])
-    return work()
 
 
 def _lost(error: Exception) -> tuple[str, str]:

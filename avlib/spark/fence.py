@@ -1,8 +1,8 @@
 """Keeping an older run out of the tables of a newer one where no file can be locked: by Delta's transaction versions.
 
-A run that begins takes the next epoch of its work in each table that it writes, and every commit of its carries the
-next version of that epoch. Delta makes a commit only above the version that the table has: what an older run still has
-under way when a newer one has begun becomes no part of a table, whatever the moment.
+A run that begins takes the next epoch of its work in each table that it writes, and every append of its carries the
+next version of that epoch. Delta makes such a commit only above the version that the table has: what an older run still
+adds when a newer one has begun becomes no part of a table, whatever the moment.
 """
 
 from __future__ import annotations
@@ -40,9 +40,13 @@ class Fence:
         self._version = (seen // _COMMITS + 1) * _COMMITS
         return self._version
 
+    def is_overtaken(self, seen: int) -> bool:
+        """Whether a newer run has begun.  seen: the version of one of the tables."""
+        return seen // _COMMITS > self._version // _COMMITS
+
     def check(self, seen: int) -> None:
-        """Raise WarehouseError where a newer run has begun.  seen: the version of one of its tables."""
-        if seen // _COMMITS > self._version // _COMMITS:
+        """Raise WarehouseError where a newer run has begun."""
+        if self.is_overtaken(seen):
             raise self.overtaken()
 
     def follow(self, seen: int) -> int:

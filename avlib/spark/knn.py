@@ -8,7 +8,6 @@ and never meet. Many samples, all or those of a giant component, are compared in
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial, reduce
@@ -34,7 +33,7 @@ from avlib.neighbors import (
     side,
     super_tiles,
 )
-from avlib.planning import Layout, choose_method
+from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_method, fitting_rows
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
 from avlib.spark.packing import OF_COMPONENTS, SHARED, BlockFile, Packing, planned_slots, remembered
@@ -51,10 +50,9 @@ from avlib.tables import Table
 EXACT = "exact"
 """The note of lists that are."""
 
-_MOST_GIANTS = 16  # components that are searched in cells, one after another; what is left is small beside them
+_MOST_GIANTS = 16  # components that are searched in cells, one after another
 _ENTRY_BYTES = 12  # of a list: an int64 id and a float32 distance
-_TILES_PER_SLOT = 6
-_TRAINED, _TRAINED_AT_LEAST = 32, 8  # samples for each cell: where there is memory, and where there is not
+_TRAINED = 32  # samples for each cell, where there is memory
 
 
 def run(store: TableStore, settings: Settings, step: int) -> None:
@@ -126,17 +124,18 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
     samples, scope: as for `assigned_samples`.  folder: for blocks, which must stay until the rows are written.
     """
     packing = Packing(search.weights, search.stats, search.knn.block_rows, folder)
-    found: list[Found] = []
+    dimension, found = _dimension(samples, search), list[Found]()
     if scope is None:
-        if _method(samples, search, folder) == "cells":
-            return _find_in_cells(samples, search, packing, count=check_unscoped(samples, search))
+        if _method(samples, search, folder, dimension) == "cells":
+            return _find_in_cells(samples, search, packing, count=check_unscoped(samples, search), dimension=dimension)
     else:
-        for component, size in _giants(samples, scope, search, folder):
+        check_block_fits(search, dimension=dimension)  # before giants take hours
+        for component, size in _giants(samples, scope, search, folder, dimension):
             own = scope.where(F.col("component_id") == component)
-            capped_search = replace(search, step=search.step.model_copy(update={"k": search.k_of(size)}))
-            members = samples.join(own, "sample_id", "left_semi")
-            found.append(_find_in_cells(members, capped_search, packing, count=size, component=component))
             scope = scope.where(F.col("component_id") != component)
+            members = samples.join(own, "sample_id", "left_semi")
+            within = replace(search, step=search.step.model_copy(update={"k": search.k_of(size)}))
+            found.append(_find_in_cells(members, within, packing, count=size, dimension=dimension, component=component))
     assigned = assigned_samples(samples, search, packing, scope=scope)
     blocks = remembered(folder, "blocks", lambda: packing.pack(assigned))
     lists = neighbors(samples.sparkSession, blocks, search, folder=folder)
@@ -149,13 +148,16 @@ def _together(found: Sequence[Found]) -> Found:
 
     def remake(names: Sequence[str]) -> None:
         for one in found:
-            one.remake([name for name in names if name.startswith(one.blocks)])
+            if own := [name for name in names if name.startswith(one.blocks)]:
+                one.remake(own)
 
     lists = reduce(DataFrame.unionByName, [one.lists for one in found])
     return Found(lists, "; ".join(one.note for one in found), remake)
 
 
-def _giants(samples: DataFrame, scope: DataFrame, search: BlockSearch, folder: str) -> list[tuple[int, int]]:
+def _giants(
+    samples: DataFrame, scope: DataFrame, search: BlockSearch, folder: str, dimension: int
+) -> list[tuple[int, int]]:
     """The components, and their sizes, in which cells are what knn.method asks for, or what costs less."""
     if search.knn.method == "exact":
         return []
@@ -164,34 +166,45 @@ def _giants(samples: DataFrame, scope: DataFrame, search: BlockSearch, folder: s
     return [
         (component, size)
         for component, size in largest
-        if _method(samples, search, folder, count=size, of=f" in component {component}") == "cells"
+        if _method(samples, search, folder, dimension, of=(component, size)) == "cells"
     ]
 
 
-def _method(samples: DataFrame, search: BlockSearch, folder: str, *, count: int | None = None, of: str = "") -> str:
-    """What knn.method asks for; of auto, what is reckoned to cost less.  count: of some samples; None: of all."""
+def _method(
+    samples: DataFrame, search: BlockSearch, folder: str, dimension: int, *, of: tuple[int, int] | None = None
+) -> str:
+    """What knn.method asks for; of auto, what is reckoned to cost less.  of: a component and its size; None: all."""
     knn = search.knn
     if knn.method != "auto":
         return knn.method
-    count = samples.count() if count is None else count
+    count = of[1] if of else samples.count()
     if not count:
         return EXACT
-    layout = Layout(knn.block_rows, planned_slots(samples.sparkSession, folder), knn.memory_mb << 20)
-    choice = choose_method(count, _dimension(samples, search), search.step.k, layout, recall=knn.recall)
-    say(f"  knn.method = auto{of}: {choice.method}, {choice.reason}")
+    layout, shape = _layout(samples.sparkSession, search, folder), CellShape(members=knn.cell_rows)
+    choice = choose_method(count, dimension, search.step.k, layout, recall=knn.recall, shape=shape)
+    say(f"  knn.method = auto{f' in component {of[0]}' if of else ''}: {choice.method}, {choice.reason}")
     return choice.method
 
 
+def _layout(spark: SparkSession, search: BlockSearch, folder: str) -> Layout:
+    return Layout(search.knn.block_rows, planned_slots(spark, folder), search.knn.memory_mb << 20)
+
+
 def _find_in_cells(
-    samples: DataFrame, search: BlockSearch, packing: Packing, *, count: int, component: int | None = None
+    samples: DataFrame,
+    search: BlockSearch,
+    packing: Packing,
+    *,
+    count: int,
+    dimension: int,
+    component: int | None = None,
 ) -> Found:
-    """Of all samples, or those of a component."""
-    rows_in_memory = (search.knn.memory_mb << 20) // _row_bytes(search, _dimension(samples, search))
-    cells = max(1, min(round(count / search.knn.cell_rows), rows_in_memory // _TRAINED_AT_LEAST))
-    slots = planned_slots(samples.sparkSession, packing.folder)
-    groups = min(cells, max(math.ceil(count / rows_in_memory), _TILES_PER_SLOT * slots))
+    """Of all samples, or those of a component.  dimension: numbers of a sample that count."""
+    layout = _layout(samples.sparkSession, search, packing.folder)
+    cells, groups = cell_groups(count, dimension, search.step.k, layout, members=search.knn.cell_rows)
+    trained = min(_TRAINED * cells, fitting_rows(dimension, search.step.k, task_bytes=layout.task_bytes))
     scope, of = ("cells", "") if component is None else (f"cells-{component}", f"component {component}: ")
-    plan = CellPlan(cells, groups, trained=min(_TRAINED * cells, rows_in_memory), samples=count, scope=scope)
+    plan = CellPlan(cells, groups, trained, samples=count, scope=scope)
     own = replace(packing, folder=f"{packing.folder}/{hash_of(asdict(plan))}")
     found = lists_in_cells(samples, search, own, plan)
     w_visual, w_audio = found.weights
@@ -230,18 +243,12 @@ def check_unscoped(samples: DataFrame, search: BlockSearch) -> int:
 
 def check_block_fits(search: BlockSearch, *, dimension: int) -> None:
     """Raise ConfigError unless packing a block of knn.block_rows, and its lists, fit into knn.memory_mb."""
-    row_bytes, limit = _row_bytes(search, dimension), search.knn.memory_mb << 20
-    if search.knn.block_rows * row_bytes > limit:
+    fitting = fitting_rows(dimension, search.step.k, task_bytes=search.knn.memory_mb << 20)
+    if search.knn.block_rows > fitting:
         raise ConfigError(
-            f"knn.block_rows = {search.knn.block_rows}: a block of {dimension}-d samples takes "
-            f"{search.knn.block_rows * row_bytes >> 20} MB to pack, more than knn.memory_mb = {search.knn.memory_mb}; "
-            f"{limit // row_bytes} rows fit"
+            f"knn.block_rows = {search.knn.block_rows}: a block of {dimension}-d samples takes more to pack than "
+            f"knn.memory_mb = {search.knn.memory_mb}; {fitting} rows fit"
         )
-
-
-def _row_bytes(search: BlockSearch, dimension: int) -> int:
-    # Four copies while it is packed: as it came, sorted, normalised, written. Its lists: see `neighbors`.
-    return 4 * dimension * 4 + 4 * search.step.k * _ENTRY_BYTES
 
 
 def _dimension(samples: DataFrame, search: BlockSearch) -> int:
@@ -264,7 +271,7 @@ def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSea
     slots = planned_slots(spark, folder)
     # Lists of two groups, and as much again while they are handed on.
     group_rows = (search.knn.memory_mb << 20) // (4 * search.step.k * _ENTRY_BYTES)
-    tiles = super_tiles(rows, tasks=_TILES_PER_SLOT * slots, group_rows=group_rows)
+    tiles = super_tiles(rows, tasks=TASKS_A_SLOT * slots, group_rows=group_rows)
     hands = dealt(tiles, tasks=max(len(tiles) // 64, 16 * slots))
     tasks = [(json.dumps([_task(tile, files) for tile in hand]),) for hand in hands]
     partials = spark.createDataFrame(spark.sparkContext.parallelize(tasks, len(tasks)), "tiles string").mapInArrow(

@@ -94,6 +94,8 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     spark, folder = samples.sparkSession, packing.folder
     raw = samples.select("sample_id", "time_s", *packing.descriptors())
     queries = remembered(folder, "trained", lambda: [_train(raw, search, packing, plan)])[0]
+    if stored_cells(folder) is None:  # lost since: the same come again
+        _train(raw, search, packing, plan)
     blocks = remembered(folder, "packed", lambda: _pack(raw, packing, plan))
 
     def remake(names: Sequence[str]) -> None:

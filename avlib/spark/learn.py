@@ -33,6 +33,7 @@ from avlib.models import LEARNED_MODEL, StoredSoundModel, read_sound_model, writ
 from avlib.sources import kept_sources
 from avlib.spark import learned
 from avlib.spark.progress import say, warn, watched
+from avlib.spark.resources import gpu_index
 from avlib.spark.runs import Work, newest_record, recorded
 from avlib.spark.samples import live_samples
 from avlib.spark.stats import update_stats
@@ -127,8 +128,8 @@ def _train(job: LearningJob, spark: SparkSession, *, local: bool) -> None:
         raise WarehouseError(f"learn: the training left no network in {job.folder}; run `avlib learn` again")
 
 
-def _driver_gpus(job: LearningJob, spark: SparkSession) -> list[str]:
-    """Addresses of the GPUs that Spark gives to the driver. Raises ConfigError where processes are to share them."""
+def _driver_gpus(job: LearningJob, spark: SparkSession) -> list[int]:
+    """torch's numbers of the GPUs that Spark gives to the driver. Raises ConfigError for more processes than these."""
     if not job.cuda:
         return []
     addresses = spark.sparkContext.resources["gpu"].addresses
@@ -137,7 +138,7 @@ def _driver_gpus(job: LearningJob, spark: SparkSession) -> list[str]:
             f"learn.processes = {job.settings.processes}: each needs a GPU of its own, and Spark gives the driver "
             f"{len(addresses)} (spark.driver.resource.gpu.amount)"
         )
-    return list(addresses)
+    return [gpu_index(address) for address in addresses]
 
 
 def _check_room(job: LearningJob) -> None:

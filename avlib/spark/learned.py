@@ -7,6 +7,7 @@ sound cannot be read any more costs its own samples, and is named.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +59,10 @@ def run(store: TableStore, settings: Settings) -> None:
     if model is None:
         return
     work = Work("audio_learned", [tables.SAMPLES], [tables.AUDIO_LEARNED], [settings.describe])
-    with (
-        store.claim("describe"),
-        recorded(store, work) as record,
-        store.frozen(_lacking(store, model), "lacking") as lacking,
-    ):
+    with store.claim("describe"), recorded(store, work) as record, ExitStack() as held:
+        if not store.claims_hold and not is_done(store):
+            held.enter_context(store.fenced("audio_learned", [tables.AUDIO_LEARNED]))
+        lacking = held.enter_context(store.frozen(_lacking(store, model), "lacking"))
         record.summary = _describe_lacking(store, lacking, settings, model)
 
 

@@ -89,7 +89,7 @@ def task_device(choice: str) -> str:
     import torch  # not before: it takes seconds, and other descriptors do not need it
 
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = _index(addresses[0]) if addresses else 0
+    index = gpu_index(addresses[0]) if addresses else 0
     why = _unusable(index) if index < seen else f"it sees {seen} CUDA devices (CUDA_VISIBLE_DEVICES, the driver)"
     if why is None:
         return f"cuda:{index}"
@@ -117,7 +117,7 @@ def _addresses() -> Sequence[str]:
     return resources[_GPU].addresses if _GPU in resources else []
 
 
-def _index(address: str) -> int:
+def gpu_index(address: str) -> int:
     """torch's number of a GPU: its place among the visible ones where these are named, else its address."""
     visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
     if address in visible:

@@ -116,7 +116,7 @@ class TableStore:
         self.recording = 0  # pieces of work that are under way, one inside the other
         self.finished: list[tuple[object, ...]] = []  # rows of `runs` that wait for the outermost to end
         self._claims: list[str] = []
-        self._fence: Fence | None = None
+        self._fences: list[Fence] = []
         self.claims_hold = True  # of the work that was claimed last: whether other runs were asked
         self._check_schema_version()
 
@@ -224,10 +224,14 @@ class TableStore:
 
     def delete_matching(self, table: Table, given: DataFrame, condition: str) -> None:
         """Delete the rows (`stored`) for which some row of `given` meets the condition, in one commit."""
-        if fence := self._fence_of(table):
-            fence.check(self._transaction_version(table, fence))
         merge = self._delta(table).alias("stored").merge(given.alias("given"), condition)
-        retried(merge.whenMatchedDelete().execute)
+
+        def delete() -> None:
+            if fence := self._fence_of(table):
+                fence.check(self._transaction_version(table, fence))
+            merge.whenMatchedDelete().execute()
+
+        retried(delete)
 
     def delete(self, table: Table, condition: Column) -> None:
         """Delete the rows that meet a condition, in one commit; none where no row does."""
@@ -276,31 +280,37 @@ class TableStore:
         with ExitStack() as held:
             with self.full_disk_named():
                 asked = claimed(self.warehouse, work, jvm=self.jvm_process, wait_s=wait_s)
-                self.claims_hold = held.enter_context(asked)
+                holds = self.claims_hold = held.enter_context(asked)
             self._claims.append(work)
             try:
                 yield
             finally:
                 self._claims.remove(work)
-            remove_folder(self._scratch_folder(work))
-            remove_if_empty(self._scratch_folder())
+            if holds:  # else it may be another's
+                remove_folder(self._scratch_folder(work))
+                remove_if_empty(self._scratch_folder())
 
     @contextmanager
     def fenced(self, work: str, written: Sequence[Table]) -> Iterator[None]:
         """Keep older runs of this work out of the tables that it writes, from now on: for where claims do not hold.
 
         In the block and after it, an older run's next append to one of these raises WarehouseError; so does one of this
-        run once a newer has begun. What is to be done has to be looked for in the block.
+        run once a newer has begun, and whatever else comes of that: a newer run removes an older one's scratch. What is
+        to be done has to be looked for in the block.
         """
         fence = Fence(self.warehouse, work, written)
         for number, table in enumerate(written):
             retried(partial(self._create, table))
             retried(partial(self._commit, table, [], fence, begins=number == 0))
-        self._fence = fence
+        self._fences.append(fence)
         try:
             yield
+        except Exception as error:
+            if any(fence.is_overtaken(self._transaction_version(table, fence)) for table in written):
+                raise fence.overtaken() from error
+            raise
         finally:
-            self._fence = None
+            self._fences.remove(fence)
 
     def claim_filter(self) -> AbstractContextManager[None]:
         """Hold the work on this filter run."""
@@ -394,7 +404,7 @@ class TableStore:
         fence.check(self._transaction_version(table, fence))
 
     def _fence_of(self, table: Table) -> Fence | None:
-        return self._fence if self._fence and self._fence.guards(table) else None
+        return next((fence for fence in self._fences if fence.guards(table)), None)
 
     def _commit(
         self, table: Table, actions: Sequence[str], fence: Fence | None = None, *, begins: bool = False

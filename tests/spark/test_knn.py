@@ -154,7 +154,7 @@ def test_lists_in_cells_do_not_depend_on_tasks(
     fill(store, RawSamples(videos=12, frames=50))
     found = []
     for per_slot in (1, 5):  # groups of cells, each a task
-        monkeypatch.setattr(knn, "_TILES_PER_SLOT", per_slot)
+        monkeypatch.setattr("avlib.planning.cost.TASKS_A_SLOT", per_slot)
         step = f"filter.strategies.mine=[{{w_V = {weights[0]}, w_A = {weights[1]}, k = 6}}]"
         knn.run(store, two_steps("knn.method=cells", "knn.cell_rows=20", step), 0)
         found.append(lists_of(store))

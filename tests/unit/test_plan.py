@@ -182,6 +182,12 @@ def test_hours_by_hand() -> None:
     rows = 7_500_000 * plan.given.descriptors.sample_bytes
     disks_s = (rows / NOMINAL.read_bytes_per_s + 2 * rows / NOMINAL.write_bytes_per_s) / 10
     assert seconds(plan, "describe") == pytest.approx(SPARKS_OWN_S + 1.3 * 10 * 7 * video_s + disks_s)
+    ends, edges = 7_500_000 * 20, 7_500_000 * 10
+    found = next(stage for stage in plan.stages if stage.name == "mutual_edges, step 0")
+    disks_s = (found.read_bytes + found.shuffle_bytes) / NOMINAL.read_bytes_per_s / 10
+    disks_s += (found.written_bytes + found.shuffle_bytes) / NOMINAL.write_bytes_per_s / 10
+    of_rows_s = (ends + 2 * edges) / 400_000 / 160
+    assert found.seconds == pytest.approx(SPARKS_OWN_S + of_rows_s + disks_s)
     assert plan.hours == pytest.approx(sum(stage.seconds or 0 for stage in plan.stages) / 3600)
 
 
@@ -223,8 +229,18 @@ def test_a_block_that_does_not_fit() -> None:
     assert not any(line.startswith("knn, step 0") for line in again.warnings)
     over = make_plan(given(set_so, f"knn.block_rows={rows + 10}", cluster=small))
     assert any(line.startswith("knn, step 0") for line in over.warnings)
-    in_cells = make_plan(given("knn.method=cells", "knn.block_rows=40000", cluster=small))
+    in_cells = make_plan(given("knn.method=cells", "knn.block_rows=40000", cluster=small, videos=1000))
     assert not any(line.startswith("knn, step 0") for line in in_cells.warnings)  # there groups are the blocks
+
+
+def test_a_task_takes_what_knn_allows_though_there_be_more() -> None:
+    plan = make_plan(given("knn.method=exact", "knn.block_rows=40000"))
+    warning = next(line for line in plan.warnings if line.startswith("knn, step 0"))
+    rows = int(warning.rpartition("=")[2])
+    assert rows < 40_000  # which the job would refuse, too
+    assert not any("knn" in line for line in make_plan(given("knn.method=exact", f"knn.block_rows={rows}")).warnings)
+    with pytest.raises(ConfigError, match=r"--set knn.memory_mb=\d+ lets them take"):
+        make_plan(given("knn.method=cells", videos=10_000_000))
 
 
 def test_what_else_does_not_fit() -> None:

@@ -12,17 +12,18 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from avlib.config import load_settings
-from avlib.errors import ParameterError
+from avlib.errors import ConfigError, ParameterError
 from avlib.neighbors.cells import FLAT_CELLS, FLAT_TRAINING, TRAINED
 from avlib.planning import (
     NOMINAL,
     CellShape,
     Layout,
     Rates,
+    cell_groups,
     cells_cost,
     choose_method,
     exact_cost,
-    fitting_block_rows,
+    fitting_rows,
 )
 from avlib.planning.cost import TILE_BYTES, entries, list_bytes, row_bytes, with_small_components
 
@@ -81,7 +82,7 @@ def test_exact_has_tasks_for_all_slots_if_there_are_blocks(n: int, block: int, s
     task_bytes=st.integers(TILE_BYTES + 1, 200_000_000),
 )
 def test_tasks_fit_the_memory_where_a_block_does(n: int, dims: int, k: int, block: int, task_bytes: int) -> None:
-    fitting = fitting_block_rows(dims, k, task_bytes=task_bytes)
+    fitting = fitting_rows(dims, k, task_bytes=task_bytes)
     cost = exact_cost(n, dims, k, Layout(block, 1, task_bytes))
     assert (cost.task_bytes <= task_bytes) or min(block, n) > fitting
     if fitting:
@@ -90,10 +91,23 @@ def test_tasks_fit_the_memory_where_a_block_does(n: int, dims: int, k: int, bloc
 
 def test_the_next_block_size_does_not_fit() -> None:
     room = 50_000_000
-    rows = fitting_block_rows(1089, 20, task_bytes=room)
-    assert 2 * rows * (row_bytes(1089) + list_bytes(20)) + TILE_BYTES <= room
+    rows = fitting_rows(1089, 20, task_bytes=room)
+    assert 4 * rows * (row_bytes(1089) + list_bytes(20)) + TILE_BYTES <= room
     assert exact_cost(10**6, 1089, 20, Layout(rows + 1, 1, room)).task_bytes > room
-    assert fitting_block_rows(1089, 20, task_bytes=TILE_BYTES) == 0
+    assert fitting_rows(1089, 20, task_bytes=TILE_BYTES) == 0
+
+
+def test_cells_are_as_many_as_fit_the_memory() -> None:
+    room, dims, k = TILE_BYTES + 1000 * 4 * (row_bytes(100) + list_bytes(20)), 100, 20  # for 1,000 rows
+    layout = Layout(4096, 8, room)
+    assert cell_groups(10_000, dims, k, layout, members=250) == (40, 40)
+    assert cell_groups(30_000, dims, k, layout, members=250) == (120, 48)
+    assert cell_groups(100_000, dims, k, layout, members=250) == (125, 100)  # eight rows for each can be held
+    with pytest.raises(ConfigError, match=r"126,000 samples .* hold 1,008 of them, and 1,000 fit its") as refused:
+        cell_groups(126_000, dims, k, layout, members=250)
+    fitting_mb = int(str(refused.value).split("memory_mb=")[1].split()[0])
+    cells, groups = cell_groups(126_000, dims, k, Layout(4096, 8, fitting_mb << 20), members=250)
+    assert -(-126_000 // groups) <= fitting_rows(dims, k, task_bytes=fitting_mb << 20) and cells >= groups
 
 
 def test_exact_by_hand() -> None:
@@ -105,7 +119,9 @@ def test_exact_by_hand() -> None:
     assert cost.read_bytes == 3 * 18 * 28
     assert cost.list_bytes == 3 * 18 * 32
     assert cost.differences == pytest.approx(3 * 18 * 2 * (1 + math.log(6 / 2)) * 3)
-    assert cost.task_bytes == 8 * (28 + 32) + 4 * 28 + 8 * 32 + TILE_BYTES
+    assert cost.task_bytes == 4 * 4 * (28 + 32) + TILE_BYTES  # to pack a block, more than to compare two groups
+    many = exact_cost(90, 3, 2, Layout(3, 1))
+    assert many.task_bytes == 30 * (28 + 32) + 3 * 28 + 30 * 32 + TILE_BYTES  # to compare groups of ten blocks
 
 
 def test_cells_by_hand() -> None:
@@ -123,8 +139,6 @@ def test_cells_by_hand() -> None:
     assert cost.shared_bytes == 11 * 16
     assert cost.differences == pytest.approx((300 * 2 * (1 + math.log(20 / 2)) + 2 * 2 * (1 + math.log(50))) * 4)
     assert cost.task_bytes == 17 * 4 * (32 + 32) + TILE_BYTES
-    tight = cells_cost(100, 4, 2, Layout(50, 1, 12 * 4 * (32 + 32) + TILE_BYTES), shape=shape)
-    assert tight.groups == 9 and tight.task_bytes == 12 * 4 * (32 + 32) + TILE_BYTES
 
 
 def test_cells_are_counted_as_they_are_made() -> None:
