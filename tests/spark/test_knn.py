@@ -67,7 +67,7 @@ def test_descriptors_of_two_models_do_not_mix(spark: SparkSession, tmp_path: Pat
 def test_a_block_that_does_not_fit_is_refused_before_the_start(spark: SparkSession, tmp_path: Path) -> None:
     store = TableStore(spark, str(tmp_path))
     fill(store, RawSamples())
-    with pytest.raises(ConfigError, match=r"more than knn.memory_mb = 16; \d+ rows fit") as refused:
+    with pytest.raises(ConfigError, match=r"more to pack than knn.memory_mb = 16; \d+ rows fit") as refused:
         knn.run(store, two_steps("knn.memory_mb=16", "knn.block_rows=1000000"), 0)
     fits = str(refused.value).split("; ")[1].split()[0]
     knn.run(store, two_steps("knn.memory_mb=16", f"knn.block_rows={fits}"), 0)
