@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
@@ -35,6 +36,15 @@ class PackedBlock:
     block: Block
     components: Int64Array
     sizes: Int64Array
+
+    @classmethod
+    def of_one_component(cls, block: Block, *, samples: int) -> PackedBlock:
+        """A part of one component of so many samples."""
+        return cls(block, np.zeros(len(block), np.int64), np.full(len(block), samples))
+
+    def take(self, rows: Int64Array) -> PackedBlock:
+        """The samples at these positions, in this order."""
+        return PackedBlock(self.block.take(rows), self.components[rows], self.sizes[rows])
 
 
 def write_block(folder: str, name: str, packed: PackedBlock) -> int:

@@ -8,12 +8,14 @@ from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, sid
 from avlib.neighbors.merge import merged
 from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual, named_pairs, needed_reach
 from avlib.neighbors.super_tiles import SuperTile, dealt, in_turns, super_tiles
+from avlib.neighbors.tiles import Fold, fold_on
 
 __all__ = [
     "MOST_PROBES",
     "Block",
     "CellSearch",
     "Cells",
+    "Fold",
     "NeighborLists",
     "NeighborRule",
     "PairSearch",
@@ -24,6 +26,7 @@ __all__ = [
     "choose_space",
     "deal_cells",
     "dealt",
+    "fold_on",
     "in_turns",
     "joined",
     "merged",

@@ -14,7 +14,7 @@ import numpy as np
 
 from avlib.arrays import Int32Array, Int64Array
 from avlib.errors import ParameterError
-from avlib.neighbors import exact, kernel
+from avlib.neighbors import exact, kernel, tiles
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule
 from avlib.neighbors.kernel import Lists, Side
 
@@ -47,8 +47,8 @@ class CellSearch:
     def compare_members(self) -> None:
         """Fold the pairs of members."""
         for start, stop in zip(self._edges[:-1], self._edges[1:], strict=True):
-            side, lists = exact.rows_of(self._members.side, start, stop), exact.rows_of(self._lists, start, stop)
-            exact.fold_tiles(side, side, self._search, lists, lists)
+            side, lists = tiles.rows_of(self._members.side, start, stop), tiles.rows_of(self._lists, start, stop)
+            tiles.fold_tiles(side, side, self._search, lists, lists)
         self._fold(self._members, self._lists)
 
     def fold(self, queries: Block, probes: Int32Array, begun: NeighborLists | None = None) -> NeighborLists:
@@ -72,10 +72,10 @@ class CellSearch:
 
     def _fold(self, queries: _Probing, lists: Lists) -> None:
         for start, stop, rows in self._visits(queries):
-            members = exact.rows_of(self._members.side, start, stop)
-            member_lists = exact.rows_of(self._lists, start, stop)
+            members = tiles.rows_of(self._members.side, start, stop)
+            member_lists = tiles.rows_of(self._lists, start, stop)
             query_lists = Lists(lists.ids[rows], lists.distances[rows])
-            exact.fold_tiles(_gathered(queries.side, rows), members, self._search, query_lists, member_lists)
+            tiles.fold_tiles(_gathered(queries.side, rows), members, self._search, query_lists, member_lists)
             lists.ids[rows], lists.distances[rows] = query_lists
 
     def _visits(self, queries: _Probing) -> Iterator[tuple[int, int, Int64Array]]:

@@ -2,15 +2,14 @@
 
     d(i, j) = w_V · ‖v_i - v_j‖ + w_A · ‖a_i - a_j‖
 
-All pairs are compared, tile by tile: one matrix product per modality, then `kernel.fold_both`. The lists do not
-depend on how the samples are cut into blocks or in which order the blocks come.
+All pairs are compared, tile by tile (see `tiles`). The lists do not depend on how the samples are cut into blocks, or
+in which order the blocks come.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,11 +18,8 @@ from avlib.errors import ParameterError
 from avlib.neighbors import kernel
 from avlib.neighbors.block import Block, NeighborLists, NeighborRule, check_k
 from avlib.neighbors.kernel import Lists, Search, Side, empty_lists, read_only
+from avlib.neighbors.tiles import Fold, fold_tiles, rows_of
 
-Arrays = TypeVar("Arrays", Side, Lists)
-
-LEFT_ROWS, RIGHT_ROWS = 512, 960  # two float32 tiles of 2 MB stay in cache; powers of two would share its sets
-_NOT_WANTED = Lists(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
 _EXCLUDE = {"none": kernel.NONE, "same_video": kernel.SAME_VIDEO, "window": kernel.WINDOW}
 
 
@@ -33,11 +29,12 @@ class PairSearch:
     Folding every pair of blocks once, each with itself too, makes the lists whole; any part of them makes partial
     lists, for `merged`. No two blocks may share a sample.
     weights: (w_V, w_A), not negative, one at least positive; a modality of weight 0 is not looked at.
+    fold: where the pairs are compared, by `fold_on`.
     Raises ParameterError for k below 1 and such weights.
     """
 
-    def __init__(self, *, weights: tuple[float, float], k: int, rule: NeighborRule) -> None:
-        self._search = search_for(weights, k, rule)
+    def __init__(self, *, weights: tuple[float, float], k: int, rule: NeighborRule, fold: Fold = fold_tiles) -> None:
+        self._search, self._fold = search_for(weights, k, rule), fold
         self._found: dict[int, tuple[Int64Array, Lists]] = {}
 
     def fold(self, left: Side, right: Side) -> None:
@@ -46,7 +43,7 @@ class PairSearch:
         Sides are made by `side`, once per block or anew. Raises ParameterError where their dimensions differ.
         """
         check_dimensions(left, right, self._search)
-        fold_tiles(left, right, self._search, self._lists(left), self._lists(right))
+        self._fold(left, right, self._search, self._lists(left), self._lists(right))
 
     def lists(self) -> NeighborLists:
         """The lists of all samples folded so far, in ascending order of their ids."""
@@ -133,24 +130,6 @@ def check_dimensions(left: Side, right: Side, search: Search) -> None:
             raise ParameterError(name, f"{found}-d in a block", f"{expected}-d, as in the other")
 
 
-def fold_tiles(left: Side, right: Side, search: Search, left_lists: Lists, right_lists: Lists | None) -> None:
-    """Fold all pairs into the lists of both sides; without right lists, into those of the left one."""
-    nothing = np.empty((0, 0), np.float32)
-    for i, i_stop in _tiles(0, len(left.ids), LEFT_ROWS):
-        left_rows, left_part = rows_of(left, i, i_stop), rows_of(left_lists, i, i_stop)
-        # The pairs of a block with itself: from the diagonal on.
-        for j, j_stop in _tiles(i if right_lists is left_lists else 0, len(right.ids), RIGHT_ROWS):
-            right_rows = rows_of(right, j, j_stop)
-            right_part = rows_of(right_lists, j, j_stop) if right_lists else _NOT_WANTED
-            visual = left_rows.visual @ right_rows.visual.T if search.w_visual else nothing
-            audio = left_rows.audio @ right_rows.audio.T if search.w_audio else nothing
-            kernel.fold_both(left_rows, right_rows, (visual, audio), search, left_part, right_part)
-
-
-def _tiles(first: int, rows: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + size, rows)) for start in range(first, rows, size))
-
-
 def runs(labels: Int64Array) -> Iterator[tuple[int, int]]:
     """Start and stop of every run of equal labels."""
     edges = np.flatnonzero(np.diff(labels)) + 1
@@ -169,11 +148,6 @@ def side_as_given(block: Block) -> Side:
         read_only(_squares(block.visual)),
         read_only(_squares(block.audio)),
     )
-
-
-def rows_of(arrays: Arrays, start: int, stop: int) -> Arrays:
-    """Some rows of all arrays, without a copy."""
-    return type(arrays)._make(array[start:stop] for array in arrays)
 
 
 def _squares(x: Float32Array) -> Float32Array:

@@ -26,7 +26,7 @@ GRID = 1e-6
 
 NONE, SAME_VIDEO, WINDOW = 0, 1, 2
 
-_TIME_SLACK_S = 1e-6
+TIME_SLACK_S = 1e-6
 _TWO = np.float32(2)
 _ZERO = np.float32(0)
 
@@ -135,6 +135,32 @@ def fold_both(
 
 
 @_compiled
+def fold_pairs(
+    left: Side,
+    right: Side,
+    pairs: tuple[Int64Array, Int64Array],
+    distances: Float32Array,
+    search: Search,
+    left_lists: Lists,
+    right_lists: Lists,
+) -> None:
+    """Fold some pairs, allowed ones of known distances, into the lists of both.
+
+    pairs: their rows on the left and on the right.  distances: as `_distance` gives them.
+    right_lists: without rows where nobody asks for them.
+    """
+    for p in range(len(distances)):
+        i, j, distance = pairs[0][p], pairs[1][p], distances[p]
+        entry = _entry_to_replace(left_lists, i, left.ids[i], right.ids[j], distance, search)
+        if entry >= 0:
+            _insert(left_lists, i, entry, right.ids[j], distance)
+        if len(right_lists.ids) > 0:
+            entry = _entry_to_replace(right_lists, j, right.ids[j], left.ids[i], distance, search)
+            if entry >= 0:
+                _insert(right_lists, j, entry, left.ids[i], distance)
+
+
+@_compiled
 def fold_lists(ids: Int64Array, rows: Int64Array, given: Lists, search: Search, lists: Lists) -> None:
     """Fold lists that were found before, of the samples `ids`, into those at `rows`. Of the search: k and per_video."""
     for i in range(len(ids)):
@@ -237,7 +263,7 @@ def _allowed(left, right, i, j, search):  # type: ignore[no-untyped-def]
     if search.exclude == NONE or left.ids[i] >> VIDEO_ID_SHIFT != right.ids[j] >> VIDEO_ID_SHIFT:
         return True
     apart_s = abs(left.times_s[i] - right.times_s[j])
-    return search.exclude == WINDOW and apart_s > search.exclude_s + _TIME_SLACK_S
+    return search.exclude == WINDOW and apart_s > search.exclude_s + TIME_SLACK_S
 
 
 @_compiled
@@ -274,7 +300,8 @@ def _distance(left, right, i, j, search, terms):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _square_distance(x, y, terms):  # type: ignore[no-untyped-def]
-    # Vector instructions for the terms, then eight sums in a fixed order: the same bits on every machine.
+    # Vector instructions for the terms, then eight sums in a fixed order: the same bits on every machine, and on GPUs
+    # (torch_tiles).
     for c in range(len(x)):
         difference = np.float64(x[c]) - np.float64(y[c])
         terms[c] = difference * difference

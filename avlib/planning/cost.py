@@ -133,7 +133,7 @@ def list_bytes(k: int) -> int:
 def fitting_rows(dims: int, k: int, *, task_bytes: float) -> int:
     """Rows that a task can hold as it packs a block, or compares a group of cells; 0 where none fits.
 
-    Four copies: as they came, sorted, normalised, written; as many of their lists. So the largest knn.block_rows.
+    Four copies: as they came, joined, in order, written; as many of their lists. So the largest knn.block_rows.
     """
     return max(0, int((task_bytes - TILE_BYTES) / _held_bytes(dims, k)))
 

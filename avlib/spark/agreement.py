@@ -108,7 +108,7 @@ def _run(store: TableStore, settings: Settings, note: Note) -> tuple[int, str]:
         views = written(
             short_views(samples, [latest_stats(store, audio) for audio in wanted.audio], wanted), f"{folder}/views"
         )
-        lists = companion_lists(views, settings.knn, count=count, folder=folder)
+        lists = companion_lists(views, settings, count=count, folder=folder)
         references = views_of(drawn(views, wanted.references, seed=wanted.seed).toArrow())
         scoring = _Scoring(references, wanted, count)
         first = written(_by_slice(views, with_descriptors(lists, views), scoring.first, _FIRST), f"{folder}/first")

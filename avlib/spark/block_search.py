@@ -14,12 +14,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from avlib.agreement import ACROSS_VIDEOS
-from avlib.config import KnnSettings, StepSettings
+from avlib.config import KnnSettings, Settings, StepSettings
 from avlib.descriptors import DescriptorStats
 from avlib.errors import LostBlockError
 from avlib.filtering import cap_k
-from avlib.neighbors import NeighborRule
+from avlib.neighbors import Fold, NeighborRule, fold_on
 from avlib.spark.progress import say
+from avlib.spark.resources import task_device
 
 Result = TypeVar("Result")
 
@@ -28,11 +29,16 @@ _REPACKINGS = 3
 
 @dataclass(frozen=True)
 class BlockSearch:
-    """One step's search, as the workers need it."""
+    """One step's search, as the workers need it.
+
+    device: describe.device, by which super-tiles of large components are compared on GPUs. Cells and small components
+    are too small to be worth it.
+    """
 
     step: StepSettings
     knn: KnnSettings
     stats: DescriptorStats
+    device: str
 
     @property
     def rule(self) -> NeighborRule:
@@ -44,19 +50,23 @@ class BlockSearch:
         """(w_V, w_A)."""
         return self.step.w_V, self.step.w_A
 
+    def fold(self) -> Fold:
+        """What compares pairs in this task."""
+        return fold_on(task_device(self.device))
+
     def k_of(self, size: int) -> int:
         """k inside a component of this size."""
         return cap_k(self.step.k, size, self.step.k_share)
 
 
-def across_videos(step: StepSettings, knn: KnnSettings, *, dimension: int) -> BlockSearch:
+def across_videos(step: StepSettings, settings: Settings, *, dimension: int) -> BlockSearch:
     """Of other videos' samples, one of each, in views: descriptors to be compared as they are (avlib.spark.views).
 
     dimension: of their sound.
     """
     rule = {"exclude": ACROSS_VIDEOS.exclude, "per_video": ACROSS_VIDEOS.per_video}
     as_they_are = DescriptorStats(np.zeros(dimension), np.ones(dimension), 0)
-    return BlockSearch(step, knn.model_copy(update=rule), as_they_are)
+    return BlockSearch(step, settings.knn.model_copy(update=rule), as_they_are, settings.describe.device)
 
 
 def sound_dimension(views: DataFrame) -> int:

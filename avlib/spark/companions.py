@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from avlib.agreement import NOBODY, Companions, Views, Weights, weight
 from avlib.arrays import Float64Array, Int64Array
 from avlib.columns import descriptor_rows
-from avlib.config import KnnSettings, StepSettings
+from avlib.config import Settings, StepSettings
 from avlib.spark import knn
 from avlib.spark.block_search import across_videos, sound_dimension, with_lost_blocks_remade
 from avlib.spark.progress import say
@@ -27,7 +27,7 @@ _WEIGHTS = {SEEN: (1.0, 0.0), HEARD: (0.0, 1.0)}
 _JUDGED_BY = {SEEN: "audio", HEARD: "visual"}
 
 
-def companion_lists(views: DataFrame, settings: KnnSettings, *, count: int, folder: str) -> DataFrame:
+def companion_lists(views: DataFrame, settings: Settings, *, count: int, folder: str) -> DataFrame:
     """sample_id, kind, place, neighbor_id: of each other video the nearest sample, and of these the `count` nearest.
 
     views: as `short_views` gives them.  folder: for blocks and lists.

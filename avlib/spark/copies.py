@@ -130,7 +130,7 @@ def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: 
     As in avlib.copies.in_memory.
     """
     wanted = settings.copies
-    search = across_videos(step, settings.knn, dimension=sound_dimension(sketches))
+    search = across_videos(step, settings, dimension=sound_dimension(sketches))
     found = knn.find(with_video_id(sketches), search, scope=None, folder=f"{folder}/blocks")
     near = F.expr(f"slice(neighbor_ids, 1, size(filter(distances, d -> d <= float({wanted.nearness}))))")
     ends = [F.shiftright(column, VIDEO_ID_SHIFT) for column in ("sample_id", "other_id")]

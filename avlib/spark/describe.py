@@ -234,7 +234,7 @@ def _check_class(store: TableStore, retry: str) -> None:
 
 
 def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, model: StoredModel) -> None:
-    profile = gpu_profile(store.spark, settings.describe)
+    profile = gpu_profile(store.spark, settings.describe.device)
     with store.scratch("describe") as scratch:
         folder = f"{scratch}/rows"
         worker = Worker(settings, model, store.warehouse, f"{scratch}/samples")

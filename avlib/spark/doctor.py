@@ -135,7 +135,7 @@ def check_versions(spark: SparkSession) -> Finding:
 
 
 def _reports(spark: SparkSession, settings: Settings) -> list[Report]:
-    device, profile = settings.describe.device, gpu_profile(spark, settings.describe)
+    device, profile = settings.describe.device, gpu_profile(spark, settings.describe.device)
 
     def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
@@ -187,7 +187,7 @@ def check_executors_space(reports: list[Report]) -> Finding:
 
 
 def check_executors_gpus(reports: list[Report]) -> Finding:
-    """What the tasks of describe would run on."""
+    """What the tasks of describe and knn would run on."""
     refused = sorted({report.device for report in reports if not report.device.startswith(("cpu", "cuda:"))})
     if refused:
         return Finding("GPUs", refused[0], "submit with the GPU settings (README, GPUs), or --set describe.device=cpu")

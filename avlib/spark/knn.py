@@ -34,11 +34,13 @@ from avlib.neighbors import (
     super_tiles,
 )
 from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_method, fitting_rows
+from avlib.spark.block_files import BlockFile
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
-from avlib.spark.packing import OF_COMPONENTS, SHARED, BlockFile, Packing, planned_slots, remembered
+from avlib.spark.packing import OF_COMPONENTS, SHARED, Assigned, Packing, planned_slots, remembered
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, kept, merge, partial_row
 from avlib.spark.progress import say, watched
+from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Step, Work, is_done, recorded
 from avlib.spark.samples import audio_samples, learned_inputs, samples_described_with, without_copies
 from avlib.spark.stats import latest_stats
@@ -93,7 +95,7 @@ def _run(store: TableStore, settings: Settings, step: int, note: Note) -> str:
     # What later results were made from is about to change.
     for table in tables.BY_STEP:
         store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
-    search = BlockSearch(rule, settings.knn, latest_stats(store, settings.filter.audio))
+    search = BlockSearch(rule, settings.knn, latest_stats(store, settings.filter.audio), settings.describe.device)
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn", resumes=note.made_from) as folder:
         found = find(samples, search, scope=scope, folder=folder)
         note = replace(note, said=found.note)
@@ -139,7 +141,7 @@ def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, fo
     assigned = assigned_samples(samples, search, packing, scope=scope)
     blocks = remembered(folder, "blocks", lambda: packing.pack(assigned))
     lists = neighbors(samples.sparkSession, blocks, search, folder=folder)
-    exact = Found(lists, EXACT, lambda names: packing.pack_again(assigned, names), blocks=OF_COMPONENTS)
+    exact = Found(lists, EXACT, lambda names: packing.pack(assigned, names), blocks=OF_COMPONENTS)
     return _together([*found, exact]) if found else exact
 
 
@@ -217,10 +219,8 @@ def _find_in_cells(
     return Found(found.lists, note, found.remake, blocks=f"{scope}-")
 
 
-def assigned_samples(
-    samples: DataFrame, search: BlockSearch, packing: Packing, *, scope: DataFrame | None
-) -> DataFrame:
-    """The samples with the block of each.
+def assigned_samples(samples: DataFrame, search: BlockSearch, packing: Packing, *, scope: DataFrame | None) -> Assigned:
+    """The samples, and how they fall into blocks.
 
     samples: sample_id, video_id, time_s and the raw descriptors.  scope: sample_id, component_id: neighbors are
     sought inside the component, with k capped by its size; None: among all.
@@ -274,8 +274,10 @@ def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSea
     tiles = super_tiles(rows, tasks=TASKS_A_SLOT * slots, group_rows=group_rows)
     hands = dealt(tiles, tasks=max(len(tiles) // 64, 16 * slots))
     tasks = [(json.dumps([_task(tile, files) for tile in hand]),) for hand in hands]
+    # Of shared blocks each component is compared by itself, too few pairs for a GPU.
+    profile = None if all(scope.startswith(SHARED) for scope in rows) else gpu_profile(spark, search.device)
     partials = spark.createDataFrame(spark.sparkContext.parallelize(tasks, len(tasks)), "tiles string").mapInArrow(
-        _Finder(search, folder), from_arrow_schema(PARTIAL)
+        _Finder(search, folder), from_arrow_schema(PARTIAL), profile=profile
     )
     return merge(partials, search.rule)
 
@@ -307,7 +309,7 @@ class _Finder:
         if left[0].scope.startswith(SHARED):
             yield self._within(blocks, left[0])
             return
-        pairs = PairSearch(weights=search.weights, k=search.k_of(left[0].samples), rule=search.rule)
+        pairs = PairSearch(weights=search.weights, k=search.k_of(left[0].samples), rule=search.rule, fold=search.fold())
         ids: dict[BlockFile, Int64Array] = {}
         for number, one in enumerate(left):
             query = side(blocks.read(one.name, size_bytes=one.size_bytes).block)

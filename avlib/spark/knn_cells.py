@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib.arrays import Int32Array, Int64Array
-from avlib.blocks import PackedBlock, open_blocks, write_block
+from avlib.blocks import PackedBlock, open_blocks
 from avlib.cell_files import DealtCells, read_cells, stored_cells, write_cells
 from avlib.neighbors import (
     MOST_PROBES,
@@ -41,17 +41,15 @@ from avlib.neighbors import (
     needed_reach,
     train_cells,
 )
+from avlib.spark.block_files import BLOCK_FILE, PIECE, BlockFile, files_of, pieces, write_file, write_pieces
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
-from avlib.spark.packing import BLOCK_FILE, BlockFile, Packing, kept_values, remembered
+from avlib.spark.packing import Packing, kept_values, remembered
 from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
 from avlib.spark.resources import slots
 
 _SEED = 0
 _DRAWS = 1 << 40
 _SAMPLED, _ASKED = 192, 6  # samples whose mutual edges are counted, and of how many neighbors of each
-_PIECE = pa.schema(
-    [("group", pa.int32())] + [(name, pa.binary()) for name in ("ids", "times_s", "visual", "audio")]
-)  # some samples of a group: the arrays of Block
 _ROW_BYTES = 8  # of the number of a row, in a route
 _ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids binary, distances binary"
 
@@ -121,12 +119,13 @@ def _train(raw: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan
         if stored_cells(packing.folder) is None:  # else blocks may have been packed by them
             write_cells(packing.folder, _trained(block, search, plan))
         chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])
-        return pa.Table.from_batches([_written(packing.folder, "queries", 0, chosen)])
+        packed = PackedBlock.of_one_component(chosen, samples=plan.samples)
+        return pa.Table.from_batches([write_file(packing.folder, "queries", 0, packed)])
 
     share = max(plan.trained, 4 * _SAMPLED) / plan.samples
     drawn = raw.withColumn("drawn", F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)))
     some = drawn.where(F.col("drawn") < share * _DRAWS)
-    return _files(some.groupBy().applyInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
+    return files_of(some.groupBy().applyInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
 
 
 def _trained(sample: Block, search: BlockSearch, plan: CellPlan) -> DealtCells:
@@ -153,26 +152,13 @@ def _pack(raw: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] 
         for batch in batches:
             if batch.num_rows:
                 block = packing.normalised(pa.Table.from_batches([batch]))
-                yield _pieces(block, dealt.groups[dealt.cells.probes(block, 1)[:, 0]])
+                groups = dealt.groups[dealt.cells.probes(block, 1)[:, 0]]
+                yield pieces(PackedBlock.of_one_component(block, samples=plan.samples), groups)
 
-    pieces = raw.mapInArrow(assign, from_arrow_schema(_PIECE))
+    rows, scope = raw.mapInArrow(assign, from_arrow_schema(PIECE)), plan.scope
     if only is not None:
-        pieces = pieces.where(F.col("group").isin([int(name.rpartition("-")[2]) for name in only]))
-    return _packed(pieces, packing.folder, plan.scope, groups=plan.groups)
-
-
-def _packed(pieces: DataFrame, folder: str, scope: str, *, groups: int) -> list[BlockFile]:
-    """The pieces of each group as a block."""
-
-    def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = [row for batch in batches for row in batch.to_pylist()]
-        if rows:
-            (group,) = {row["group"] for row in rows}
-            block = joined([_block(row) for row in rows])
-            yield _written(folder, scope, group, block.take(np.argsort(block.ids)))
-
-    # A task for each group: rows that Spark hashes into a few partitions leave some tasks the work of several.
-    return _files(pieces.repartitionById(groups, "group").mapInArrow(pack, from_arrow_schema(BLOCK_FILE)))
+        rows = rows.where(F.col("number").isin([int(name.rpartition("-")[2]) for name in only]))
+    return write_pieces(rows, packing.folder, blocks=plan.groups, name=lambda group: (scope, group))
 
 
 def _choose(
@@ -187,10 +173,10 @@ def _choose(
         for _, packed in _read(batches, search, folder):
             rows = np.flatnonzero(np.isin(packed.block.ids, named))
             if len(rows):
-                yield _pieces(packed.block.take(rows), np.zeros(len(rows), np.int32))
+                yield pieces(packed.take(rows), np.zeros(len(rows), np.int32))
 
-    picked = _tasks(spark, blocks, slots(spark)).mapInArrow(pick, from_arrow_schema(_PIECE))
-    others = _packed(picked, folder, "named", groups=1)
+    picked = _tasks(spark, blocks, slots(spark)).mapInArrow(pick, from_arrow_schema(PIECE))
+    others = write_pieces(picked, folder, blocks=1, name=lambda number: ("named", number))
     lists += [_exact_lists(spark, blocks, file, search, folder) for file in others]
     cells = read_cells(folder).cells
     with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:
@@ -333,34 +319,6 @@ def _route(group: int, source: int, rows: Int64Array, probes: Int32Array, lists:
         [pa.array([group], pa.int32()), pa.array([source], pa.int64()), *arrays],
         ["group", "source", "rows", "probes", "neighbor_ids", "distances"],
     )
-
-
-def _pieces(block: Block, groups: Int32Array) -> pa.RecordBatch:
-    """A row of _PIECE for each group, whatever the number of its samples: Spark copies lists of numbers one by one."""
-    order = np.argsort(groups, kind="stable")
-    found, starts = np.unique(groups[order], return_index=True)
-    parts = np.split(order, starts[1:])
-    arrays = (block.ids, block.times_s, block.visual, block.audio)
-    columns = [pa.array([array[part].tobytes() for part in parts], pa.binary()) for array in arrays]
-    return pa.RecordBatch.from_arrays([pa.array(found), *columns], schema=_PIECE)
-
-
-def _block(piece: dict[str, Any]) -> Block:
-    ids, times_s = np.frombuffer(piece["ids"], np.int64), np.frombuffer(piece["times_s"], np.float64)
-    visual, audio = (np.frombuffer(piece[name], np.float32).reshape(len(ids), -1) for name in ("visual", "audio"))
-    return Block(ids, visual, audio, times_s)
-
-
-def _written(folder: str, scope: str, number: int, block: Block) -> pa.RecordBatch:
-    """Write a block; returns its row of BLOCK_FILE."""
-    nobody = np.zeros(len(block), np.int64)
-    size_bytes = write_block(folder, f"{scope}-{number}", PackedBlock(block, nobody, nobody))
-    row = {"scope": scope, "block": number, "rows": len(block), "samples": len(block), "size_bytes": size_bytes}
-    return pa.RecordBatch.from_pylist([row], schema=BLOCK_FILE)
-
-
-def _files(packed: DataFrame) -> list[BlockFile]:
-    return [BlockFile(**row.asDict()) for row in packed.collect()]
 
 
 @lru_cache(maxsize=1)

@@ -112,7 +112,7 @@ def _describe_batch(store: TableStore, lacking: DataFrame, settings: Settings, m
     with store.scratch("audio_learned") as folder:
         worker = _Worker(settings, model, store.warehouse, folder)
         spread = tasks.repartition(max(1, min(tasks.count(), store.most_tasks())))
-        profile = gpu_profile(store.spark, settings.describe)
+        profile = gpu_profile(store.spark, settings.describe.device)
         done = spread.mapInArrow(worker, from_arrow_schema(_DONE), profile=profile).collect()
         if files := [row["file"] for row in done if row["file"]]:
             store.append_files(tables.AUDIO_LEARNED, files)

@@ -4,6 +4,7 @@ in its task's resources.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,7 +13,6 @@ from pyspark import SparkConf, TaskContext
 from pyspark.resource import ExecutorResourceRequests, ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import SparkSession
 
-from avlib.config import DescribeSettings
 from avlib.errors import ConfigError
 from avlib.spark.progress import say
 
@@ -30,28 +30,37 @@ def slots(spark: SparkSession) -> int:
     most = conf.get("spark.dynamicAllocation.maxExecutors")
     if conf.get("spark.dynamicAllocation.enabled", "false") != "true" or not most or conf.get(_PARALLELISM):
         return now
-    cores, cpus = (int(str(conf.get(name, "1"))) for name in ("spark.executor.cores", "spark.task.cpus"))
-    return max(now, int(most) * (cores // cpus))
+    return max(now, int(most) * (_number(conf, "spark.executor.cores") // _number(conf, "spark.task.cpus")))
 
 
-def gpu_profile(spark: SparkSession, settings: DescribeSettings) -> ResourceProfile | None:
-    """What the tasks of a stage that runs a picture network need (stage-level scheduling). None: nothing special.
+def gpu_profile(spark: SparkSession, device: str) -> ResourceProfile | None:
+    """What the tasks of a stage that may compute on GPUs need (stage-level scheduling). None: nothing special.
+
+    device: describe.device.
 
     None in local mode, where Spark refuses profiles, with describe.device = "cpu", and where no GPUs are configured.
     Executors that are there already and have GPUs are used as they are: the profile has requests of tasks only. Under
     dynamic allocation Spark starts other executors for it, so it says what these need, too; where the session's own
     executors have no GPUs, only describe.device = "cuda" asks for such.
-    A task takes spark.task.resource.gpu.amount of a GPU (1), 0.25 to let four share one.
+    A task takes spark.task.resource.gpu.amount of a GPU; where that is not set, so much that each of the tasks that
+    an executor's cores run at a time gets its share.
     """
     conf = spark.sparkContext.getConf()
-    if str(spark.sparkContext.master).startswith("local") or settings.device == "cpu":
+    if str(spark.sparkContext.master).startswith("local") or device == "cpu":
         return None
     have_gpus = _amount(conf) > 0
     dynamic = conf.get("spark.dynamicAllocation.enabled", "false") == "true"
-    if not have_gpus and not (dynamic and settings.device == "cuda"):
+    if not have_gpus and not (dynamic and device == "cuda"):
         return None
-    tasks = TaskResourceRequests().cpus(int(str(conf.get("spark.task.cpus", "1"))))
-    tasks.resource(_GPU, float(str(conf.get(f"{_TASK}.amount", "1"))))
+    return _profile(spark.sparkContext.applicationId, dynamic, tuple(conf.getAll()))
+
+
+@lru_cache(maxsize=1)
+def _profile(application_id: str, dynamic: bool, values: tuple[tuple[str, str], ...]) -> ResourceProfile:
+    """The one of a session: executors that were started for one profile are not used for another that asks the same."""
+    conf = SparkConf(loadDefaults=False).setAll(list(values))
+    tasks = TaskResourceRequests().cpus(_number(conf, "spark.task.cpus"))
+    tasks.resource(_GPU, _share(conf))
     builder = ResourceProfileBuilder().require(tasks)
     if dynamic:
         builder.require(_executors(conf))
@@ -68,13 +77,25 @@ def _executors(conf: SparkConf) -> ExecutorResourceRequests:
     return executors.resource(_GPU, _amount(conf) or 1, script, vendor)
 
 
+def _share(conf: SparkConf) -> float:
+    """Of a GPU, for a task."""
+    if given := conf.get(f"{_TASK}.amount"):
+        return float(given)
+    tasks = _number(conf, "spark.executor.cores") // _number(conf, "spark.task.cpus")
+    return 1 / max(1, math.ceil(tasks / (_amount(conf) or 1)))
+
+
+def _number(conf: SparkConf, name: str) -> int:
+    return int(str(conf.get(name, "1")))
+
+
 def _amount(conf: SparkConf) -> int:
     """GPUs of each of the session's own executors."""
     return int(str(conf.get(f"{_EXECUTOR}.amount", "0")))
 
 
 def task_device(choice: str) -> str:
-    """Where this task's picture network runs: "cpu" or "cuda:N". To be called in the Python worker.
+    """Where this task computes: "cpu" or "cuda:N". To be called in the Python worker.
 
     choice: describe.device. "auto" takes the GPU that Spark gave the task, else the CPU, and says once in the worker's
     log when torch cannot use that GPU; "cuda" takes it too, or the first of the machine where Spark gives none out
@@ -97,7 +118,7 @@ def task_device(choice: str) -> str:
     problem = f"torch cannot use {given}: {why}"
     if choice == "cuda":
         raise ConfigError(f"describe.device = cuda: {problem}; mend that, or set describe.device = auto")
-    _say_once(f"describe: {problem}; this worker describes on the CPU")
+    _say_once(f"describe.device = auto: {problem}; this worker computes on the CPU")
     return "cpu"
 
 

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from avlib import tables
 from avlib.config import load_settings
-from avlib.neighbors import Block, exact
+from avlib.neighbors import Block, tiles
 from avlib.spark import describe, ingest, knn, mutual_edges
 from avlib.spark.store import TableStore
 
@@ -118,16 +118,16 @@ def _newest(store: TableStore) -> Row:
 
 def _products_s(block: Block, *, first: int) -> float:
     """Of all pairs, on as many threads as there are cores."""
-    starts = np.arange(0, len(block), exact.LEFT_ROWS)
+    starts = np.arange(0, len(block), tiles.LEFT_ROWS)
     timed = starts[first::TIMED]
 
     def multiply(number: int) -> None:
-        tile = np.empty(exact.LEFT_ROWS * exact.RIGHT_ROWS, np.float32)
+        tile = np.empty(tiles.LEFT_ROWS * tiles.RIGHT_ROWS, np.float32)
         for x in (block.visual, block.audio):
             for i in timed[number::CORES]:
-                rows = x[i : i + exact.LEFT_ROWS]
-                for j in range(0, len(x), exact.RIGHT_ROWS):
-                    columns = x[j : j + exact.RIGHT_ROWS]
+                rows = x[i : i + tiles.LEFT_ROWS]
+                for j in range(0, len(x), tiles.RIGHT_ROWS):
+                    columns = x[j : j + tiles.RIGHT_ROWS]
                     np.matmul(rows, columns.T, out=tile[: len(rows) * len(columns)].reshape(len(rows), len(columns)))
 
     with ThreadPoolExecutor(CORES) as threads:

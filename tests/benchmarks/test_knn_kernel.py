@@ -18,7 +18,7 @@ from knn_samples import structured_samples
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from avlib.arrays import Int64Array
-from avlib.neighbors import Block, NeighborLists, NeighborRule, PairSearch, exact, merged, side
+from avlib.neighbors import Block, NeighborLists, NeighborRule, PairSearch, merged, side, tiles
 
 SAMPLES, BLOCKS, K, CHECKED = 54_000, 8, 20, 2_000
 TIMED = 10  # one in so many rows of tiles, or queries of faiss
@@ -34,13 +34,13 @@ def products(block: Block, left_starts: Int64Array) -> None:
     """The products of these rows of tiles."""
     for x in (block.visual, block.audio):
         for i in left_starts:
-            rows = x[i : i + exact.LEFT_ROWS]
-            for j in range(0, len(x), exact.RIGHT_ROWS):
-                columns = x[j : j + exact.RIGHT_ROWS]
+            rows = x[i : i + tiles.LEFT_ROWS]
+            for j in range(0, len(x), tiles.RIGHT_ROWS):
+                columns = x[j : j + tiles.RIGHT_ROWS]
                 np.matmul(rows, columns.T, out=_TILE[: len(rows) * len(columns)].reshape(len(rows), len(columns)))
 
 
-_TILE = np.empty(exact.LEFT_ROWS * exact.RIGHT_ROWS, np.float32)
+_TILE = np.empty(tiles.LEFT_ROWS * tiles.RIGHT_ROWS, np.float32)
 
 
 def search(blocks: list[Block], weights: tuple[float, float], tasks: int) -> NeighborLists:
@@ -77,7 +77,7 @@ def test_exact_search_beside_its_products(dimension: int) -> None:
     order = np.random.default_rng(1).permutation(SAMPLES)
     blocks = [block.take(rows) for rows in np.array_split(order, BLOCKS)]
     search(blocks[:1], (1, 1), 2)  # compiles
-    starts = np.arange(0, SAMPLES, exact.LEFT_ROWS)
+    starts = np.arange(0, SAMPLES, tiles.LEFT_ROWS)
     before, after = starts[:: 2 * TIMED], starts[TIMED :: 2 * TIMED]
     with threadpool_limits(1):
         products(block, before[:1])

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from avlib import tables
 from avlib.arrays import Int64Array
 from avlib.config import load_settings
-from avlib.neighbors import Block, exact
+from avlib.neighbors import Block, tiles
 from avlib.spark import knn
 from avlib.spark.store import TableStore
 
@@ -75,17 +75,17 @@ def _products_s(block: Block, components: Int64Array) -> float:
     """Of the pairs inside components, on as many threads as there are cores."""
     order = np.argsort(components, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(components[order])) + 1)
-    tiles = [
-        (part[i : i + exact.LEFT_ROWS], part[j : j + exact.RIGHT_ROWS])
+    pairs = [
+        (part[i : i + tiles.LEFT_ROWS], part[j : j + tiles.RIGHT_ROWS])
         for part in parts
-        for i in range(0, len(part), exact.LEFT_ROWS)
-        for j in range(i, len(part), exact.RIGHT_ROWS)
+        for i in range(0, len(part), tiles.LEFT_ROWS)
+        for j in range(i, len(part), tiles.RIGHT_ROWS)
     ]
     visual, audio = block.visual, block.audio
 
     def multiply(number: int) -> float:
         spent_s = 0.0
-        for rows, columns in tiles[number::CORES]:
+        for rows, columns in pairs[number::CORES]:
             for x in (visual, audio):
                 left, right = x[rows], x[columns]
                 started_s = time.perf_counter()

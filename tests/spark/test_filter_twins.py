@@ -44,7 +44,7 @@ def run_on_spark(
     """Edges and kept components of every step."""
     samples, scope, results = raw.frame(spark), None, []
     for number, step in enumerate(steps):
-        search = BlockSearch(step, knn, raw.stats)
+        search = BlockSearch(step, knn, raw.stats, "cpu")
         lists = lists_of(samples, search, scope=scope, folder=folder / f"blocks-{number}")
         edges = mutual_edges(lists).localCheckpoint()
         found = components(edges, folder=str(folder / f"rounds-{number}"), one_task_edges=10**6)
@@ -102,7 +102,7 @@ def test_lists_do_not_depend_on_partitions_or_order(
     spark: SparkSession, raw_samples: RawSamples, tmp_path: Path, partitions: int
 ) -> None:
     step = StepSettings(w_V=0.5, w_A=0.5, k=7, min_size=1)
-    search = BlockSearch(step, knn_settings(block_rows=40), raw_samples.stats)
+    search = BlockSearch(step, knn_settings(block_rows=40), raw_samples.stats, "cpu")
     straight = lists_of(raw_samples.frame(spark), search, scope=None, folder=tmp_path / "a").collect()
     shuffled = raw_samples.frame(spark).orderBy("audio").repartition(partitions)
     again = lists_of(shuffled, search, scope=None, folder=tmp_path / "b").collect()
@@ -111,13 +111,15 @@ def test_lists_do_not_depend_on_partitions_or_order(
 
 
 def test_more_neighbors_than_samples_is_an_error(spark: SparkSession, raw_samples: RawSamples, tmp_path: Path) -> None:
-    search = BlockSearch(StepSettings(w_V=1, w_A=0, k=150, min_size=1), knn_settings(), raw_samples.stats)
+    search = BlockSearch(StepSettings(w_V=1, w_A=0, k=150, min_size=1), knn_settings(), raw_samples.stats, "cpu")
     with pytest.raises(ParameterError, match="number of samples, 150"):
         lists_of(raw_samples.frame(spark), search, scope=None, folder=tmp_path)
 
 
 def test_one_video_only_is_an_error_where_others_are_asked_for(spark: SparkSession, tmp_path: Path) -> None:
     raw = RawSamples(videos=1)
-    search = BlockSearch(StepSettings(w_V=1, w_A=0, k=3, min_size=1), knn_settings(exclude="same_video"), raw.stats)
+    search = BlockSearch(
+        StepSettings(w_V=1, w_A=0, k=3, min_size=1), knn_settings(exclude="same_video"), raw.stats, "cpu"
+    )
     with pytest.raises(ParameterError, match="more than one video"):
         lists_of(raw.frame(spark), search, scope=None, folder=tmp_path)

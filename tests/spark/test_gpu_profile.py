@@ -10,7 +10,6 @@ from pyspark import SparkConf
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
-from avlib.config import load_settings
 from avlib.spark.resources import gpu_profile, slots
 
 pytestmark = pytest.mark.spark
@@ -23,13 +22,12 @@ TEN = {"spark.dynamicAllocation.maxExecutors": "10"}
 def profile(conf: dict[str, str], *, device: str = "auto", master: str = "spark://host:7077") -> ResourceProfile | None:
     """gpu_profile of a session on a cluster that is not there."""
     values = SparkConf(loadDefaults=False).setAll(list(conf.items()))
-    session = SimpleNamespace(sparkContext=SimpleNamespace(master=master, getConf=lambda: values))
-    settings = load_settings(assignments=[f"describe.device={device}"]).describe
-    return gpu_profile(session, settings)  # type: ignore[arg-type]
+    session = SimpleNamespace(sparkContext=SimpleNamespace(master=master, applicationId="app", getConf=lambda: values))
+    return gpu_profile(session, device)  # type: ignore[arg-type]
 
 
 def test_nothing_in_local_mode_on_the_cpu_and_without_gpus(spark: SparkSession) -> None:
-    assert gpu_profile(spark, load_settings(assignments=["describe.device=cuda"]).describe) is None
+    assert gpu_profile(spark, "cuda") is None
     assert profile(GPUS, master="local[4]") is None
     assert profile(GPUS | DYNAMIC, device="cpu") is None
     assert profile({}) is None
@@ -45,18 +43,24 @@ def test_static_executors_get_task_requests_alone(spark: SparkSession, master: s
     assert {name: need.amount for name, need in asked.taskResources.items()} == {"cpus": 2.0, "gpu": 0.25}
 
 
+def test_a_session_has_one_profile(spark: SparkSession) -> None:
+    assert profile(GPUS) is profile(GPUS, device="cuda")
+    assert profile(GPUS) is not profile(GPUS | DYNAMIC)
+
+
 def test_dynamic_allocation_gets_a_full_profile(spark: SparkSession) -> None:
     gpu = "spark.executor.resource.gpu"
     more = {f"{gpu}.discoveryScript": "/x.sh", f"{gpu}.vendor": "nvidia.com", "spark.executor.cores": "8"}
-    for asked, gpus in (
-        (profile(GPUS | DYNAMIC | more), 2),
-        (profile({f"{gpu}.amount": "0"} | DYNAMIC | more, device="cuda"), 1),
+    for asked, gpus, share in (
+        (profile(GPUS | DYNAMIC | more), 2, 0.25),
+        (profile({f"{gpu}.amount": "0"} | DYNAMIC | more, device="cuda"), 1, 0.125),
+        (profile({f"{gpu}.amount": "0", "spark.task.cpus": "3"} | DYNAMIC | more, device="cuda"), 1, 0.5),
     ):
         assert asked is not None
         executor = asked.executorResources
         assert {name: need.amount for name, need in executor.items()} == {"cores": 8, "gpu": gpus}
         assert (executor["gpu"].discoveryScript, executor["gpu"].vendor) == ("/x.sh", "nvidia.com")
-        assert {name: need.amount for name, need in asked.taskResources.items()} == {"cpus": 1.0, "gpu": 1.0}
+        assert asked.taskResources["gpu"].amount == share
 
 
 @pytest.mark.parametrize("conf", [GPUS, GPUS | DYNAMIC])

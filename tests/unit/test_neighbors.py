@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from neighbor_blocks import RULES, WEIGHTS, assert_same, brute_force, make_block
 
 from avlib.errors import ParameterError
-from avlib.neighbors import Block, NeighborRule, exact, joined, nearest, nearest_within
+from avlib.neighbors import Block, NeighborRule, joined, nearest, nearest_within, tiles
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -110,8 +110,8 @@ def test_blocks_and_order_do_not_matter(
 def test_tiles_do_not_matter(rule: NeighborRule, monkeypatch: pytest.MonkeyPatch) -> None:
     block = make_block(1400, dimensions=(96, 30))
     whole = nearest(block, [block], weights=(1, 1), k=20, rule=rule)
-    monkeypatch.setattr(exact, "LEFT_ROWS", 37)
-    monkeypatch.setattr(exact, "RIGHT_ROWS", 101)
+    monkeypatch.setattr(tiles, "LEFT_ROWS", 37)
+    monkeypatch.setattr(tiles, "RIGHT_ROWS", 101)
     assert_same(nearest(block, [block], weights=(1, 1), k=20, rule=rule), whole)
 
 

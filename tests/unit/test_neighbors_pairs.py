@@ -12,7 +12,7 @@ from neighbor_blocks import RULES, WEIGHTS, assert_same, brute_force, make_block
 
 from avlib.arrays import Int64Array
 from avlib.errors import ParameterError
-from avlib.neighbors import Block, NeighborLists, NeighborRule, PairSearch, exact, kernel, merged, nearest, side
+from avlib.neighbors import Block, NeighborLists, NeighborRule, PairSearch, exact, kernel, merged, nearest, side, tiles
 
 
 def cut(block: Block, edges: list[int], order: Int64Array) -> list[Block]:
@@ -48,8 +48,8 @@ def test_all_pairs_of_blocks_equal_brute_force(
     pairs += [(piece, piece) for piece in pieces]
     search = PairSearch(weights=weights, k=k, rule=rule)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact, "LEFT_ROWS", tile[0])
-        patch.setattr(exact, "RIGHT_ROWS", tile[1])
+        patch.setattr(tiles, "LEFT_ROWS", tile[0])
+        patch.setattr(tiles, "RIGHT_ROWS", tile[1])
         for pair in random.permutation(len(pairs)):
             left, right = pairs[pair]
             search.fold(side(left), side(right))

@@ -102,7 +102,7 @@ def test_a_gpu_that_torch_sees_and_cannot_compute_on(machine, monkeypatch: pytes
     machine(["0"], seen=1, usable=False)
     assert [task_device("auto") for _ in range(3)] == ["cpu"] * 3
     (line,) = said
-    assert line.endswith("no kernel image is available for execution; this worker describes on the CPU")
+    assert line.endswith("no kernel image is available for execution; this worker computes on the CPU")
     with pytest.raises(ConfigError, match="GPU 0, given by Spark: CUDA error"):
         task_device("cuda")
 

@@ -1,0 +1,75 @@
+"""Samples in pieces on their way into blocks, and where the pairs of blocks are compared; no Spark is started."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from neighbor_blocks import make_block
+
+from avlib.blocks import PackedBlock
+from avlib.config import StepSettings, load_settings
+from avlib.descriptors import DescriptorStats
+from avlib.errors import WarehouseError
+from avlib.neighbors import kernel, tiles
+from avlib.spark import block_search, knn
+from avlib.spark.block_files import BlockFile, _joined, _packed, pieces, write_file
+from avlib.spark.block_search import BlockSearch
+
+
+def packed(rows: int, *, seed: int = 0, dimensions: tuple[int, int] = (17, 6)) -> PackedBlock:
+    random = np.random.default_rng(seed)
+    block = make_block(rows, dimensions=dimensions, seed=seed)
+    return PackedBlock(block, random.integers(0, 9, rows), random.integers(1, 99, rows))
+
+
+def test_pieces_hold_every_sample_once() -> None:
+    given = packed(50)
+    numbers = np.random.default_rng(1).integers(3, 7, 50).astype(np.int32)
+    rows = pieces(given, numbers).to_pylist()
+    assert [row["number"] for row in rows] == [3, 4, 5, 6]
+    for row in rows:
+        found, expected = _packed(row), given.take(np.flatnonzero(numbers == row["number"]))
+        for name in ("ids", "visual", "audio", "times_s"):
+            np.testing.assert_array_equal(getattr(found.block, name), getattr(expected.block, name))
+        np.testing.assert_array_equal(found.components, expected.components)
+        np.testing.assert_array_equal(found.sizes, expected.sizes)
+
+
+@pytest.mark.parametrize(("dimensions", "name"), [((16, 6), "visual"), ((17, 5), "audio")])
+def test_pieces_of_another_dimension_are_told_with_a_sample(dimensions: tuple[int, int], name: str) -> None:
+    parts = [packed(5), packed(4, dimensions=dimensions)]
+    said = rf"sample {parts[1].block.ids[0]}, .* has a {name} .* numbers, sample {parts[0].block.ids[0]} one of"
+    with pytest.raises(WarehouseError, match=said):
+        _joined(parts)
+
+
+@pytest.mark.parametrize(("scope", "on_device"), [("component-7", True), ("shared-0", False)])
+def test_blocks_of_a_large_component_are_compared_where_the_task_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: str, on_device: bool
+) -> None:
+    """On the GPU that it is given, if any. The CPU folds for it here."""
+    whole, asked, folds = packed(60), list[str](), list[str]()
+
+    def fold_on(device: str) -> tiles.Fold:
+        def fold(left: kernel.Side, right: kernel.Side, search: kernel.Search, *lists: kernel.Lists | None) -> None:
+            folds.append(device)
+            tiles.fold_tiles(left, right, search, *lists)  # type: ignore[arg-type]
+
+        return fold
+
+    monkeypatch.setattr(block_search, "task_device", lambda choice: asked.append(choice) or "cuda:3")
+    monkeypatch.setattr(block_search, "fold_on", fold_on)
+    halves = [whole.take(np.arange(30)), whole.take(np.arange(30, 60))] if on_device else [whole]
+    written = [write_file(str(tmp_path), scope, number, half).to_pylist() for number, half in enumerate(halves)]
+    group = [asdict(BlockFile(**row)) for (row,) in written]
+    step = StepSettings(w_V=1, w_A=1, k=3, min_size=1)
+    search = BlockSearch(step, load_settings().knn, DescriptorStats(np.zeros(6), np.ones(6), 1), "auto")
+    hand = pa.RecordBatch.from_pydict({"tiles": [json.dumps([[group]])]})
+    found = [row for batch in knn._Finder(search, str(tmp_path))([hand]) for row in batch.to_pylist()]
+    assert len(found) == len(halves)
+    assert (asked, folds) == ((["auto"], ["cuda:3"] * 3) if on_device else ([], []))
