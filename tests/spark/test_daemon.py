@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
+import socket
 import sys
 import zipfile
 import zipimport
@@ -16,7 +18,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from avlib.spark.daemon import Archive
+from avlib.spark import daemon
+from avlib.spark.daemon import Archive, Garbage, answering_at_once
 
 pytestmark = pytest.mark.spark
 
@@ -108,3 +111,38 @@ def test_packages_of_an_archive_are_as_it_is_now(tmp_path: Path, monkeypatch: py
     importlib.invalidate_caches()
     assert importlib.import_module("packed_twice.two").VALUE == 7
     assert importlib.import_module("packed_twice.one").VALUE == 7
+
+
+def test_packages_that_tasks_import_are_looked_through_once(spark: SparkSession) -> None:
+    def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import avlib.spark.knn  # noqa: F401, a task's own packages
+
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "looked_at": [len(gc.get_objects())]})
+
+    found: dict[int, list[int]] = {}
+    for _ in range(4):
+        for row in spark.range(0, 4, 1, 4).mapInArrow(look, "pid bigint, looked_at bigint").collect():
+            found.setdefault(row["pid"], []).append(row["looked_at"])
+    most = max(found.values(), key=len)
+    assert len(most) > 2 and most[-1] < 20_000 < len(gc.get_objects())
+
+
+def test_garbage_is_collected_and_the_rest_kept_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(daemon.gc, "collect", lambda: done.append("collect"))
+    monkeypatch.setattr(daemon.gc, "freeze", lambda: done.append("freeze"))
+    garbage = Garbage()
+    garbage.collect()
+    monkeypatch.setitem(sys.modules, "that_a_task_imports", sys)
+    garbage.collect()
+    garbage.collect()
+    assert done == ["collect", "collect", "freeze", "collect"]
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_tasks_are_served_on_any_socket(family: socket.AddressFamily) -> None:
+    served: list[object] = []
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        assert answering_at_once(lambda *given: served.append(given) or 7)(connection, True) == 7
+        assert served == [(connection, True)]
