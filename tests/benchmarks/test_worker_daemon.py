@@ -44,7 +44,5 @@ def test_worker_daemon(tmp_path: Path) -> None:
     finally:
         cluster.end()
     ours, theirs = task_s["avlib.spark.daemon"], task_s["pyspark.daemon"]
-    print(
-        f"\n{os.cpu_count()} cores, standalone cluster of 2 workers, {TASKS} tasks that import kNN and do nothing, median of {ROUNDS} rounds"
-    )
-    print(f"a task: {theirs:.3f} s with pyspark's daemon, {ours:.3f} s with avlib's: {theirs / ours:.1f} x")
+    print(f"\n{os.cpu_count()} cores, standalone cluster of 2 workers, {TASKS} tasks that import kNN and do no more")
+    print(f"median of {ROUNDS} rounds, s a task: {theirs:.3f} by pyspark's daemon, {ours:.3f}, {theirs / ours:.1f} x")
