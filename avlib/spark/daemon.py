@@ -88,6 +88,6 @@ if __name__ == "__main__":
 
     gc.collect()
     gc.freeze()  # for the workers, which are forked off it
-    daemon.gc = Garbage()  # type: ignore[assignment]
+    daemon.gc = Garbage()  # type: ignore[assignment, attr-defined]
     daemon.worker = answering_at_once(daemon.worker)
     daemon.manager()  # type: ignore[no-untyped-call]
