@@ -21,7 +21,7 @@ from avlib.neighbors.kernel import Lists, Search, Side
 from avlib.neighbors.tiles import NOT_WANTED, fold_tiles, rows_of, spans
 
 ROWS = 4096
-"""Of a tile on the device, on either side. A tile takes some 0.5 GB for the bounds and what is made of them."""
+"""Of a tile on the device, on either side. Calculated: some 0.5 GB for the bounds and what is made of them."""
 
 WORTH_PAIRS = 1 << 20
 """Fewer are folded sooner on the CPU: a tile is some forty calls of the device."""

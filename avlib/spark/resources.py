@@ -37,7 +37,6 @@ def gpu_profile(spark: SparkSession, device: str) -> ResourceProfile | None:
     """What the tasks of a stage that may compute on GPUs need (stage-level scheduling). None: nothing special.
 
     device: describe.device.
-
     None in local mode, where Spark refuses profiles, with describe.device = "cpu", and where no GPUs are configured.
     Executors that are there already and have GPUs are used as they are: the profile has requests of tasks only. Under
     dynamic allocation Spark starts other executors for it, so it says what these need, too; where the session's own
