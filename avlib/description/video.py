@@ -118,11 +118,13 @@ def describe_video(
     except MediaError as error:
         skipped = error.error_class == "is_directory"
         return description.ended("skipped" if skipped else "failed", Problem.of(error))
-    slices = _slices(info, heard, settings)
+    slices, problem = _slices(info, heard, settings), heard.problem
     if heard.waveform is None:
-        return LongVideo(description, heard.problem, slices)
-    outcome = yield from _describe(video, slices[0], settings, waveform=heard.waveform, from_s=0.0)
-    return description.finished(heard.problem, [outcome])
+        return LongVideo(description, problem, slices)
+    sound = _describe_sound(heard.waveform, slices[0], settings, from_s=0.0)
+    del heard  # no need to keep the waveform while pictures are read
+    outcome = yield from _with_pictures(video, slices[0], sound, settings)
+    return description.finished(problem, [outcome])
 
 
 def describe_slice(
@@ -139,13 +141,15 @@ def describe_slice(
     except MediaError as error:
         return one.outcome(samples=0, until_s=one.start_s, problem=Problem.of(error))
     kept = _as_heard(waveform, one, settings, from_s=from_s)
-    if kept.all():
-        return (yield from _describe(video, one, settings, waveform=waveform, from_s=from_s))
     lost = Problem("damaged", f"{np.sum(~kept)} frames have another sound when they are sought")
     if not kept.any():
         return one.outcome(samples=0, until_s=one.start_s, problem=lost)
     left = replace(one, frames=one.frames.where(kept))
-    outcome = yield from _describe(video, left, settings, waveform=waveform, from_s=from_s)
+    sound = _describe_sound(waveform, left, settings, from_s=from_s)
+    del waveform  # no need to keep it while pictures are read
+    outcome = yield from _with_pictures(video, left, sound, settings)
+    if kept.all():
+        return outcome
     return replace(outcome, wanted=kept.size, problem=lost.and_also(outcome.problem))
 
 
@@ -176,29 +180,43 @@ def _slices(info: MediaInfo, heard: Heard, settings: DescribeSettings) -> tuple[
     )
 
 
-def _describe(
-    video: IsolatedVideo, one: Slice, settings: DescribeSettings, *, waveform: Float32Array, from_s: float
-) -> Generator[FrameBatch, None, SliceOutcome]:
-    """Frames of a slice with what its sound says. waveform: shape (n,), its first sample at from_s."""
-    frames, size_px = one.frames, settings.picture_size_px
-    pictures = video.pictures(one.info, times_s=frames.times_s, size_px=size_px, batch=settings.picture_batch)
+@dataclass(frozen=True)
+class _Sound:
+    """What the sound says of a slice's frames. Both of shape (n, d)."""
+
+    mfcc65: Float32Array
+    context: Float32Array
+
+
+def _describe_sound(waveform: Float32Array, one: Slice, settings: DescribeSettings, *, from_s: float) -> _Sound:
+    """Of the frames of a slice. waveform: shape (n,), its first sample at from_s."""
+    times_s = one.frames.times_s - from_s
     context = audio_context(
         waveform,
-        times_s=frames.times_s - from_s,
+        times_s=times_s,
         sounding_s=(one.sounding_s[0] - from_s, one.sounding_s[1] - from_s),
         sample_rate_hz=settings.audio.sr,
         settings=settings.audio_context,
     )
+    mfcc65 = mfcc_windows(waveform, times_s=times_s, frame_rate_hz=settings.frame_rate_hz, settings=settings.audio)
+    return _Sound(mfcc65, context)
+
+
+def _with_pictures(
+    video: IsolatedVideo, one: Slice, sound: _Sound, settings: DescribeSettings
+) -> Generator[FrameBatch, None, SliceOutcome]:
+    """Frames of a slice, their pictures as they are read."""
+    frames, size_px = one.frames, settings.picture_size_px
+    pictures = video.pictures(one.info, times_s=frames.times_s, size_px=size_px, batch=settings.picture_batch)
     samples = 0
     problem = None
     shown_s = one.start_s
     try:
         for rows, shown in pictures:
             times_s = frames.times_s[rows]
-            mfcc = mfcc_windows(
-                waveform, times_s=times_s - from_s, frame_rate_hz=settings.frame_rate_hz, settings=settings.audio
+            yield FrameBatch(
+                frames.indexes[rows], times_s, frames.rms[rows], sound.mfcc65[rows], sound.context[rows], shown
             )
-            yield FrameBatch(frames.indexes[rows], times_s, frames.rms[rows], mfcc, context[rows], shown)
             samples += len(rows)
             shown_s = float(times_s[-1])
         all_shown = samples == frames.indexes.size

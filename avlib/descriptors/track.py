@@ -14,7 +14,7 @@ from avlib.arrays import Float32Array, Float64Array
 from avlib.config import TrackSettings
 from avlib.errors import ParameterError
 
-_ROWS = 2048  # frames transformed together: some 30 MB
+_ROWS = 512  # frames transformed together: some 10 MB
 
 
 def log_mel_track(waveform: Float32Array, *, sample_rate_hz: int, settings: TrackSettings) -> Float32Array:
@@ -31,16 +31,23 @@ def log_mel_track(waveform: Float32Array, *, sample_rate_hz: int, settings: Trac
     if sample_rate_hz % settings.frames_hz:
         raise ParameterError("frames_hz", settings.frames_hz, f"a divisor of the sample rate, {sample_rate_hz} Hz")
     hop, length = sample_rate_hz // settings.frames_hz, round(settings.frame_s * sample_rate_hz)
-    padded = np.pad(waveform, (length // 2, length))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, length)[: waveform.size + 1 : hop]
     taper, filters = _taper(length), _mel_filters(length, sample_rate_hz, settings)
-    track = np.empty((len(frames), settings.n_mels), dtype=np.float32)
-    for start in range(0, len(frames), _ROWS):
+    track = np.empty((1 + waveform.size // hop, settings.n_mels), dtype=np.float32)
+    for start in range(0, len(track), _ROWS):
+        frames = _frames(waveform, start * hop - length // 2, rows=min(_ROWS, len(track) - start), hop=hop, taper=taper)
         # In double precision, as in mfcc.py: else the rounding of what is loud shows in bands far below it.
-        spectrum = scipy.fft.rfft(frames[start : start + _ROWS] * taper, axis=1)
+        spectrum = scipy.fft.rfft(frames, axis=1, overwrite_x=True)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
         track[start : start + _ROWS] = 10 * np.log10(np.maximum(power @ filters, np.float32(settings.amin)))
     return track
+
+
+def _frames(waveform: Float32Array, first: int, *, rows: int, hop: int, taper: Float64Array) -> Float64Array:
+    """Frames under the taper, the first of them from sample `first` on, which may be negative. Shape (rows, length)."""
+    end = first + (rows - 1) * hop + taper.size
+    heard = waveform[max(first, 0) : end]
+    padded = np.pad(heard, (max(-first, 0), max(end - waveform.size, 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, taper.size)[::hop] * taper
 
 
 @lru_cache(maxsize=8)

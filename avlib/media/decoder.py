@@ -25,7 +25,7 @@ _START_S = 120.0
 _BROKEN_AFTER = ("memory_limit", "internal")
 _END_S = 5.0
 _HELD_S = 1.0  # without a sign of life, at least, where the system holds the process
-_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 # No secrets for the child, and memory settings of its own: pictures are too large for malloc to keep unless told so.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 

@@ -32,6 +32,7 @@ _STAMP_ROUNDING_S = 0.0005
 _SEEK_BEYOND_S = 5.0
 _SEEK_MARGINS_S = (1.0, 10.0)
 _DEFAULT_FRAME_S = 0.04
+_BARE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -185,11 +186,13 @@ class PictureReader:
         """Pictures with ascending times, until each would end by its own duration, and the losses when it was decoded.
 
         A broken stamp costs its picture: one far ahead would keep the picture before it on display, and all after it
-        out. So it counts as lost beyond the end, or where the next one goes back behind it.
+        out. So it counts as lost beyond the end, or where the next one goes back behind it. Where several follow each
+        other, pictures are out until time has caught up with them, and these count as lost.
         """
         latest_s = (self._info.duration_s or float("inf")) + STAMP_SLACK_S
         held: tuple[_Shown, int] | None = None
         last_s = float("-inf")  # of the last that was given out
+        bare_s = (float("inf"), float("-inf"))  # the last stretch of some length, so far, in which none begins
         for frame in decoded_frames(container, stream, self._info, damage):
             start_s = stamp_s(frame, stream, self._info, default_s=held[0].end_s if held else 0.0)
             if frame.is_corrupt:
@@ -204,11 +207,15 @@ class PictureReader:
             lead_s = 0.0 if held else self._frame_s
             if held is not None and start_s <= held[0].start_s:
                 if not last_s < start_s < held[0].start_s:
+                    if bare_s[0] < start_s < bare_s[1]:
+                        damage.lose(start_s)
                     continue  # a second one of that time, or where recordings have been joined
                 damage.lose(start_s)
             elif held is not None:
                 yield held
                 last_s = held[0].start_s
+                if start_s - last_s > _BARE_S:
+                    bare_s = (last_s, start_s)
             own_s = max(float(frame.duration * (stream.time_base or 0)), self._frame_s)
             held = _Shown(frame, start_s - lead_s, start_s + own_s), damage.losses
         if held is not None:

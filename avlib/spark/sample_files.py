@@ -68,6 +68,8 @@ class SampleFiles:
         self._writer.write_table(group)
         self._written_rows += self._waiting_rows
         self._waiting, self._waiting_rows = [], 0
+        del group
+        pa.default_memory_pool().release_unused()  # some 16 MB of a writer's buffers
 
 
 def _check(table: pa.Table) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -327,6 +328,53 @@ def test_no_file_opens_another(tmp_path: Path, decoder: Decoder, kind: str) -> N
         assert len(container.streams.video) == 1
     description, samples = outcome(decoder, path)
     assert (description.status, description.error_class, samples) == ("failed", "not_media", 0)
+
+
+def test_a_session_description_opens_no_port(tmp_path: Path, decoder: Decoder) -> None:
+    path = tmp_path / "session.sdp"
+    path.write_text("v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 40404 RTP/AVP 26\n")
+    description, samples = outcome(decoder, path)
+    assert (description.status, description.error_class, samples) == ("failed", "not_media", 0)
+
+
+def test_a_movie_whose_data_lie_in_another_file_reads_no_other_file(tmp_path: Path, decoder: Decoder) -> None:
+    holder, path = tmp_path / "holder.mov", tmp_path / "refers.mov"
+    write_flash_and_click(holder, video_codec="mpeg4", audio_codec="pcm_s16le", times_s=(1.0,), duration_s=2.0)
+    path.write_bytes(refers_to(holder.read_bytes(), holder))
+    with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 50  # who allows it gets the other file's
+    description, samples = outcome(decoder, path)
+    assert (description.status, samples) == ("failed", 0)
+
+
+def refers_to(movie: bytes, holder: Path) -> bytes:
+    """A QuickTime movie without its data: all its tracks say that they lie in another file."""
+    place = str(holder).encode()
+    place += bytes(len(place) % 2)
+    # A Macintosh alias, as far as FFmpeg reads it: volume, file name, levels up and down, then the absolute path.
+    alias = bytes(10 + 1 + 27 + 12 + 1 + 63 + 16 + 4 + 16) + struct.pack(">hh", 2, len(place)) + place + b"\xff\xff\0\0"
+    entry = box(b"alis", bytes(4) + alias)
+
+    def changed(boxes: bytes) -> bytes:
+        found, at = b"", 0
+        while at < len(boxes):
+            size, kind = struct.unpack(">I4s", boxes[at : at + 8])
+            inside = boxes[at + 8 : at + size]
+            if kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+                inside = changed(inside)
+            elif kind == b"dref":
+                inside = inside[:8] + entry
+            elif kind == b"mdat":
+                inside = bytes(len(inside))
+            found += box(kind, inside)
+            at += size
+        return found
+
+    return changed(movie)
+
+
+def box(kind: bytes, inside: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(inside), kind) + inside
 
 
 def test_a_codec_that_is_not_allowed_is_not_run(tmp_path: Path, decoder: Decoder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,12 +225,17 @@ def test_sound_that_outlasts_the_pictures_is_told(tmp_path: Path, decoder: Decod
     assert joined(batches, "times_s").max() < 4
 
 
-def with_broken_stamp(video: bytes, *, kind: int, place: int, value: int) -> bytes:
-    """An FLV in which a byte of the time of one packet is another.  kind: 8 sound, 9 pictures.  place: from its tag."""
-    at = 13  # tags: kind, size (3), time (3), its upper byte, stream (3), data, size of the tag (4)
-    while not (video[at] == kind and int.from_bytes(video[at + 4 : at + 7], "big") > 3000):
+def with_broken_stamp(video: bytes, *, kind: int, place: int, value: int, nth: int = 0) -> bytes:
+    """An FLV in which a byte of the time of the n-th packet after 3 s is another.
+
+    kind: 8 sound, 9 pictures.  place: from its tag.
+    """
+    at, found = 13, []  # tags: kind, size (3), time (3), its upper byte, stream (3), data, size of the tag (4)
+    while len(found) <= nth:
+        if video[at] == kind and int.from_bytes(video[at + 4 : at + 7], "big") > 3000:
+            found.append(at)
         at += 11 + int.from_bytes(video[at + 1 : at + 4], "big") + 4
-    return video[: at + place] + bytes([value]) + video[at + place + 1 :]
+    return video[: found[nth] + place] + bytes([value]) + video[found[nth] + place + 1 :]
 
 
 @pytest.fixture
@@ -262,6 +268,19 @@ def test_a_broken_stamp_of_a_picture_costs_that_picture(flv: Path, place: int, v
     assert len(whole) == 200 and undamaged is None
     assert damage is not None and len(broken) >= 196
     assert sum(np.abs(whole[i].astype(int) - broken[i]).max() > 8 for i in broken) <= 3
+
+
+def test_pictures_after_two_broken_stamps_are_told_as_lost(tmp_path: Path) -> None:
+    """Both lie seconds ahead, so the second is no reason to doubt the first: pictures are out until time gets there."""
+    path = tmp_path / "stamps.flv"  # of a codec whose packets lie in the order of display
+    times_s = np.arange(0, 8, 0.04).tolist()
+    write_flash_and_click(path, video_codec="flv", audio_codec="aac", times_s=times_s, duration_s=8.0)
+    once = with_broken_stamp(path.read_bytes(), kind=9, place=5, value=0x1A, nth=0)
+    path.write_bytes(with_broken_stamp(once, kind=9, place=5, value=0x1B, nth=1))
+    reader = PictureReader(path, probe(path), times_s=np.array([1.0, 7.5]), size_px=32)
+    assert [index for indexes, _ in reader for index in indexes] == [0, 1]
+    assert reader.damage is not None
+    assert re.fullmatch(r"9\d damaged packets between 3\.\d s and 6\.\d s", reader.damage)
 
 
 def test_what_cannot_be_opened_is_known_by_its_content(tmp_path: Path) -> None:
