@@ -5,6 +5,7 @@ from avlib.neighbors.cell_search import CellSearch
 from avlib.neighbors.cell_space import MOST_PROBES, choose_space
 from avlib.neighbors.cells import Cells, deal_cells, train_cells
 from avlib.neighbors.exact import PairSearch, nearest, nearest_within, runs, side
+from avlib.neighbors.kernel import Side
 from avlib.neighbors.merge import merged
 from avlib.neighbors.recall import Probes, ReachChoice, choose_reach, mutual, named_pairs, needed_reach
 from avlib.neighbors.super_tiles import SuperTile, dealt, in_turns, super_tiles
@@ -21,6 +22,7 @@ __all__ = [
     "PairSearch",
     "Probes",
     "ReachChoice",
+    "Side",
     "SuperTile",
     "choose_reach",
     "choose_space",

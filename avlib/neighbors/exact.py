@@ -45,9 +45,21 @@ class PairSearch:
         check_dimensions(left, right, self._search)
         self._fold(left, right, self._search, self._lists(left), self._lists(right))
 
+    def limit(self, block: Side, distances: Float32Array) -> None:
+        """Leave out what is farther than these distances from a block's samples, before any of its pairs is folded.
+
+        distances: shape (n,), those of the k-th entries of lists that other pairs made; infinity where there is none.
+        Merged with these lists, or better ones, the lists are as they would have been.
+        """
+        # A pair of that very distance may come before the one it is known of, by its id.
+        self._lists(block).distances[:] = np.nextafter(distances, np.float32(np.inf))[:, None]
+
     def lists(self) -> NeighborLists:
         """The lists of all samples folded so far, in ascending order of their ids."""
-        found = [(ids, lists.ids, lists.distances) for ids, lists in self._found.values()]
+        found = [
+            (ids, lists.ids, np.where(lists.ids < 0, np.float32(np.inf), lists.distances))
+            for ids, lists in self._found.values()
+        ]
         k = self._search.k
         found.append((np.empty(0, np.int64), np.empty((0, k), np.int64), np.empty((0, k), np.float32)))
         ids, neighbor_ids, distances = map(np.concatenate, zip(*found, strict=True))

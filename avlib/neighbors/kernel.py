@@ -106,8 +106,11 @@ def fold_both(
     terms = np.empty(max(left.visual.shape[1], left.audio.shape[1]), np.float64)
     mirrored = len(right_lists.ids) > 0 and left_lists.ids.ctypes.data == right_lists.ids.ctypes.data
     right_limits = np.full(len(right.ids), -np.inf, np.float32)
-    for j in range(len(right_lists.ids)):
-        right_limits[j] = left_limits[j] if mirrored and j < len(left.ids) else _limit(right_lists.distances[j, last])
+    if len(right_lists.ids) > 0:
+        right_limits = _limits_of_columns(left, right, products, search, right_lists, bounds)
+    if mirrored:
+        both = min(len(left.ids), len(right.ids))
+        right_limits[:both] = left_limits[:both]
     for i in range(len(left.ids)):
         first, limit = 0, left_limits[i]
         if mirrored and i < len(right.ids):
@@ -178,10 +181,8 @@ def _limits_of_rows(left, right, products, search, lists, bounds):  # type: igno
     # to. Otherwise all pairs would count until it is: of cells, most of the time went there.
     limits = np.empty(len(left.ids), np.float32)
     smallest = np.empty(search.k, np.float32)
-    # Of few pairs most are among the nearest; with a cap the k may be too many of one video.
-    worthwhile = len(right.ids) > 2 * search.k and search.per_video == 0
-    most_visual = right.visual_squares.max() if worthwhile else _ZERO
-    most_audio = right.audio_squares.max() if worthwhile else _ZERO
+    worthwhile = _worthwhile(len(right.ids), search)
+    most = _largest_squares(right, worthwhile)
     for i in range(len(left.ids)):
         last = lists.distances[i, search.k - 1]
         if last == np.inf and worthwhile:
@@ -190,13 +191,56 @@ def _limits_of_rows(left, right, products, search, lists, bounds):  # type: igno
             for j in range(len(bounds)):
                 if bounds[j] < smallest[-1] and _allowed(left, right, i, j, search):
                     keep_smallest(smallest, bounds[j])
-            last = smallest[-1]
-            if last < np.inf and search.w_visual > 0:
-                last += search.w_visual * _slack(left.visual_squares[i], most_visual, left.visual.shape[1])
-            if last < np.inf and search.w_audio > 0:
-                last += search.w_audio * _slack(left.audio_squares[i], most_audio, left.audio.shape[1])
+            last = _at_most(smallest[-1], left, i, most, search)
         limits[i] = _limit(last)
     return limits
+
+
+@_compiled
+def _limits_of_columns(left, right, products, search, lists, bounds):  # type: ignore[no-untyped-def]
+    # The same of the right samples, whose pairs lie in all rows.
+    limits = np.empty(len(right.ids), np.float32)
+    filling = False
+    for j in range(len(right.ids)):
+        limits[j] = _limit(lists.distances[j, search.k - 1])
+        filling = filling or limits[j] == np.inf
+    if not (filling and _worthwhile(len(left.ids), search)):
+        return limits
+    smallest = np.full((len(right.ids), search.k), np.inf, np.float32)
+    lasts = np.full(len(right.ids), np.inf, np.float32)
+    passing = np.empty(len(right.ids) + 1, np.int64)
+    for i in range(len(left.ids)):
+        _bound_row(left, right, products, search, i, 0, bounds)
+        for j in passing[: _pass(bounds, -np.inf, lasts, passing)]:
+            if bounds[j] < lasts[j] and _allowed(left, right, i, j, search):
+                keep_smallest(smallest[j], bounds[j])
+                lasts[j] = smallest[j, -1]
+    most = _largest_squares(left, True)
+    for j in range(len(right.ids)):
+        if limits[j] == np.inf:
+            limits[j] = _limit(_at_most(lasts[j], right, j, most, search))
+    return limits
+
+
+@_compiled
+def _worthwhile(pairs, search):  # type: ignore[no-untyped-def]
+    # Of few pairs most are among the nearest; with a cap the k may be too many of one video.
+    return pairs > 2 * search.k and search.per_video == 0
+
+
+@_compiled
+def _largest_squares(side, wanted):  # type: ignore[no-untyped-def]
+    return side.visual_squares.max() if wanted else _ZERO, side.audio_squares.max() if wanted else _ZERO
+
+
+@_compiled
+def _at_most(bound, side, row, other_squares, search):  # type: ignore[no-untyped-def]
+    # The distance of a pair of this bound is no larger.
+    if bound < np.inf and search.w_visual > 0:
+        bound += search.w_visual * _slack(side.visual_squares[row], other_squares[0], side.visual.shape[1])
+    if bound < np.inf and search.w_audio > 0:
+        bound += search.w_audio * _slack(side.audio_squares[row], other_squares[1], side.audio.shape[1])
+    return bound
 
 
 @_compiled

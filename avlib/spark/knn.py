@@ -27,6 +27,7 @@ from avlib.filtering import capped
 from avlib.neighbors import (
     NeighborLists,
     PairSearch,
+    Side,
     SuperTile,
     dealt,
     nearest_within,
@@ -37,6 +38,7 @@ from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_
 from avlib.spark.block_files import BlockFile
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
+from avlib.spark.list_limits import Limits
 from avlib.spark.packing import OF_COMPONENTS, SHARED, Assigned, Packing, planned_slots, remembered
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, kept, merge, partial_row
 from avlib.spark.progress import say, watched
@@ -310,19 +312,24 @@ class _Finder:
             yield self._within(blocks, left[0])
             return
         pairs = PairSearch(weights=search.weights, k=search.k_of(left[0].samples), rule=search.rule, fold=search.fold())
+        limits = Limits(self._folder, self._made_with)
         ids: dict[BlockFile, Int64Array] = {}
+
+        def ready(file: BlockFile) -> Side:
+            one = side(blocks.read(file.name, size_bytes=file.size_bytes).block)
+            if file not in ids:
+                pairs.limit(one, limits.read(file))
+            ids[file] = one.ids
+            return one
+
         for number, one in enumerate(left):
-            query = side(blocks.read(one.name, size_bytes=one.size_bytes).block)
-            ids[one] = query.ids
+            query = ready(one)
             for other in right[number:] if len(groups) == 1 else right:
-                found = query
-                if other is not one:
-                    found = side(blocks.read(other.name, size_bytes=other.size_bytes).block)
-                    ids[other] = found.ids
-                pairs.fold(query, found)
+                pairs.fold(query, query if other is one else ready(other))
         lists = pairs.lists()
         for file, own in ids.items():
             at = np.searchsorted(lists.ids, own)
+            limits.lower(file, lists.distances[at, -1])
             yield partial_row(file.scope, file.block, NeighborLists(own, lists.neighbor_ids[at], lists.distances[at]))
 
     def _within(self, blocks: BlockStore, file: BlockFile) -> pa.RecordBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from avlib.neighbors import kernel, tiles
 from avlib.spark import block_search, knn
 from avlib.spark.block_files import BlockFile, _joined, _packed, pieces, write_file
 from avlib.spark.block_search import BlockSearch
+from avlib.spark.list_limits import Limits
 
 
 def packed(rows: int, *, seed: int = 0, dimensions: tuple[int, int] = (17, 6)) -> PackedBlock:
@@ -73,3 +75,23 @@ def test_blocks_of_a_large_component_are_compared_where_the_task_may(
     found = [row for batch in knn._Finder(search, str(tmp_path))([hand]) for row in batch.to_pylist()]
     assert len(found) == len(halves)
     assert (asked, folds) == ((["auto"], ["cuda:3"] * 3) if on_device else ([], []))
+
+
+def test_limits_are_the_lowest_that_were_told(tmp_path: Path) -> None:
+    limits, file, other = Limits(str(tmp_path), "a"), BlockFile("s", 0, 3, 9, 1), BlockFile("s", 1, 3, 9, 1)
+    assert limits.read(file).tolist() == [np.inf] * 3
+    limits.lower(file, np.array([1, np.inf, 3], np.float32))
+    limits.lower(file, np.array([2, 2, np.inf], np.float32))
+    assert limits.read(file).tolist() == [1, 2, 3]
+    assert limits.read(other).tolist() == Limits(str(tmp_path), "b").read(file).tolist() == [np.inf] * 3
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda told: told[:-1], lambda told: bytes(len(told)), lambda told: told[:16], lambda _: b""]
+)
+def test_limits_that_lost_power_are_none(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    limits, file = Limits(str(tmp_path), "a"), BlockFile("s", 0, 3, 9, 1)
+    limits.lower(file, np.ones(3, np.float32))
+    (written,) = tmp_path.iterdir()
+    written.write_bytes(damage(written.read_bytes()))
+    assert limits.read(file).tolist() == [np.inf] * 3

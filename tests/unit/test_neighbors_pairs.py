@@ -106,20 +106,35 @@ def test_refuses_blocks_that_share_samples_and_other_dimensions() -> None:
     rule=st.sampled_from(RULES),
     edges=st.lists(st.integers(0, 70), max_size=6),
     tasks=st.integers(1, 4),
+    told=st.floats(0, 1),
     seed=st.integers(0, 2**16),
 )
 def test_partial_lists_merge_to_the_whole(
-    rows: int, videos: int, k: int, rule: NeighborRule, edges: list[int], tasks: int, seed: int
+    rows: int, videos: int, k: int, rule: NeighborRule, edges: list[int], tasks: int, told: float, seed: int
 ) -> None:
-    """Pairs of blocks dealt out to tasks, some to two: samples in some partial lists only, neighbors in several."""
+    """Pairs of blocks dealt out to tasks, some to two: samples in some partial lists only, neighbors in several.
+
+    told: how often a task hears of a block what the tasks before have found.
+    """
     block = make_block(rows, videos=videos, seed=seed)
     random = np.random.default_rng(seed)
     pieces = [side(piece) for piece in cut(block, edges, random.permutation(rows))]
-    searches = [PairSearch(weights=(1, 0.5), k=k, rule=rule) for _ in range(tasks)]
-    for left, right in itertools.combinations_with_replacement(pieces, 2):
+    hands: list[list[tuple[kernel.Side, kernel.Side]]] = [[] for _ in range(tasks)]
+    for pair in itertools.combinations_with_replacement(pieces, 2):
         for task in random.integers(0, tasks, 2):
-            searches[task].fold(left, right)
-    partials = [search.lists() for search in searches]
+            hands[task].append(pair)
+    partials, found = list[NeighborLists](), dict[int, np.float32]()
+    for hand in hands:
+        search = PairSearch(weights=(1, 0.5), k=k, rule=rule)
+        for piece in pieces:
+            if random.random() < told:
+                limits = [found.get(sample, np.float32(np.inf)) for sample in piece.ids.tolist()]
+                search.limit(piece, np.array(limits, np.float32))
+        for left, right in hand:
+            search.fold(left, right)
+        partials.append(search.lists())
+        for sample, distance in zip(partials[-1].ids.tolist(), partials[-1].distances[:, -1], strict=True):
+            found[sample] = min(distance, found.get(sample, distance))
     shuffled = [random.permutation(len(part)) for part in partials]
     partials = [
         NeighborLists(part.ids[order], part.neighbor_ids[order], part.distances[order])
@@ -129,6 +144,29 @@ def test_partial_lists_merge_to_the_whole(
     assert_same(merged(partials, k=k, rule=rule), whole)
     assert_same(merged([*partials, whole][::-1], k=k, rule=rule), whole)
     assert_same(merged([merged(partials[:1], k=k, rule=rule), *partials], k=k, rule=rule), whole)
+
+
+def test_a_limit_leaves_in_what_is_as_far_and_has_a_smaller_id() -> None:
+    block = make_block(7, dimensions=(16, 6))
+    rows = np.array([0, 0, 0, 6, 0, 0, 0])  # all the same but the fourth
+    alike = Block(block.ids, block.visual[rows], block.audio[rows], block.times_s)
+    query, before, after = (side(alike.take(np.array(rows))) for rows in ([3], [0, 1, 2], [4, 5, 6]))
+
+    def lists(other: kernel.Side, limit: float) -> NeighborLists:
+        search = PairSearch(weights=(1, 0.5), k=3, rule=NeighborRule())
+        search.limit(query, np.array([limit], np.float32))
+        search.fold(query, other)
+        found = search.lists()
+        return found.take(np.flatnonzero(found.ids == query.ids[0]))
+
+    first = lists(after, np.inf)
+    limit = first.distances[0, -1]
+    assert limit > 0 and (first.distances == limit).all()
+    assert merged([first, lists(before, limit)], k=3, rule=NeighborRule()).neighbor_ids.tolist() == [
+        before.ids.tolist()
+    ]
+    nothing = lists(before, limit / 2)
+    assert nothing.neighbor_ids.tolist() == [[-1] * 3] and nothing.distances.tolist() == [[np.inf] * 3]
 
 
 def test_merged_lists_are_as_long_as_asked_for() -> None:
