@@ -165,7 +165,10 @@ def remote_uri(uri: str) -> str | None:
 def local_path(uri: str) -> Path:
     """The file behind a path or a file: URI. Raises InputError for any other scheme."""
     if uri.startswith("file:"):
-        return Path(os.fsdecode(unquote(urlsplit(uri).path, errors="surrogateescape")))
+        place = re.split("[?#]", uri.removeprefix("file:"), maxsplit=1)[0]
+        if place.startswith("//"):  # a host, mostly empty
+            place = "/" + place[2:].partition("/")[2]
+        return Path(os.fsdecode(unquote(place, errors="surrogateescape")))
     if not is_local(uri):
         scheme = uri.partition("://")[0]
         raise InputError(f"{uri}: {scheme}:// is not a local file; copy the video to a path that every worker sees")
@@ -186,11 +189,15 @@ def identify(path: Path) -> FileIdentity:
     """Size and time of a local file, None for a folder or a file that is not there."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
         return FileIdentity(uri_of(path), None, None)
     if not path.is_file():
         return FileIdentity(uri_of(path), None, None)
-    return FileIdentity(uri_of(path), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+    try:
+        modified = datetime.fromtimestamp(status.st_mtime, UTC)
+    except (ValueError, OverflowError):  # beyond the year 9999
+        modified = None
+    return FileIdentity(uri_of(path), status.st_size, modified)
 
 
 def _matches(argument: str) -> list[Path]:

@@ -6,7 +6,7 @@ import asyncio
 import errno
 from asyncio import AbstractEventLoop
 from collections.abc import Coroutine
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from avlib.fetching.progress import Progress, answered, cannot_write, stalled, t
 from avlib.inputs import FileIdentity
 
 _PIECE_BYTES = 1 << 20
+_MOST_BYTES = 1 << 63  # of a table's column
 
 _T = TypeVar("_T")
 
@@ -83,17 +84,22 @@ async def _identify(uri: str, settings: FetchSettings) -> FileIdentity:
         async with asyncio.timeout(settings.stall_s):
             async with session.head(filesystem.encode_url(uri), allow_redirects=True, raise_for_status=True) as answer:
                 modified = answer.headers.get("Last-Modified")
-                return FileIdentity(uri, answer.content_length, _time(modified))
+                return FileIdentity(uri, _size(answer.content_length), _time(modified))
     except TimeoutError:
         raise stalled(uri, settings) from None
     except (aiohttp.ClientError, ValueError) as error:
         raise _explain(uri, error) from None
 
 
+def _size(said: int | None) -> int | None:
+    return said if said is not None and 0 <= said < _MOST_BYTES else None
+
+
 def _time(header: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(header) if header else None
-    except ValueError:
+        said = parsedate_to_datetime(header) if header else None
+        return said.replace(tzinfo=said.tzinfo or UTC).astimezone(UTC) if said else None
+    except (ValueError, OverflowError):
         return None
 
 
@@ -101,6 +107,10 @@ def _explain(uri: str, error: Exception) -> MediaError:
     match error:
         case aiohttp.TooManyRedirects():
             return MediaError(uri, "redirected in a circle: check the URI", error_class="fetch_failed")
+        case aiohttp.ClientResponseError() if isinstance(error.__cause__, aiohttp.http.HttpProcessingError):
+            what = " ".join(error.message.split())[:200]
+            reason = f"what came is no answer of a web server ({what}): check the URI"
+            return MediaError(uri, reason, error_class="fetch_failed")
         case aiohttp.ClientResponseError():
             return answered(uri, error.status, what=error.message)
         case aiohttp.ClientConnectorCertificateError():

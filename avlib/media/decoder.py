@@ -164,7 +164,7 @@ class Decoder:
             self.close()
             raise MediaError(
                 "decoding process",
-                "it did not start; its own words are in this process's error output",
+                "it did not start: mend what it says in this process's error output, and try again",
                 error_class="no_decoder",
                 transient=True,
             )

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from avlib.arrays import Float64Array, Int64Array, UInt8Array
 from avlib.errors import MediaError, ParameterError
 from avlib.media.normalising import PictureNormaliser
-from avlib.media.opening import check_codec, open_media, reading_errors
+from avlib.media.opening import check_codec, open_media, reading_errors, short_of_memory
 from avlib.media.probe import MAX_PIXELS, MediaInfo, check_size
 from avlib.media.reading import (
     STAMP_SLACK_S,
@@ -54,7 +54,8 @@ class PictureReader:
     times_s: shape (n,), ascending, in seconds from the container's start.
     Yields Int64Array (b,) and UInt8Array (b, size_px, size_px, 3) RGB with b ≤ batch, indexes ascending.
     Decodes on one thread, holds three frames and one batch, and stops after the last wanted time. Iterating
-    raises MediaError when no picture at all can be decoded, and av exceptions never.
+    raises MediaError when no picture at all can be decoded, or, after the others, where there was no memory for
+    some, and av exceptions never.
     """
 
     damage: str | None
@@ -85,6 +86,7 @@ class PictureReader:
         self._frame_s = 1 / info.frame_rate_hz if info.frame_rate_hz else _DEFAULT_FRAME_S
         self.damage = None
         self.covered_s = 0.0
+        self._short_of_memory = False
 
     def __iter__(self) -> Iterator[tuple[Int64Array, UInt8Array]]:
         self.damage, self.covered_s = None, 0.0
@@ -100,6 +102,8 @@ class PictureReader:
                 indexes, pictures = [], self._room()
         if indexes:
             yield np.array(indexes, np.int64), pictures[: len(indexes)]
+        if self._short_of_memory:
+            raise short_of_memory(self._path)
 
     def _room(self) -> UInt8Array:
         rows = min(self._batch, self._times_s.size)
@@ -153,7 +157,7 @@ class PictureReader:
                 if entry_s is None:
                     raise
             finally:
-                self.damage = damage.sentence()
+                self.damage, self._short_of_memory = damage.sentence(), damage.short_of_memory
         raise nothing_decoded(self._path, "picture", self._info.video_codec, damage)
 
     def _stream(self, container: InputContainer) -> VideoStream:
@@ -201,7 +205,9 @@ class PictureReader:
                 continue
             if not isinstance(frame, VideoFrame):
                 continue
-            if start_s > latest_s:
+            # Beyond a duration that is said to be too short, pictures go on where the one before, or a seek, has been.
+            before_s = held[0].start_s if held else float(self._times_s[0])
+            if start_s > max(latest_s, before_s + STAMP_SLACK_S):
                 damage.lose(self._info.duration_s)
                 continue
             lead_s = 0.0 if held else self._frame_s

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -18,6 +23,8 @@ from avlib.media import progress
 from avlib.media.opening import check_codec, open_media
 
 _PACKETS_TO_FIRST_PICTURE = 200
+
+Kind = TypeVar("Kind", bound=AudioFrame | VideoFrame)
 
 
 @dataclass(frozen=True)
@@ -93,9 +100,25 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> MediaInfo:
             duration_s=duration_s,
             start_s=start_s,
         )
-    if duration_s is not None:
-        return info
-    return MediaInfo(**{**vars(info), "duration_s": _measured_duration_s(path, start_s)})
+    if sound is not None and info.audio_rate_hz is None:
+        info = _with_first_sound(path, info)
+    return info if duration_s is not None else replace(info, duration_s=_measured_duration_s(path, start_s))
+
+
+def _with_first_sound(path: Path, info: MediaInfo) -> MediaInfo:
+    """What the first frame of sound says, where it comes so late that FFmpeg has not looked at it."""
+    with open_media(path) as container:
+        stream = _sound_stream(container)
+        first = _first_frame(container, stream, AudioFrame) if stream is not None else None
+        if stream is None or first is None:
+            return info
+        start_s = None if first.time is None else max(0.0, first.time - info.start_s)
+        return replace(
+            info,
+            audio_rate_hz=first.sample_rate,
+            channels=first.layout.nb_channels,
+            sound_start_s=start_s,
+        )
 
 
 def check_size(path: Path, stream: VideoStream, *, max_pixels: int) -> None:
@@ -127,14 +150,30 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame
     if stream.codec_context is None:
         return None
     stream.codec_context.thread_count = 1
-    for packet in islice(container.demux(stream), _PACKETS_TO_FIRST_PICTURE):
+    return _first_frame(container, stream, VideoFrame, packets=_PACKETS_TO_FIRST_PICTURE)
+
+
+def _first_frame(
+    container: InputContainer, stream: AudioStream | VideoStream, kind: type[Kind], *, packets: int | None = None
+) -> Kind | None:
+    """The first that can be decoded, within so many packets."""
+    own = (packet for packet in _packets(container) if packet.stream_index == stream.index)
+    for packet in islice(own, packets):
         try:
-            for frame in packet.decode():
-                if isinstance(frame, VideoFrame):
-                    return frame
+            found = [frame for frame in packet.decode() if isinstance(frame, kind)]
         except (FFmpegError, AttributeError):  # as in avlib.media.reading
             continue
+        if found:
+            return found[0]
     return None
+
+
+def _packets(container: InputContainer) -> Iterator[Packet[Any]]:
+    """All that can be read: of a file that breaks off, those before."""
+    with suppress(FFmpegError, IndexError):  # as in avlib.media.reading
+        for packet in container.demux():
+            progress.advance(packet)
+            yield packet
 
 
 def _displayed_size(stream: VideoStream | None, first: VideoFrame | None) -> tuple[int | None, int | None, int]:
@@ -167,12 +206,8 @@ def _measured_duration_s(path: Path, start_s: float) -> float | None:
     """The end of the last packet. For files without a duration, as browsers record them."""
     end_s = None
     with open_media(path) as container:
-        try:
-            for packet in container.demux():
-                progress.advance(packet)
-                if packet.pts is not None and packet.time_base is not None:
-                    packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - start_s
-                    end_s = max(end_s or 0.0, packet_end_s)
-        except (FFmpegError, IndexError):
-            pass  # a file that breaks off has the duration that can be read
+        for packet in _packets(container):
+            if packet.pts is not None and packet.time_base is not None:
+                packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - start_s
+                end_s = max(end_s or 0.0, packet_end_s)
     return end_s

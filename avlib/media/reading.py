@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,6 +28,7 @@ STAMP_SLACK_S = 10.0
 """A time stamp this much beyond the container's duration is taken for a broken one."""
 
 _READ_ATTEMPTS = 10
+_PIXEL_BYTES = 4
 _MOV = "mov,"
 _DURATION_IN_HEADER = ("matroska", "avi", "flv", "asf")
 
@@ -127,10 +129,21 @@ def _decode(packet: Packet[Any], stream: MediaStream, info: MediaInfo, damage: D
     try:
         return [frame for frame in packet.decode() if isinstance(frame, AudioFrame | VideoFrame)]
     except (FFmpegError, AttributeError) as error:  # AttributeError: PyAV's, where a stream becomes one of another kind
-        damage.short_of_memory |= isinstance(error, MemoryError)
+        damage.short_of_memory |= isinstance(error, MemoryError) or not _room_for_picture(stream)
         stamp = packet.pts if packet.pts is not None else packet.dts
         damage.lose(float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None)
         return []
+
+
+def _room_for_picture(stream: MediaStream) -> bool:
+    """Whether there is memory for one as large as the last: some decoders call the lack of it invalid data."""
+    if not isinstance(stream, VideoStream) or not stream.codec_context.width * stream.codec_context.height:
+        return True
+    try:
+        mmap.mmap(-1, _PIXEL_BYTES * stream.codec_context.width * stream.codec_context.height).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def nothing_decoded(path: Path, what: str, codec: str | None, damage: Damage) -> MediaError:

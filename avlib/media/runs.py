@@ -171,15 +171,16 @@ def _runs(
     for frame in decoded_frames(container, stream, info, damage):
         if not isinstance(frame, AudioFrame) or not frame.samples:
             continue
-        start_s = stamp_s(frame, stream, info, default_s=end_s)
+        before_s, start_s = end_s, stamp_s(frame, stream, info, default_s=end_s)
         end_s = start_s + frame.samples / frame.sample_rate
         if end_s <= window_s[0]:
             continue
         tolerance_s = JITTER_S if damage.losses == losses else _JITTER_AFTER_LOSS_S
         losses = damage.losses
         continues = run is not None and run.continues(frame, start_s, tolerance_s=tolerance_s)
-        if not continues and start_s > latest_s:
+        if not continues and start_s > max(latest_s, max(before_s, window_s[0]) + STAMP_SLACK_S):
             damage.lose(info.duration_s)  # a broken stamp would make hours of zeros, or end the reading
+            end_s = before_s
             continue
         if start_s > window_s[1] + _READ_ON_S:  # read on a little, so that the median has stamps to go by
             break

@@ -304,6 +304,40 @@ def test_pictures_too_large_for_memory_are_refused(
     assert (description.status, description.error_class, samples) == ("failed", error_class, 0)
 
 
+def test_pictures_that_outgrow_the_memory_are_told_as_such(tmp_path: Path, decoder: Decoder) -> None:
+    """The H.264 decoder calls it invalid data."""
+    path = tmp_path / "grows.ts"
+    parts = [tmp_path / "small.ts", tmp_path / "large.ts"]
+    write_pictures(parts[0], width=320, height=240, from_s=1, duration_s=6)
+    write_pictures(parts[1], width=10_000, height=8_000, from_s=7, duration_s=1)
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    description, samples = outcome(decoder, path)
+    assert (description.status, description.error_class) == ("partial", "memory_limit")
+    assert samples > 60 and description.covered_s == pytest.approx(6, abs=0.5)
+    assert "decode.memory_mb" in str(description.error)
+
+
+def write_pictures(path: Path, *, width: int, height: int, from_s: int, duration_s: int) -> None:
+    """Grey pictures, five a second, and noise."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        video = container.add_stream("libx264", rate=5, options={"preset": "ultrafast", "g": "5", "bf": "0"})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        audio = container.add_stream("mp2", rate=16_000, layout="mono")
+        for number in range(5 * duration_s):
+            frame = av.VideoFrame(width, height, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([128]) * plane.buffer_size)
+            frame.pts, frame.time_base = 5 * from_s + number, Fraction(1, 5)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        noise = (np.random.default_rng(0).normal(size=16_000 * duration_s) * 3000).astype(np.int16)
+        for first in range(0, noise.size, 1152):
+            sound = av.AudioFrame.from_ndarray(noise[None, first : first + 1152], format="s16", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = 16_000, 16_000 * from_s + first, Fraction(1, 16_000)
+            container.mux(audio.encode(sound))
+        container.mux(audio.encode(None))
+
+
 def test_a_reader_that_is_left_and_kept_says_nothing_to_the_next(good: Path, decoder: Decoder) -> None:
     video = decoder.open(good)
     info = video.probe()

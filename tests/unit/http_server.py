@@ -51,6 +51,13 @@ def serve(host: str = "127.0.0.1", *, redirect_to: str = "", body: bytes = BODY)
                 self._answer(200)
                 while True:
                     self.wfile.write(body)
+            elif name == "odd":
+                self.send_response(200)
+                self.send_header("Content-Length", str(10**19))
+                self.send_header("Last-Modified", "Mon, 99 Jan 99999999999999999999 00:00:00 GMT")
+                self.end_headers()
+            elif name == "gibberish":
+                self.wfile.write(b"\x01\x02 no answer\r\n\r\n")
             else:
                 lie = {"short": 500, "long": -500, "huge": 1 << 40}.get(name, 0)
                 self._answer(200, length=len(body) + lie, **{"Last-Modified": MODIFIED})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import struct
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from avlib.description import (
     describe_video,
     loud,
 )
+from avlib.description import video as video_description
 from avlib.description.outcome import Problem
 from avlib.media import Decoder, PictureReader, probe
 
@@ -281,6 +284,51 @@ def test_pictures_after_two_broken_stamps_are_told_as_lost(tmp_path: Path) -> No
     assert [index for indexes, _ in reader for index in indexes] == [0, 1]
     assert reader.damage is not None
     assert re.fullmatch(r"9\d damaged packets between 3\.\d s and 6\.\d s", reader.damage)
+
+
+@pytest.mark.parametrize(("suffix", "sound"), [("flv", "aac"), ("mkv", "flac")])
+def test_a_duration_that_is_too_short_costs_nothing(tmp_path: Path, decoder: Decoder, suffix: str, sound: str) -> None:
+    path = tmp_path / f"long.{suffix}"
+    times_s = np.arange(0, 20, 0.2).tolist()
+    write_flash_and_click(path, video_codec="libx264", audio_codec=sound, times_s=times_s, duration_s=20.0)
+    content = bytearray(path.read_bytes())
+    mark, unit_s = {"flv": (b"duration\0", 1.0), "mkv": (b"\x44\x89\x88", 1e-3)}[suffix]
+    at = content.index(mark) + len(mark)
+    assert struct.unpack(">d", content[at : at + 8])[0] == pytest.approx(20 / unit_s, rel=0.01)
+    content[at : at + 8] = struct.pack(">d", 2 / unit_s)
+    path.write_bytes(content)
+    settings = load_settings(assignments=["describe.slice_s=10"])
+    for given in (load_settings(), settings):
+        batches, found = run(describe_video(decoder.open(path), given.describe))
+        if isinstance(found, LongVideo):
+            parts = [run(describe_slice(decoder.open(path), one, given.describe)) for one in found.slices]
+            batches = [batch for some, _ in parts for batch in some]
+            found = found.description.finished(found.sound, [outcome for _, outcome in parts])
+        assert (found.status, found.duration_s) == ("ok", pytest.approx(2, abs=0.1))
+        assert joined(batches, "times_s").max() > 19.5 and found.covered_s == pytest.approx(20, abs=0.1)
+
+
+@pytest.mark.parametrize("slice_s", [300, 10])
+def test_the_sound_is_gone_before_pictures_are_read(
+    flv: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch, slice_s: float
+) -> None:
+    """A video's sound and its pictures are never in memory at once."""
+    given = load_settings(assignments=[f"describe.slice_s={slice_s}"]).describe.model_copy(update={"slice_s": slice_s})
+    heard = []
+
+    def describe_sound(waveform, *args, **kwargs):
+        heard.append(weakref.ref(waveform))
+        return describe_before(waveform, *args, **kwargs)
+
+    describe_before = video_description._describe_sound
+    monkeypatch.setattr(video_description, "_describe_sound", describe_sound)
+    _, whole = run(describe_video(decoder.open(flv), given.model_copy(update={"slice_s": 2.0})))
+    steps = describe_video(decoder.open(flv), given)
+    if slice_s == 10:
+        steps = describe_slice(decoder.open(flv), whole.slices[1], given)
+    next(steps)
+    (waveform,) = heard
+    assert waveform() is None
 
 
 def test_what_cannot_be_opened_is_known_by_its_content(tmp_path: Path) -> None:

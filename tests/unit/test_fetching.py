@@ -207,9 +207,15 @@ def test_identity_from_the_server(web: WebServer) -> None:
     file = identify_remote(f"HTTP://me:pw@{web.address}/a.mp4", SETTINGS)
     assert (file.uri, file.bytes) == (web.url("a.mp4"), len(BODY))
     assert file.modified == datetime(2026, 11, 21, 7, tzinfo=UTC)
-    for name in ("404.mp4", "500.mp4", "silent.mp4", "chunked.mp4"):
+    for name in ("404.mp4", "500.mp4", "silent.mp4", "chunked.mp4", "odd.mp4", "gibberish.mp4"):
         unknown = identify_remote(web.url(name), SETTINGS)
         assert (unknown.uri, unknown.bytes, unknown.modified) == (web.url(name), None, None)
+
+
+def test_what_is_no_answer_of_a_web_server_is_told_in_a_line(web: WebServer) -> None:
+    said = r"what came is no answer of a web server \([^\n]+\): check the URI$"
+    with pytest.raises(MediaError, match=said), fetched(web.url("gibberish.mp4"), SETTINGS):
+        pass
 
 
 def test_many_servers_are_asked_at_once(web: WebServer) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from avlib.errors import InputError
-from avlib.inputs import find_inputs, identify, local_path, read_manifest, uri_of, without_credentials
+from avlib.inputs import find_inputs, identify, is_local, local_path, read_manifest, uri_of, without_credentials
 
 EXTENSIONS = ("mp4", "webm")
 
@@ -117,6 +117,16 @@ def test_manifest_rows(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
     with pytest.raises(InputError, match=r"bad\.parquet: cannot be read as a manifest"):
         read_manifest(tmp_path / "bad.parquet")
+
+
+@pytest.mark.parametrize("uri", ["file://h/x%00y.mp4", "a\0b.mp4", "file://[abc/x.mp4", "http://[abc/x.mp4"])
+def test_odd_names_in_a_manifest_are_files_that_are_not_there(tmp_path: Path, uri: str) -> None:
+    (tmp_path / "list.txt").write_text(f"{uri}\nb.mp4\n")
+    (tmp_path / "b.mp4").write_bytes(b"12")
+    odd, plain = (row["uri"] for row in read_manifest(tmp_path / "list.txt").to_pylist())
+    assert identify(local_path(plain)).bytes == 2
+    if is_local(odd):
+        assert identify(local_path(odd)).bytes is None
 
 
 def test_schemes_that_cannot_be_read_are_named() -> None:

@@ -95,3 +95,23 @@ def test_odd_channels_are_mixed_in_their_place(kind: str, channels: int, mask: i
     assert stereo.shape == (rate_hz, 2)
     assert click_s(stereo.mean(axis=1), rate_hz) + from_s == pytest.approx(4.2, abs=0.001)
     assert [np.abs(mono).max(), *np.abs(stereo).max(axis=0)] == pytest.approx(3 * [waveform.max()], abs=0.01)
+
+
+@pytest.mark.parametrize(("video_codec", "audio_codec"), [("libx264", "aac"), ("mpeg2video", "mp2")])
+def test_sound_that_begins_behind_what_ffmpeg_looks_at_is_cut(
+    tmp_path: Path, video_codec: str, audio_codec: str
+) -> None:
+    path = tmp_path / "late.ts"
+    write_flash_and_click(
+        path, video_codec=video_codec, audio_codec=audio_codec, times_s=TIMES_S, sound_from_s=3.0, rate_hz=44_100
+    )
+    packets = [path.read_bytes()[at : at + 188] for at in range(0, path.stat().st_size, 188)]
+    first = next(number for number, packet in enumerate(packets) if packet[1:3] == b"\x41\x01")  # begins on PID 0x101
+    stuffing = b"\x47\x1f\xff\x10" + bytes(184)
+    path.write_bytes(b"".join([*packets[:first], *[stuffing] * 40_000, *packets[first:]]))
+    info = probe(path)
+    assert (info.audio_rate_hz, info.channels) == (44_100, 2)
+    assert info.sound_start_s == pytest.approx(3.0, abs=0.1)
+    waveform, rate_hz, start_s = cut_sound(path, info, start_s=4.0, duration_s=0.5)
+    assert (rate_hz, start_s) == (44_100, 4.0)
+    assert click_s(waveform[:, 0], rate_hz) + start_s == pytest.approx(4.22, abs=0.02)
