@@ -7,7 +7,8 @@ Exact.  Blocks of b rows, in S groups of blocks; a task owns two groups I ≤ J,
     FLOPs     d · (n² + Σ b²): 2 for a multiply-add; every two blocks i ≤ j once, one with itself as a whole
     folds     n²: a fold is a look at a pair from one of its ends
     reads     S · n rows: a task reads both its groups, on the diagonal the one
-    lists     S · n: a task gives lists of all rows it reads, filled from n / S rows each
+    lists     S · n: a task gives lists of all rows it reads. Those of the first task of a slot are filled from n / S
+              rows each; the others hear how near neighbors have been found, as if one list were filled from all n
 
 Cells.  C = n / members cells; a sample is compared with the members of the p cells nearest to it, of G groups of cells.
     training  T = min(n, rows_a_cell · C) rows; rounds · T · q · 2d FLOPs, q the centroids that a row is compared with,
@@ -185,11 +186,14 @@ def exact_cost(n: int, dims: int, k: int, layout: Layout) -> Cost:
     group = min(n, math.ceil(blocks / groups) * block)
     other = block * rows + group * of_list if groups > 1 else 0
     squares = n // block * block**2 + (n % block) ** 2
+    tasks = groups * (groups + 1) // 2
+    untold = min(1.0, layout.slots / tasks)  # tasks that begin before another has told how near neighbors are
+    taken = untold * groups * entries(k, n / groups) + (1 - untold) * entries(k, n)
     return Cost(
         method="exact",
         flops=dims * (n**2 + squares),
         folds=n**2,
-        differences=groups * n * entries(k, n / groups) * dims,
+        differences=n * taken * dims,
         written_bytes=n * rows,
         read_bytes=groups * n * rows,
         moved_bytes=0,
@@ -197,7 +201,7 @@ def exact_cost(n: int, dims: int, k: int, layout: Layout) -> Cost:
         list_bytes=groups * n * of_list,
         task_bytes=max(group * (rows + of_list) + other, block * _held_bytes(dims, k)) + TILE_BYTES,
         shared_bytes=0,
-        tasks=groups * (groups + 1) // 2,
+        tasks=tasks,
         groups=groups,
     )
 

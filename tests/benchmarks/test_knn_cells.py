@@ -228,7 +228,7 @@ def candidates_of(search: Search | Int64Array, vectors: Float32Array, rows: Int6
 
 
 def test_cells_beside_faiss() -> None:
-    block = samples(54_000)
+    block = samples(108_000)
     edges = edges_at_sample(block)
     ends, everything = np.unique(np.concatenate(edges)), np.arange(len(block))
     reordered(block, ends[:9], np.zeros((9, K), np.int64))  # compiles

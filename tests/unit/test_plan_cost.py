@@ -118,7 +118,8 @@ def test_exact_by_hand() -> None:
     assert cost.folds == 18 * 18
     assert cost.read_bytes == 3 * 18 * 28
     assert cost.list_bytes == 3 * 18 * 32
-    assert cost.differences == pytest.approx(3 * 18 * 2 * (1 + math.log(6 / 2)) * 3)
+    first, others = 3 * 2 * (1 + math.log(6 / 2)), 2 * (1 + math.log(18 / 2))  # of six tasks; rows that enter, a sample
+    assert cost.differences == pytest.approx(18 * (first / 6 + others * 5 / 6) * 3)
     assert cost.task_bytes == 4 * 4 * (28 + 32) + TILE_BYTES  # to pack a block, more than to compare two groups
     many = exact_cost(90, 3, 2, Layout(3, 1))
     assert many.task_bytes == 30 * (28 + 32) + 3 * 28 + 30 * 32 + TILE_BYTES  # to compare groups of ten blocks
