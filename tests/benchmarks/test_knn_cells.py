@@ -209,7 +209,7 @@ def hnsw(vectors: Float32Array) -> Iterator[tuple[str, float, list[tuple[str, Se
             index.hnsw.efSearch = breadth
             return index.search(queries, breadth)[1]
 
-        searches = [(f"efSearch = candidates {ef}", partial(search, breadth=ef)) for ef in (24, 30, 45, 60, 120)]
+        searches = [(f"efSearch = candidates {ef}", partial(search, breadth=ef)) for ef in (24, 30, 45, 60, 120, 240)]
         yield f"HNSW{links}", build_s, searches
 
 
