@@ -45,7 +45,7 @@ ERROR_CLASSES = {
     "not_media": "not a media file of an allowed format (a web page, a text, a playlist, a pipe)",
     "incomplete": "a media file whose header or index is missing or damaged",
     "no_streams": "neither pictures nor sound, or not the one that was asked for",
-    "undecodable": "has the stream, but nothing of it can be decoded",
+    "undecodable": "of a known format, but nothing of it, or of the stream, can be decoded",
     "codec_refused": "in a codec that avlib does not allow",
     "too_large": "pictures of more pixels than allowed",
     "memory_limit": "needs more memory than one video may have, or than there is",
@@ -58,6 +58,7 @@ ERROR_CLASSES = {
 
 _SCHEME = "file:"  # keeps FFmpeg from reading a name such as "http:x.mp4" as an address
 _MAGIC = (b"\x1a\x45\xdf\xa3", b"RIFF", b"OggS", b"FLV", b"fLaC", b"ID3", b"\x00\x00\x01\xba", b"G@")
+_LARGEST_ERRNO = 4095  # of Linux; FFmpeg's own numbers are four letters
 _MIB_READ_AGAIN = 16  # FFmpeg reads ahead
 _TRANSIENT = {
     errno.EIO,
@@ -191,6 +192,9 @@ def _opening_error(path: Path, error: Exception) -> MediaError:
     # FFmpeg answers EINVAL to formats that are not allowed, and the others to files that are cut off. Where it is the
     # disk that fails, reading says so: the beginning, and the end, where an MP4 often has its index.
     of_content = isinstance(error, av.error.InvalidDataError | av.error.EOFError)
+    if not of_content and (getattr(error, "errno", None) or 0) > _LARGEST_ERRNO:  # FFmpeg's own
+        reason = f"FFmpeg cannot open it ({getattr(error, 'strerror', None) or error}): convert it, or fetch it again"
+        return MediaError(path, reason, error_class="undecodable")
     if not of_content and getattr(error, "errno", None) not in (errno.EINVAL, errno.EIO):
         return _reading_error(path, error)
     try:
