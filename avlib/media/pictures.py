@@ -86,7 +86,7 @@ class PictureReader:
         self._frame_s = 1 / info.frame_rate_hz if info.frame_rate_hz else _DEFAULT_FRAME_S
         self.damage = None
         self.covered_s = 0.0
-        self._short_of_memory = False
+        self._outgrown = False
 
     def __iter__(self) -> Iterator[tuple[Int64Array, UInt8Array]]:
         self.damage, self.covered_s = None, 0.0
@@ -102,7 +102,7 @@ class PictureReader:
                 indexes, pictures = [], self._room()
         if indexes:
             yield np.array(indexes, np.int64), pictures[: len(indexes)]
-        if self._short_of_memory:
+        if self._outgrown:
             raise short_of_memory(self._path)
 
     def _room(self) -> UInt8Array:
@@ -157,7 +157,7 @@ class PictureReader:
                 if entry_s is None:
                     raise
             finally:
-                self.damage, self._short_of_memory = damage.sentence(), damage.short_of_memory
+                self.damage, self._outgrown = damage.sentence(), damage.outgrown
         raise nothing_decoded(self._path, "picture", self._info.video_codec, damage)
 
     def _stream(self, container: InputContainer) -> VideoStream:
@@ -191,12 +191,12 @@ class PictureReader:
 
         A broken stamp costs its picture: one far ahead would keep the picture before it on display, and all after it
         out. So it counts as lost beyond the end, or where the next one goes back behind it. Where several follow each
-        other, pictures are out until time has caught up with them, and these count as lost.
+        other, the picture before them stays until time has caught up, and those that are out count as lost.
         """
         latest_s = (self._info.duration_s or float("inf")) + STAMP_SLACK_S
         held: tuple[_Shown, int] | None = None
         last_s = float("-inf")  # of the last that was given out
-        bare_s = (float("inf"), float("-inf"))  # the last stretch of some length, so far, in which none begins
+        bare_s: list[tuple[float, float]] = []  # stretches of some length in which none begins
         for frame in decoded_frames(container, stream, self._info, damage):
             start_s = stamp_s(frame, stream, self._info, default_s=held[0].end_s if held else 0.0)
             if frame.is_corrupt:
@@ -213,7 +213,7 @@ class PictureReader:
             lead_s = 0.0 if held else self._frame_s
             if held is not None and start_s <= held[0].start_s:
                 if not last_s < start_s < held[0].start_s:
-                    if bare_s[0] < start_s < bare_s[1]:
+                    if any(from_s < start_s < to_s for from_s, to_s in bare_s):
                         damage.lose(start_s)
                     continue  # a second one of that time, or where recordings have been joined
                 damage.lose(start_s)
@@ -221,7 +221,7 @@ class PictureReader:
                 yield held
                 last_s = held[0].start_s
                 if start_s - last_s > _BARE_S:
-                    bare_s = (last_s, start_s)
+                    bare_s.append((last_s, start_s))
             own_s = max(float(frame.duration * (stream.time_base or 0)), self._frame_s)
             held = _Shown(frame, start_s - lead_s, start_s + own_s), damage.losses
         if held is not None:

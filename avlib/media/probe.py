@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from av.video.stream import VideoStream
 
 from avlib.errors import MediaError
 from avlib.media import progress
-from avlib.media.opening import check_codec, open_media
+from avlib.media.opening import check_answers, check_codec, open_media
 
 _PACKETS_TO_FIRST_PICTURE = 200
 
@@ -169,11 +168,15 @@ def _first_frame(
 
 
 def _packets(container: InputContainer) -> Iterator[Packet[Any]]:
-    """All that can be read: of a file that breaks off, those before."""
-    with suppress(FFmpegError, IndexError):  # as in avlib.media.reading
+    """All that can be read: of a file that breaks off, those before. Raises MediaError where it is the disk's fault."""
+    at_byte = 0
+    try:
         for packet in container.demux():
+            at_byte = max(at_byte, packet.pos or 0)
             progress.advance(packet)
             yield packet
+    except (FFmpegError, IndexError) as error:  # as in avlib.media.reading
+        check_answers(container, error, from_byte=at_byte)
 
 
 def _displayed_size(stream: VideoStream | None, first: VideoFrame | None) -> tuple[int | None, int | None, int]:

@@ -47,7 +47,9 @@ class Damage:
         self.goes_back = False
         """Whether time goes back in it, as where recordings have been joined."""
         self.short_of_memory = False
-        """Whether FFmpeg had no memory for some of it: for large pictures, or for what damage made of small ones."""
+        """Whether FFmpeg says that it had no memory: also where damage made it ask for much."""
+        self.outgrown = False
+        """Whether pictures were lost for which there is no memory: large ones, or what damage made of small ones."""
         self.at_entry = False
         """Whether the picture is damaged that the first ones are made from."""
         self._told = 0
@@ -59,11 +61,12 @@ class Damage:
         self._last_s: float | None = None
         self._notes: list[str] = []
 
-    def lose(self, time_s: float | None) -> None:
-        """Count a packet or picture that could not be decoded."""
+    def lose(self, time_s: float | None, *, outgrown: bool = False) -> None:
+        """Count a packet or picture that could not be decoded.  outgrown: for want of memory."""
         self.losses += 1
         if time_s is not None and time_s < self._from_s:
             return
+        self.outgrown |= outgrown
         self._told += 1
         if time_s is not None:
             self._first_s = time_s if self._first_s is None else min(self._first_s, time_s)
@@ -129,9 +132,10 @@ def _decode(packet: Packet[Any], stream: MediaStream, info: MediaInfo, damage: D
     try:
         return [frame for frame in packet.decode() if isinstance(frame, AudioFrame | VideoFrame)]
     except (FFmpegError, AttributeError) as error:  # AttributeError: PyAV's, where a stream becomes one of another kind
-        damage.short_of_memory |= isinstance(error, MemoryError) or not _room_for_picture(stream)
+        damage.short_of_memory |= isinstance(error, MemoryError)
         stamp = packet.pts if packet.pts is not None else packet.dts
-        damage.lose(float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None)
+        lost_s = float(stamp * stream.time_base) - info.start_s if stamp is not None and stream.time_base else None
+        damage.lose(lost_s, outgrown=not _room_for_picture(stream))
         return []
 
 
@@ -148,7 +152,7 @@ def _room_for_picture(stream: MediaStream) -> bool:
 
 def nothing_decoded(path: Path, what: str, codec: str | None, damage: Damage) -> MediaError:
     """The error for a stream of which nothing can be decoded.  what: sound or picture."""
-    if damage.short_of_memory:
+    if damage.short_of_memory or damage.outgrown:
         return short_of_memory(path)
     return MediaError(path, f"no {what} in it can be decoded ({codec})", error_class="undecodable")
 

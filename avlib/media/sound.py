@@ -9,7 +9,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from avlib.errors import MediaError, ParameterError
-from avlib.media.opening import check_codec, open_media, short_of_memory
+from avlib.media.opening import check_codec, open_media
 from avlib.media.probe import MediaInfo
 from avlib.media.reading import Damage, note_missing_end, nothing_decoded
 from avlib.media.runs import SoundFormat, SoundPiece, sound_pieces
@@ -23,8 +23,7 @@ class SoundReader:
 
     Every run of frames is placed by its presentation time stamps, so that late starts and gaps stay where they are;
     pieces ascend and do not overlap. Memory does not grow with the duration. What lies after until_s is left out and
-    counts as damage. Iterating raises MediaError when nothing at all can be decoded, or, after the rest,
-    where there was no memory for some.
+    counts as damage. Iterating raises MediaError when nothing at all can be decoded.
     """
 
     damage: str | None
@@ -59,8 +58,6 @@ class SoundReader:
                 damage.note(f"only the first {self._until_s:g} s are read")
         gaps.note(damage)
         self.damage, self.goes_back = damage.sentence(), damage.goes_back
-        if damage.short_of_memory:
-            raise short_of_memory(self._path)
 
 
 def sound_stream(path: Path, container: InputContainer, info: MediaInfo) -> AudioStream:

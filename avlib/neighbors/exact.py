@@ -56,15 +56,14 @@ class PairSearch:
 
     def lists(self) -> NeighborLists:
         """The lists of all samples folded so far, in ascending order of their ids."""
-        found = [
-            (ids, lists.ids, np.where(lists.ids < 0, np.float32(np.inf), lists.distances))
-            for ids, lists in self._found.values()
-        ]
+        found = [(ids, lists.ids, lists.distances) for ids, lists in self._found.values()]
         k = self._search.k
         found.append((np.empty(0, np.int64), np.empty((0, k), np.int64), np.empty((0, k), np.float32)))
         ids, neighbor_ids, distances = map(np.concatenate, zip(*found, strict=True))
         order = np.argsort(ids)
-        return NeighborLists(ids[order], neighbor_ids[order], distances[order])
+        neighbor_ids, distances = neighbor_ids[order], distances[order]
+        distances[neighbor_ids < 0] = np.inf  # a limit, until then
+        return NeighborLists(ids[order], neighbor_ids, distances)
 
     def _lists(self, block: Side) -> Lists:
         # Found by their smallest id. The ids are copied, as they may be part of a whole file in memory.

@@ -313,11 +313,12 @@ class _Finder:
             return
         pairs = PairSearch(weights=search.weights, k=search.k_of(left[0].samples), rule=search.rule, fold=search.fold())
         limits = Limits(self._folder, self._made_with)
+        alone = len(groups) == 1 and sum(file.rows for file in left) == left[0].samples
         ids: dict[BlockFile, Int64Array] = {}
 
         def ready(file: BlockFile) -> Side:
             one = side(blocks.read(file.name, size_bytes=file.size_bytes).block)
-            if file not in ids:
+            if file not in ids and not alone:
                 pairs.limit(one, limits.read(file))
             ids[file] = one.ids
             return one
@@ -329,7 +330,8 @@ class _Finder:
         lists = pairs.lists()
         for file, own in ids.items():
             at = np.searchsorted(lists.ids, own)
-            limits.lower(file, lists.distances[at, -1])
+            if not alone:
+                limits.lower(file, lists.distances[at, -1])
             yield partial_row(file.scope, file.block, NeighborLists(own, lists.neighbor_ids[at], lists.distances[at]))
 
     def _within(self, blocks: BlockStore, file: BlockFile) -> pa.RecordBatch:

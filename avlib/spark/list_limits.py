@@ -8,13 +8,14 @@ whatever is told, and when: a task reads what there is, and of two that write at
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from avlib.arrays import Float32Array
 from avlib.spark.block_files import BlockFile
-from avlib.storage import read_whole, write_whole
+from avlib.storage import filesystem, write_whole
 
 _DIGEST_BYTES = 16
 
@@ -29,9 +30,11 @@ class Limits:
     def read(self, file: BlockFile) -> Float32Array:
         """Of the samples of a block, shape (n,), infinity where nothing is known."""
         nothing = np.full(file.rows, np.inf, np.float32)
+        system, path = filesystem(self._place(file))
         try:
-            content = read_whole(self._place(file)).to_pybytes()
-        except FileNotFoundError:
+            with system.open_input_stream(path) as stream:  # not mapped: another task may put a new one in its place
+                content = stream.read()
+        except OSError:  # there is none, or another task is putting one there
             return nothing
         told = content[_DIGEST_BYTES:]
         # Not whole, or zeros, where a machine lost power: zeros would leave every neighbor out.
@@ -44,7 +47,8 @@ class Limits:
         known = self.read(file)
         if (distances < known).any():
             told = np.minimum(known, distances).tobytes()
-            write_whole(self._place(file), _digest(told) + told)
+            with suppress(OSError):  # what others are not told costs time, no more
+                write_whole(self._place(file), _digest(told) + told)
 
     def _place(self, file: BlockFile) -> str:
         return f"{self.folder}/limits-{self.made_with}-{file.name}"

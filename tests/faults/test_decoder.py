@@ -364,7 +364,7 @@ def test_no_file_opens_another(tmp_path: Path, decoder: Decoder, kind: str) -> N
     assert (description.status, description.error_class, samples) == ("failed", "not_media", 0)
 
 
-def test_a_session_description_opens_no_port(tmp_path: Path, decoder: Decoder) -> None:
+def test_a_session_description_is_no_media(tmp_path: Path, decoder: Decoder) -> None:
     path = tmp_path / "session.sdp"
     path.write_text("v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 40404 RTP/AVP 26\n")
     description, samples = outcome(decoder, path)

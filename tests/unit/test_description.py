@@ -273,17 +273,24 @@ def test_a_broken_stamp_of_a_picture_costs_that_picture(flv: Path, place: int, v
     assert sum(np.abs(whole[i].astype(int) - broken[i]).max() > 8 for i in broken) <= 3
 
 
-def test_pictures_after_two_broken_stamps_are_told_as_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ahead", "until_s"), [((0x1A, 0x1B), 6.8), ((0x15, 0x1C), 5.5)], ids=["together", "seconds apart"]
+)
+def test_pictures_after_two_broken_stamps_are_told_as_lost(
+    tmp_path: Path, ahead: tuple[int, int], until_s: float
+) -> None:
     """Both lie seconds ahead, so the second is no reason to doubt the first: pictures are out until time gets there."""
     path = tmp_path / "stamps.flv"  # of a codec whose packets lie in the order of display
     times_s = np.arange(0, 8, 0.04).tolist()
     write_flash_and_click(path, video_codec="flv", audio_codec="aac", times_s=times_s, duration_s=8.0)
-    once = with_broken_stamp(path.read_bytes(), kind=9, place=5, value=0x1A, nth=0)
-    path.write_bytes(with_broken_stamp(once, kind=9, place=5, value=0x1B, nth=1))
+    once = with_broken_stamp(path.read_bytes(), kind=9, place=5, value=ahead[0], nth=0)
+    path.write_bytes(with_broken_stamp(once, kind=9, place=5, value=ahead[1], nth=1))
     reader = PictureReader(path, probe(path), times_s=np.array([1.0, 7.5]), size_px=32)
     assert [index for indexes, _ in reader for index in indexes] == [0, 1]
     assert reader.damage is not None
-    assert re.fullmatch(r"9\d damaged packets between 3\.\d s and 6\.\d s", reader.damage)
+    lost = re.fullmatch(r"(\d+) damaged packets between 3\.\d s and (\d\.\d) s", reader.damage)
+    assert lost is not None and float(lost[2]) == pytest.approx(until_s, abs=0.3)
+    assert int(lost[1]) == pytest.approx(25 * (float(lost[2]) - 3.1), abs=4)
 
 
 @pytest.mark.parametrize(("suffix", "sound"), [("flv", "aac"), ("mkv", "flac")])
