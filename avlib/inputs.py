@@ -17,6 +17,10 @@ import pyarrow.parquet as pq
 from avlib.errors import InputError
 
 MANIFEST_EXTENSIONS = ("csv", "parquet", "txt")
+
+DURATION_COLUMN = "duration_s"
+"""A manifest may say how long its videos are."""
+
 _REMOTE_SCHEMES = {"http": "http", "https": "https", "s3": "s3", "s3a": "s3"}  # s3a: Hadoop's name
 _SECRET = re.compile(
     r"^x-amz-|^x-goog-|token|secret|signature|password|credential|^sig$|(access|api|auth|private)[-_]?key|^key([-_]|$)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from avlib.description.listening import Frames, Heard, listen, loud
 from avlib.description.outcome import Description, Problem, SliceOutcome
 from avlib.description.video import FrameBatch, LongVideo, Slice, describe_slice, describe_video
+from avlib.description.work import expected_work_s
 
 __all__ = [
     "Description",
@@ -21,6 +22,7 @@ __all__ = [
     "SliceOutcome",
     "describe_slice",
     "describe_video",
+    "expected_work_s",
     "listen",
     "loud",
 ]

@@ -9,10 +9,7 @@ from statistics import fmean
 from avlib.config import Settings
 from avlib.errors import InputError
 from avlib.fetching import find_remote
-from avlib.inputs import find_inputs, read_manifest
-
-DURATION_COLUMN = "duration_s"
-"""A manifest may say how long its videos are."""
+from avlib.inputs import DURATION_COLUMN, find_inputs, read_manifest
 
 
 def count_videos(arguments: Sequence[str], settings: Settings) -> tuple[int, float | None]:

@@ -23,8 +23,10 @@ from pyspark.sql.types import IntegerType, StructField, StructType
 
 from avlib import tables
 from avlib.config import Settings
+from avlib.description import expected_work_s
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
+from avlib.inputs import DURATION_COLUMN
 from avlib.models import LEARNED_MODEL, StoredModel, described_with, store_model, write_model
 from avlib.spark import learned
 from avlib.spark.describing import PENDING, ROWS, SLICES, Worker, finished_row
@@ -40,8 +42,6 @@ from avlib.table_log import Note
 
 ANY_FAILURE = "any"
 """Retry whatever failed, of whichever class, and what was cut short by something else than damage."""
-
-_USUAL_BYTES = 10_000_000  # of a video of unknown size
 
 
 def run(store: TableStore, settings: Settings, *, retry: str | None = None) -> None:
@@ -183,7 +183,12 @@ def _pending(store: TableStore, made_with: str, totals: _Totals, retry: str | No
     modified_us = F.unix_micros("modified").cast("string")  # a time's text would depend on the session's time zone
     identity = F.concat_ws("|", "uri", F.col("bytes").cast("string"), modified_us, F.lit(made_with))
     videos = store.read(tables.VIDEOS).select(
-        "video_id", "uri", "bytes", F.sha2(identity, 256).alias("input_hash"), F.lit(made_with).alias("described_with")
+        "video_id",
+        "uri",
+        "bytes",
+        F.try_element_at("metadata", F.lit(DURATION_COLUMN)).try_cast("double").alias("duration_s"),
+        F.sha2(identity, 256).alias("input_hash"),
+        F.lit(made_with).alias("described_with"),
     )
     if not store.exists(tables.DESCRIPTIONS):
         new = videos.withColumn("attempt", F.lit(1)).withColumn("samples_before", F.lit(0).cast("bigint"))
@@ -197,6 +202,7 @@ def _pending(store: TableStore, made_with: str, totals: _Totals, retry: str | No
         "status",
         "content_hash",
         "samples",
+        F.col("duration_s").alias("described_s"),
         F.col("input_hash").alias("described_hash"),
         F.coalesce(again, F.lit(False)).alias("again"),
     )
@@ -204,6 +210,7 @@ def _pending(store: TableStore, made_with: str, totals: _Totals, retry: str | No
     joined = videos.join(described, "video_id", "left").withColumns(
         {
             "changed": ~same | F.col("again"),
+            "duration_s": F.coalesce("described_s", "duration_s"),
             "attempt": F.coalesce("attempt", F.lit(0)) + 1,
             "samples_before": F.when(same, F.coalesce("samples", F.lit(0))).otherwise(0).cast("bigint"),
         }
@@ -238,7 +245,7 @@ def _describe_batch(store: TableStore, videos: list[Row], settings: Settings, mo
     with store.scratch("describe") as scratch:
         folder = f"{scratch}/rows"
         worker = Worker(settings, model, store.warehouse, f"{scratch}/samples")
-        _write_rows(_described(_spread(store, videos), worker, profile), folder)
+        _write_rows(_described(_spread(store, videos, settings.describe.slice_s), worker, profile), folder)
         told = _told(store, folder)
         if long := told["long"]:
             long_videos = [video for video in videos if video["video_id"] in long]
@@ -306,14 +313,15 @@ def _describe_slices(
         raise WarehouseError(f"describe: {count} slices went in and {found} came out")
 
 
-def _spread(store: TableStore, videos: list[Row]) -> DataFrame:
-    """The videos in tasks of about the same work, judged by their size; the largest begin first."""
-    sizes = [(video["bytes"] or _USUAL_BYTES, video) for video in videos]
-    tasks = [(0, number) for number in range(min(len(videos), store.most_tasks()))]
+def _spread(store: TableStore, videos: list[Row], slice_s: float) -> DataFrame:
+    """The videos in tasks of about the same work; those that are most begin first."""
+    sizes, durations_s = ([video[name] for video in videos] for name in ("bytes", "duration_s"))
+    work_s = expected_work_s(sizes, durations_s, slice_s=slice_s)
+    tasks = [(0.0, number) for number in range(min(len(videos), store.most_tasks()))]
     placed: list[tuple[Any, ...]] = []
-    for size, video in sorted(sizes, key=lambda sized: (-sized[0], sized[1]["video_id"])):
-        load, number = heapq.heappop(tasks)
-        heapq.heappush(tasks, (load + size, number))
+    for expected_s, video in sorted(zip(work_s, videos, strict=True), key=lambda one: (-one[0], one[1]["video_id"])):
+        load_s, number = heapq.heappop(tasks)
+        heapq.heappush(tasks, (load_s + expected_s, number))
         placed.append((number, *video))
     schema = StructType([StructField("task", IntegerType()), *from_arrow_schema(PENDING)])
     return store.spark.createDataFrame(placed, schema).repartitionById(len(tasks), "task").select(*PENDING.names)

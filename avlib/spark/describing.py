@@ -53,6 +53,7 @@ PENDING = pa.schema(
         pa.field("video_id", pa.int64()),
         pa.field("uri", pa.string()),
         pa.field("bytes", pa.int64()),
+        pa.field("duration_s", pa.float64()),  # as the manifest says, or an earlier attempt; null: unknown
         pa.field("input_hash", pa.string()),
         pa.field("described_with", pa.string()),
         pa.field("attempt", pa.int32()),

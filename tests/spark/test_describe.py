@@ -19,6 +19,7 @@ from avlib.cli import main
 from avlib.config import Settings, load_settings
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
+from avlib.models import described_with, store_model
 from avlib.spark import describe, ingest
 from avlib.spark.describing import PENDING
 from avlib.spark.samples import latest_descriptions, live_samples
@@ -264,15 +265,39 @@ def test_work_is_spread_by_size(store: TableStore) -> None:
     sizes = [1000, 10, 10, 10, 10, 500, 500, 10, 10, 10] * 20
     names = [field.name for field in PENDING]
     videos = store.spark.createDataFrame(
-        [(number, f"{number}.mp4", size, "", "", 1, 0) for number, size in enumerate(sizes)],
+        [(number, f"{number}.mp4", size, None, "", "", 1, 0) for number, size in enumerate(sizes)],
         from_arrow_schema(PENDING),
     ).collect()
-    spread = describe._spread(store, videos)
+    spread = describe._spread(store, videos, 300.0)
     assert spread.columns == names
     loads = spread.rdd.mapPartitions(lambda rows: [sum(row["bytes"] for row in rows)]).collect()
     assert sum(loads) == sum(sizes)
     assert max(loads) <= 1.1 * sum(sizes) / len(loads) + max(sizes)
     assert min(loads) >= 0.5 * sum(sizes) / len(loads)
+
+
+def test_durations_that_are_known_count(store: TableStore, inputs: Path, video: bytes) -> None:
+    """By the manifest before a video has been described, by its description after."""
+    lines = ["uri,duration_s"]
+    for name, said in (("a.mp4", "12.5"), ("b.mp4", "long"), ("gone.mp4", "7")):
+        lines.append(f"{name},{said}")
+        if name != "gone.mp4":
+            (inputs / name).write_bytes(video + name.encode())
+    (inputs / "list.csv").write_text("\n".join(lines))
+    ingest.run(store, settings(), [str(inputs / "list.csv")])
+
+    def durations_s(retry: str | None = None) -> dict[str, float | None]:
+        made_with = described_with(settings().describe, store_model(settings().describe, warehouse=store.warehouse))
+        pending = describe._pending(store, made_with, describe._totals(store), retry)
+        return {Path(row["uri"]).name: row["duration_s"] for row in pending.collect()}
+
+    assert durations_s() == {"a.mp4": 12.5, "b.mp4": None, "gone.mp4": 7.0}
+    describe.run(store, settings())
+    assert durations_s("not_found") == {"gone.mp4": 7.0}
+    (inputs / "b.mp4").write_bytes(video + bytes(99))
+    ingest.run(store, settings(), [str(inputs / "list.csv")])
+    measured_s = latest_descriptions(store).where("status = 'ok'").agg({"duration_s": "max"}).first()[0]
+    assert durations_s() == {"b.mp4": measured_s}
 
 
 def test_a_video_that_is_gone_costs_itself_only(store: TableStore, inputs: Path, video: bytes) -> None:
