@@ -28,23 +28,19 @@ _RANGE_BYTES = 8 << 20
 
 @dataclass(frozen=True, eq=False)
 class PackedBlock:
-    """A block, and what belongs to its samples.
-
-    components, sizes: shape (n,), int64, each sample's component in the step before, and that component's size.
-    """
+    """A block, and each sample's component in the step before.  components: shape (n,), int64."""
 
     block: Block
     components: Int64Array
-    sizes: Int64Array
 
     @classmethod
-    def of_one_component(cls, block: Block, *, samples: int) -> PackedBlock:
-        """A part of one component of so many samples."""
-        return cls(block, np.zeros(len(block), np.int64), np.full(len(block), samples))
+    def of_one_component(cls, block: Block) -> PackedBlock:
+        """A component, or a part of one."""
+        return cls(block, np.zeros(len(block), np.int64))
 
     def take(self, rows: Int64Array) -> PackedBlock:
         """The samples at these positions, in this order."""
-        return PackedBlock(self.block.take(rows), self.components[rows], self.sizes[rows])
+        return PackedBlock(self.block.take(rows), self.components[rows])
 
 
 def write_block(folder: str, name: str, packed: PackedBlock) -> int:
@@ -53,7 +49,6 @@ def write_block(folder: str, name: str, packed: PackedBlock) -> int:
     columns = {
         "ids": pa.array(block.ids),
         "components": pa.array(packed.components),
-        "sizes": pa.array(packed.sizes),
         "times_s": pa.array(block.times_s),
         "visual": descriptor_column(block.visual),
         "audio": descriptor_column(block.audio),
@@ -92,8 +87,7 @@ class BlockStore:
             raise LostBlockError(name, f"cannot be read: {str(error).splitlines()[0]}") from None
         visual, audio = (descriptor_rows(rows[modality]) for modality in ("visual", "audio"))
         ids, times_s = rows["ids"].to_numpy(), rows["times_s"].to_numpy()
-        components, sizes = rows["components"].to_numpy(), rows["sizes"].to_numpy()
-        return PackedBlock(Block(ids, visual, audio, times_s), components, sizes)
+        return PackedBlock(Block(ids, visual, audio, times_s), rows["components"].to_numpy())
 
     def _copy(self, name: str, system: fs.FileSystem, path: str, size_bytes: int) -> Path:
         copy = self._cache / name

@@ -26,6 +26,7 @@ MAX_VALUE = 1 << 20
 
 _HALF_BITS = 20
 _ROWS = 1 << 14
+_CACHED_ROWS = 128  # of descriptors, whose float64 numbers a core's cache holds
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,12 @@ def l2_normalise(x: Float32Array) -> Float32Array:
     x: shape (n, d), finite. Returns shape (n, d). Lengths are taken in float64, so no finite row over- or
     underflows.
     """
-    wide = x.astype(np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return (wide / np.where(length == 0, 1.0, length)).astype(np.float32)
+    unit = np.empty(x.shape, np.float32)
+    for start in range(0, len(x), _CACHED_ROWS):
+        wide = x[start : start + _CACHED_ROWS].astype(np.float64)
+        length = np.linalg.norm(wide, axis=1, keepdims=True)
+        np.divide(wide, np.where(length == 0, 1.0, length), out=unit[start : start + _CACHED_ROWS], casting="same_kind")
+    return unit
 
 
 def normalise_visual(x: Float32Array) -> Float32Array:

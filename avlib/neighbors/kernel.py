@@ -106,11 +106,10 @@ def fold_both(
     terms = np.empty(max(left.visual.shape[1], left.audio.shape[1]), np.float64)
     mirrored = len(right_lists.ids) > 0 and left_lists.ids.ctypes.data == right_lists.ids.ctypes.data
     right_limits = np.full(len(right.ids), -np.inf, np.float32)
-    if len(right_lists.ids) > 0:
-        right_limits = _limits_of_columns(left, right, products, search, right_lists, bounds)
-    if mirrored:
-        both = min(len(left.ids), len(right.ids))
-        right_limits[:both] = left_limits[:both]
+    known = min(len(left.ids), len(right.ids)) if mirrored else 0
+    right_limits[:known] = left_limits[:known]
+    if len(right_lists.ids) > known:
+        _limit_columns(left, right, products, search, right_lists, bounds, known, right_limits)
     for i in range(len(left.ids)):
         first, limit = 0, left_limits[i]
         if mirrored and i < len(right.ids):
@@ -197,29 +196,29 @@ def _limits_of_rows(left, right, products, search, lists, bounds):  # type: igno
 
 
 @_compiled
-def _limits_of_columns(left, right, products, search, lists, bounds):  # type: ignore[no-untyped-def]
-    # The same of the right samples, whose pairs lie in all rows.
-    limits = np.empty(len(right.ids), np.float32)
+def _limit_columns(left, right, products, search, lists, bounds, first, limits):  # type: ignore[no-untyped-def]
+    # The same of the right samples from `first` on, whose pairs lie in all rows.
     filling = False
-    for j in range(len(right.ids)):
+    for j in range(first, len(right.ids)):
         limits[j] = _limit(lists.distances[j, search.k - 1])
         filling = filling or limits[j] == np.inf
     if not (filling and _worthwhile(len(left.ids), search)):
-        return limits
-    smallest = np.full((len(right.ids), search.k), np.inf, np.float32)
-    lasts = np.full(len(right.ids), np.inf, np.float32)
-    passing = np.empty(len(right.ids) + 1, np.int64)
+        return
+    columns = len(right.ids) - first
+    smallest = np.full((columns, search.k), np.inf, np.float32)
+    lasts = np.full(columns, np.inf, np.float32)
+    passing = np.empty(columns + 1, np.int64)
     for i in range(len(left.ids)):
-        _bound_row(left, right, products, search, i, 0, bounds)
-        for j in passing[: _pass(bounds, -np.inf, lasts, passing)]:
-            if bounds[j] < lasts[j] and _allowed(left, right, i, j, search):
-                keep_smallest(smallest[j], bounds[j])
-                lasts[j] = smallest[j, -1]
+        _bound_row(left, right, products, search, i, first, bounds[first:])
+        for column in passing[: _pass(bounds[first:], -np.inf, lasts, passing)]:
+            bound = bounds[first + column]
+            if bound < lasts[column] and _allowed(left, right, i, first + column, search):
+                keep_smallest(smallest[column], bound)
+                lasts[column] = smallest[column, -1]
     most = _largest_squares(left, True)
-    for j in range(len(right.ids)):
+    for j in range(first, len(right.ids)):
         if limits[j] == np.inf:
-            limits[j] = _limit(_at_most(lasts[j], right, j, most, search))
-    return limits
+            limits[j] = _limit(_at_most(lasts[j - first], right, j, most, search))
 
 
 @_compiled

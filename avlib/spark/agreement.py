@@ -52,7 +52,7 @@ from avlib.spark.companions import (
 )
 from avlib.spark.progress import say, warn, watched
 from avlib.spark.runs import Work, is_done, recorded
-from avlib.spark.samples import learned_inputs, samples_described_with, sound_samples, without_copies
+from avlib.spark.samples import descriptor_files, learned_inputs, samples_described_with, sound_samples, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 from avlib.spark.views import VIEWS, drawn, short_views, views_of
@@ -105,9 +105,9 @@ def _run(store: TableStore, settings: Settings, note: Note) -> tuple[int, str]:
     for table in tables.BY_STEP:
         store.drop_steps(table, first=0)
     with watched(store.spark, "agreement"), store.scratch("agreement", resumes=note.made_from) as folder:
-        views = written(
-            short_views(samples, [latest_stats(store, audio) for audio in wanted.audio], wanted), f"{folder}/views"
-        )
+        files = descriptor_files(store, visual="visual", **{name: name for name in wanted.audio})
+        stats = [latest_stats(store, audio) for audio in wanted.audio]
+        views = written(short_views(samples, files, stats, wanted), f"{folder}/views")
         lists = companion_lists(views, settings, count=count, folder=folder)
         references = views_of(drawn(views, wanted.references, seed=wanted.seed).toArrow())
         scoring = _Scoring(references, wanted, count)

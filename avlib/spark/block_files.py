@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ BLOCK_FILE = pa.schema(
 )
 """Rows of BlockFile."""
 
-_ARRAYS = ("ids", "times_s", "visual", "audio", "components", "sizes")
+_ARRAYS = ("ids", "times_s", "visual", "audio", "components")
 
 PIECE = pa.schema([("number", pa.int32())] + [(name, pa.binary()) for name in _ARRAYS])
 """Some samples of the block of a number: the arrays of PackedBlock, as Spark copies lists of numbers one by one."""
@@ -36,13 +36,26 @@ PIECE = pa.schema([("number", pa.int32())] + [(name, pa.binary()) for name in _A
 
 @dataclass(frozen=True)
 class BlockFile:
-    """A block that has been packed. samples: of its scope's component, where that is one."""
+    """A block that has been packed. samples: of its scope's component, where that is one, else 0."""
 
     scope: str
     block: int
     rows: int
     samples: int
     size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return block_name(self.scope, self.block)
+
+
+class Place(NamedTuple):
+    """What BlockFile says of a block before it is packed."""
+
+    scope: str
+    block: int
+    samples: int = 0
 
     @property
     def name(self) -> str:
@@ -61,17 +74,15 @@ def pieces(packed: PackedBlock, numbers: Int32Array) -> pa.RecordBatch:
     found, starts = np.unique(numbers[order], return_index=True)
     parts = np.split(order, starts[1:])
     block = packed.block
-    arrays = (block.ids, block.times_s, block.visual, block.audio, packed.components, packed.sizes)
+    arrays = (block.ids, block.times_s, block.visual, block.audio, packed.components)
     columns = [pa.array([array[part].tobytes() for part in parts], pa.binary()) for array in arrays]
     return pa.RecordBatch.from_arrays([pa.array(found), *columns], schema=PIECE)
 
 
-def write_pieces(
-    rows: DataFrame, folder: str, *, blocks: int, name: Callable[[int], tuple[str, int]]
-) -> list[BlockFile]:
+def write_pieces(rows: DataFrame, folder: str, *, blocks: int, place: Callable[[int], Place]) -> list[BlockFile]:
     """Write the blocks of PIECE rows, a task for each.
 
-    blocks: more than any number.  name: scope and block, as BlockFile has them, of a number.
+    blocks: more than any number.  place: of the block of a number.
     A task raises WarehouseError, naming a sample, for descriptors of several dimensions.
     """
 
@@ -79,20 +90,18 @@ def write_pieces(
         rows = [row for batch in batches for row in batch.to_pylist()]
         if rows:
             (number,) = {row["number"] for row in rows}
-            scope, block = name(number)
-            yield write_file(folder, scope, block, _joined([_packed(row) for row in rows]))
+            yield write_file(folder, place(number), _joined([_packed(row) for row in rows]))
 
     # By number: rows that Spark hashes into a few partitions leave some tasks the work of several.
     return files_of(rows.repartitionById(blocks, "number").mapInArrow(write, from_arrow_schema(BLOCK_FILE)))
 
 
-def write_file(folder: str, scope: str, number: int, packed: PackedBlock) -> pa.RecordBatch:
+def write_file(folder: str, place: Place, packed: PackedBlock) -> pa.RecordBatch:
     """Write a block, its samples in ascending order of their ids; returns its row of BLOCK_FILE."""
     packed = packed.take(np.argsort(packed.block.ids))
-    size_bytes = write_block(folder, block_name(scope, number), packed)
-    rows, samples = len(packed.block), int(packed.sizes[0])
-    row = {"scope": scope, "block": number, "rows": rows, "samples": samples, "size_bytes": size_bytes}
-    return pa.RecordBatch.from_pylist([row], schema=BLOCK_FILE)
+    size_bytes = write_block(folder, place.name, packed)
+    file = BlockFile(place.scope, place.block, len(packed.block), place.samples, size_bytes)
+    return pa.RecordBatch.from_pylist([asdict(file)], schema=BLOCK_FILE)
 
 
 def files_of(written: DataFrame) -> list[BlockFile]:
@@ -109,9 +118,9 @@ def unusable(sample_id: int, problem: str) -> WarehouseError:
 
 
 def _packed(piece: dict[str, Any]) -> PackedBlock:
-    ids, components, sizes = (np.frombuffer(piece[name], np.int64) for name in ("ids", "components", "sizes"))
+    ids, components = (np.frombuffer(piece[name], np.int64) for name in ("ids", "components"))
     visual, audio = (np.frombuffer(piece[name], np.float32).reshape(len(ids), -1) for name in ("visual", "audio"))
-    return PackedBlock(Block(ids, visual, audio, np.frombuffer(piece["times_s"], np.float64)), components, sizes)
+    return PackedBlock(Block(ids, visual, audio, np.frombuffer(piece["times_s"], np.float64)), components)
 
 
 def _joined(parts: Sequence[PackedBlock]) -> PackedBlock:
@@ -121,5 +130,4 @@ def _joined(parts: Sequence[PackedBlock]) -> PackedBlock:
             if width != widths[0]:
                 sample = f"sample {parts[0].block.ids[0]} one of {widths[0]}"
                 raise unusable(int(part.block.ids[0]), f"has a {name} descriptor of {width} numbers, {sample}")
-    components, sizes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("components", "sizes"))
-    return PackedBlock(joined([part.block for part in parts]), components, sizes)
+    return PackedBlock(joined([part.block for part in parts]), np.concatenate([part.components for part in parts]))

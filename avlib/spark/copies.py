@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.arrays import Int64Array
@@ -35,9 +34,10 @@ from avlib.identity import MAX_FRAMES, VIDEO_ID_SHIFT, video_ids
 from avlib.neighbors import Block
 from avlib.spark import knn
 from avlib.spark.block_search import across_videos, sound_dimension, with_lost_blocks_remade
+from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Work, is_done, recorded
-from avlib.spark.samples import audio_samples, with_video_id
+from avlib.spark.samples import audio_samples, descriptor_files, with_video_id
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore, spark_schema
 from avlib.spark.views import VIEWS, drawn
@@ -72,7 +72,8 @@ def _found(store: TableStore, samples: DataFrame, settings: Settings, folder: st
     grid = Grid.of(*(known[name].to_numpy() for name in ("sample_id", "time_s")))
     stats = latest_stats(store, _AUDIO)
     step = grid.every(samples_hz=wanted.samples_hz)
-    sketches = written(_sketches(_every(samples, step), stats, wanted), f"{folder}/sketches")
+    files = descriptor_files(store, visual="visual", audio=_AUDIO)
+    sketches = written(_sketches(_every(samples, step), files, stats, wanted), f"{folder}/sketches")
     known = drawn(sketches, COMPARED, seed=wanted.seed).toArrow()
     visual, audio = (descriptor_rows(known[name]) for name in ("visual", "audio"))
     weights = search_weights(random_pair_medians(video_ids(known["sample_id"].to_numpy()), visual, audio))
@@ -108,7 +109,7 @@ def _every(samples: DataFrame, frames: int) -> DataFrame:
     return samples.where(F.pmod(F.pmod("sample_id", F.lit(MAX_FRAMES)), F.lit(frames)) == 0)
 
 
-def _sketches(samples: DataFrame, stats: DescriptorStats, settings: CopySettings) -> DataFrame:
+def _sketches(samples: DataFrame, files: DescriptorFiles, stats: DescriptorStats, settings: CopySettings) -> DataFrame:
     """VIEWS of raw samples, sketched."""
     sketch = Sketch(settings.seed)
 
@@ -121,7 +122,7 @@ def _sketches(samples: DataFrame, stats: DescriptorStats, settings: CopySettings
             columns = [batch["sample_id"], batch["time_s"], descriptor_column(visual), descriptor_column(audio)]
             yield pa.RecordBatch.from_arrays(columns, schema=VIEWS)
 
-    return samples.select(*VIEWS.names).mapInArrow(shorten, from_arrow_schema(VIEWS))
+    return files.map_in_arrow(samples, VIEWS.names, shorten, VIEWS)
 
 
 def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: str) -> DataFrame:

@@ -37,14 +37,15 @@ from avlib.neighbors import (
 from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_method, fitting_rows
 from avlib.spark.block_files import BlockFile
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
+from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
 from avlib.spark.list_limits import Limits
-from avlib.spark.packing import OF_COMPONENTS, SHARED, Assigned, Packing, planned_slots, remembered
+from avlib.spark.packing import OF_COMPONENTS, SHARED, Packing, Scope, planned_slots, remembered
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, kept, merge, partial_row
 from avlib.spark.progress import say, watched
 from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Step, Work, is_done, recorded
-from avlib.spark.samples import audio_samples, learned_inputs, samples_described_with, without_copies
+from avlib.spark.samples import audio_samples, descriptor_files, learned_inputs, samples_described_with, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.steps import agreeing
 from avlib.spark.store import TableStore
@@ -91,15 +92,18 @@ def _run(store: TableStore, settings: Settings, step: int, note: Note) -> str:
     elif step == 0:
         chosen = agreeing(store)
         samples, rule = samples.join(chosen, "sample_id", "left_semi"), capped(rule, chosen.count())
-    scope = store.read(tables.COMPONENTS, step=step - 1) if step else None
-    if scope is not None and scope.isEmpty():
+    scope = None
+    if step:
+        scope = Scope.of(store.read(tables.COMPONENTS, step=step - 1), block_rows=settings.knn.block_rows)
+    if scope is not None and not len(scope):
         raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
     # What later results were made from is about to change.
     for table in tables.BY_STEP:
         store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
     search = BlockSearch(rule, settings.knn, latest_stats(store, settings.filter.audio), settings.describe.device)
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn", resumes=note.made_from) as folder:
-        found = find(samples, search, scope=scope, folder=folder)
+        files = descriptor_files(store, visual="visual", audio=settings.filter.audio)
+        found = find(samples, search, scope=scope, folder=folder, files=files)
         note = replace(note, said=found.note)
         with_lost_blocks_remade(
             lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=note), found.remake
@@ -122,25 +126,39 @@ class Found:
     blocks: str | tuple[str, ...] = ""
 
 
-def find(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, folder: str) -> Found:
+def find(
+    samples: DataFrame,
+    search: BlockSearch,
+    *,
+    scope: Scope | None,
+    folder: str,
+    files: DescriptorFiles | None = None,
+) -> Found:
     """The neighbor lists of samples, by the method that the settings name.
 
-    samples, scope: as for `assigned_samples`.  folder: for blocks, which must stay until the rows are written.
+    samples: sample_id, video_id, time_s and the raw descriptors.  scope: neighbors are sought inside the component,
+    with k capped by its size; None: among all.  folder: for blocks, which must stay until the rows are written.
+    files: where descriptors lie, of samples that name their files.
+    Raises ParameterError where k is not below the number of samples of an unscoped step, or the rule asks for
+    other videos and there is one only; ConfigError where a block does not fit the memory that knn.memory_mb gives.
     """
-    packing = Packing(search.weights, search.stats, search.knn.block_rows, folder)
+    packing = Packing(search.weights, search.stats, search.knn.block_rows, folder, files)
     dimension, found = _dimension(samples, search), list[Found]()
     if scope is None:
-        if _method(samples, search, folder, dimension) == "cells":
-            return _find_in_cells(samples, search, packing, count=check_unscoped(samples, search), dimension=dimension)
+        count = check_unscoped(samples, search)
+        if _method(samples.sparkSession, search, folder, dimension, count=count) == "cells":
+            return _find_in_cells(samples, search, packing, count=count, dimension=dimension)
+        check_block_fits(search, dimension=dimension)
+        assigned = packing.assign(samples, count=count)
     else:
         check_block_fits(search, dimension=dimension)  # before giants take hours
-        for component, size in _giants(samples, scope, search, folder, dimension):
-            own = scope.where(F.col("component_id") == component)
-            scope = scope.where(F.col("component_id") != component)
+        for component, size in _giants(samples.sparkSession, scope, search, folder, dimension):
+            own = scope.rows.where(F.col("component_id") == component)
+            scope = scope.without(component)
             members = samples.join(own, "sample_id", "left_semi")
             within = replace(search, step=search.step.model_copy(update={"k": search.k_of(size)}))
             found.append(_find_in_cells(members, within, packing, count=size, dimension=dimension, component=component))
-    assigned = assigned_samples(samples, search, packing, scope=scope)
+        assigned = packing.assign_scoped(samples, scope)
     blocks = remembered(folder, "blocks", lambda: packing.pack(assigned))
     lists = neighbors(samples.sparkSession, blocks, search, folder=folder)
     exact = Found(lists, EXACT, lambda names: packing.pack(assigned, names), blocks=OF_COMPONENTS)
@@ -160,33 +178,32 @@ def _together(found: Sequence[Found]) -> Found:
 
 
 def _giants(
-    samples: DataFrame, scope: DataFrame, search: BlockSearch, folder: str, dimension: int
+    spark: SparkSession, scope: Scope, search: BlockSearch, folder: str, dimension: int
 ) -> list[tuple[int, int]]:
     """The components, and their sizes, in which cells are what knn.method asks for, or what costs less."""
     if search.knn.method == "exact":
         return []
-    sizes = scope.groupBy("component_id").count().where(F.col("count") > search.knn.block_rows)
-    largest = sizes.orderBy(F.desc("count"), "component_id").limit(_MOST_GIANTS).collect()
+    largest = sorted(scope.large.items(), key=lambda one: (-one[1], one[0]))[:_MOST_GIANTS]
     return [
         (component, size)
         for component, size in largest
-        if _method(samples, search, folder, dimension, of=(component, size)) == "cells"
+        if _method(spark, search, folder, dimension, count=size, component=component) == "cells"
     ]
 
 
 def _method(
-    samples: DataFrame, search: BlockSearch, folder: str, dimension: int, *, of: tuple[int, int] | None = None
+    spark: SparkSession, search: BlockSearch, folder: str, dimension: int, *, count: int, component: int | None = None
 ) -> str:
-    """What knn.method asks for; of auto, what is reckoned to cost less.  of: a component and its size; None: all."""
+    """What knn.method asks for; of auto, what is reckoned to cost less, for all samples or those of a component."""
     knn = search.knn
     if knn.method != "auto":
         return knn.method
-    count = of[1] if of else samples.count()
     if not count:
         return EXACT
-    layout, shape = _layout(samples.sparkSession, search, folder), CellShape(members=knn.cell_rows)
+    layout, shape = _layout(spark, search, folder), CellShape(members=knn.cell_rows)
     choice = choose_method(count, dimension, search.step.k, layout, recall=knn.recall, shape=shape)
-    say(f"  knn.method = auto{f' in component {of[0]}' if of else ''}: {choice.method}, {choice.reason}")
+    of = "" if component is None else f" in component {component}"
+    say(f"  knn.method = auto{of}: {choice.method}, {choice.reason}")
     return choice.method
 
 
@@ -219,20 +236,6 @@ def _find_in_cells(
         f"{choice.recall:.3f} ± {choice.standard_error:.3f} of the mutual edges"
     )
     return Found(found.lists, note, found.remake, blocks=f"{scope}-")
-
-
-def assigned_samples(samples: DataFrame, search: BlockSearch, packing: Packing, *, scope: DataFrame | None) -> Assigned:
-    """The samples, and how they fall into blocks.
-
-    samples: sample_id, video_id, time_s and the raw descriptors.  scope: sample_id, component_id: neighbors are
-    sought inside the component, with k capped by its size; None: among all.
-    Raises ParameterError where k is not below the number of samples of an unscoped step, or the rule asks for
-    other videos and there is one only; ConfigError where a block does not fit the memory that knn.memory_mb gives.
-    """
-    check_block_fits(search, dimension=_dimension(samples, search))
-    if scope is not None:
-        return packing.assign_scoped(samples, scope)
-    return packing.assign(samples, count=check_unscoped(samples, search))
 
 
 def check_unscoped(samples: DataFrame, search: BlockSearch) -> int:
@@ -336,6 +339,7 @@ class _Finder:
 
     def _within(self, blocks: BlockStore, file: BlockFile) -> pa.RecordBatch:
         search, packed = self._search, blocks.read(file.name, size_bytes=file.size_bytes)
-        k = np.array([search.k_of(int(size)) for size in packed.sizes], dtype=np.int64)
+        _, component, sizes = np.unique(packed.components, return_inverse=True, return_counts=True)
+        k = np.array([search.k_of(int(size)) for size in sizes], dtype=np.int64)[component]
         lists = nearest_within(packed.block, packed.components, weights=search.weights, k=k, rule=search.rule)
         return partial_row(file.scope, file.block, lists)

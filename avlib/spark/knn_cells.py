@@ -41,7 +41,7 @@ from avlib.neighbors import (
     needed_reach,
     train_cells,
 )
-from avlib.spark.block_files import BLOCK_FILE, PIECE, BlockFile, files_of, pieces, write_file, write_pieces
+from avlib.spark.block_files import BLOCK_FILE, PIECE, BlockFile, Place, files_of, pieces, write_file, write_pieces
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.packing import Packing, kept_values, remembered
 from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
@@ -94,11 +94,11 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     queries = remembered(folder, "trained", lambda: [_train(raw, search, packing, plan)])[0]
     if stored_cells(folder) is None:  # lost since: the same come again
         _train(raw, search, packing, plan)
-    blocks = remembered(folder, "packed", lambda: _pack(raw, packing, plan))
+    blocks = remembered(folder, "packed", lambda: _pack(samples, packing, plan))
 
     def remake(names: Sequence[str]) -> None:
         if all(name.startswith(plan.scope) for name in names):
-            _pack(raw, packing, plan, names)
+            _pack(samples, packing, plan, names)
         else:  # the random samples: the same come again, and the cells stay
             _train(raw, search, packing, plan)
 
@@ -119,8 +119,8 @@ def _train(raw: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan
         if stored_cells(packing.folder) is None:  # else blocks may have been packed by them
             write_cells(packing.folder, _trained(block, search, plan))
         chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])
-        packed = PackedBlock.of_one_component(chosen, samples=plan.samples)
-        return pa.Table.from_batches([write_file(packing.folder, "queries", 0, packed)])
+        packed = PackedBlock.of_one_component(chosen)
+        return pa.Table.from_batches([write_file(packing.folder, Place("queries", 0), packed)])
 
     share = max(plan.trained, 4 * _SAMPLED) / plan.samples
     drawn = raw.withColumn("drawn", F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)))
@@ -144,7 +144,7 @@ def _trained(sample: Block, search: BlockSearch, plan: CellPlan) -> DealtCells:
     return DealtCells(cells, deal_cells(cells, members=members, groups=plan.groups))
 
 
-def _pack(raw: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] | None = None) -> list[BlockFile]:
+def _pack(samples: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] | None = None) -> list[BlockFile]:
     """Every group's members as a block; or only the blocks of these names."""
 
     def assign(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -153,12 +153,12 @@ def _pack(raw: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] 
             if batch.num_rows:
                 block = packing.normalised(pa.Table.from_batches([batch]))
                 groups = dealt.groups[dealt.cells.probes(block, 1)[:, 0]]
-                yield pieces(PackedBlock.of_one_component(block, samples=plan.samples), groups)
+                yield pieces(PackedBlock.of_one_component(block), groups)
 
-    rows, scope = raw.mapInArrow(assign, from_arrow_schema(PIECE)), plan.scope
+    rows, scope = packing.map_in_arrow(samples, [], assign, PIECE), plan.scope
     if only is not None:
         rows = rows.where(F.col("number").isin([int(name.rpartition("-")[2]) for name in only]))
-    return write_pieces(rows, packing.folder, blocks=plan.groups, name=lambda group: (scope, group))
+    return write_pieces(rows, packing.folder, blocks=plan.groups, place=lambda group: Place(scope, group))
 
 
 def _choose(
@@ -176,7 +176,7 @@ def _choose(
                 yield pieces(packed.take(rows), np.zeros(len(rows), np.int32))
 
     picked = _tasks(spark, blocks, slots(spark)).mapInArrow(pick, from_arrow_schema(PIECE))
-    others = write_pieces(picked, folder, blocks=1, name=lambda number: ("named", number))
+    others = write_pieces(picked, folder, blocks=1, place=lambda number: Place("named", number))
     lists += [_exact_lists(spark, blocks, file, search, folder) for file in others]
     cells = read_cells(folder).cells
     with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:

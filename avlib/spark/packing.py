@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -24,7 +24,8 @@ from avlib.blocks import PackedBlock
 from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.neighbors import Block
-from avlib.spark.block_files import PIECE, BlockFile, block_name, pieces, unusable, write_pieces
+from avlib.spark.block_files import PIECE, BlockFile, Place, pieces, unusable, write_pieces
+from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.resources import slots
 from avlib.storage import is_file, read_whole, write_whole
 
@@ -36,7 +37,7 @@ _OWN = "component"
 OF_COMPONENTS = (SHARED, _OWN)
 """How the names of scopes begin where samples are in components."""
 
-_BROADCAST_ROWS = 1_000_000  # of samples' components, which every executor may hold: some 80 MB
+_BROADCAST_ROWS = 1_000_000  # of samples' components, which every executor may hold: some 60 MB
 
 DRAWS = {"sample_draw": "sample_id", "component_draw": "component_id"}
 """What blocks follow from, and of which ids they are hashes."""
@@ -46,42 +47,85 @@ DRAWS = {"sample_draw": "sample_id", "component_draw": "component_id"}
 class BlockLayout:
     """Which block a sample falls into: shared ones, by its component, or one of its large component's own.
 
-    shared: how many there are.  large: components larger than a block, ascending.  own: how many blocks each has.
+    in_small: samples of components that fit into a block of block_rows.  large: size by component of the others, in
+    ascending order of components.
     """
 
-    shared: int
-    large: Sequence[int] = ()
-    own: Sequence[int] = ()
+    block_rows: int
+    in_small: int
+    large: Mapping[int, int]
+
+    @property
+    def shared(self) -> int:
+        """How many blocks are."""
+        return math.ceil(self.in_small / self.block_rows)
 
     def __len__(self) -> int:
-        return self.shared + sum(self.own)
+        return self.shared + int(self._own().sum())
 
     def numbers(self, components: Int64Array, draws: Int64Array, component_draws: Int64Array) -> Int32Array:
         """The block of each sample, from 0. draws, component_draws: hashes of its id, and its component's."""
         if not self.large:
             return np.asarray(component_draws % self.shared, np.int32)
-        large, own, starts = np.array(self.large), np.array(self.own), self._starts()
+        large, own, starts = np.array(list(self.large)), self._own(), self._starts()
         at = np.searchsorted(large, components).clip(max=len(large) - 1)
         in_large = large[at] == components
         return np.where(in_large, starts[at] + draws % own[at], component_draws % max(self.shared, 1)).astype(np.int32)
 
-    def name(self, number: int) -> tuple[str, int]:
-        """Scope and block."""
+    def place(self, number: int) -> Place:
+        """Of a block, by its number."""
         if number < self.shared:
-            return f"{SHARED}-{number}", 0
+            return Place(f"{SHARED}-{number}", 0)
         starts = self._starts()
         at = int(np.searchsorted(starts, number, side="right")) - 1
-        return f"{_OWN}-{self.large[at]}", number - int(starts[at])
+        component, samples = list(self.large.items())[at]
+        return Place(f"{_OWN}-{component}", number - int(starts[at]), samples)
+
+    def _own(self) -> Int64Array:
+        """How many blocks each large component has."""
+        return -(-np.array(list(self.large.values()), np.int64) // self.block_rows)
 
     def _starts(self) -> Int64Array:
-        return self.shared + np.cumsum([0, *self.own], dtype=np.int64)[:-1]
+        own = self._own()
+        return self.shared + np.cumsum(own) - own
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Samples in components.
+
+    rows: sample_id, component_id.  large: size by component, of those larger than a block.  in_small: samples of the
+    others.
+    """
+
+    rows: DataFrame
+    large: Mapping[int, int]
+    in_small: int
+
+    @classmethod
+    def of(cls, rows: DataFrame, *, block_rows: int) -> Scope:
+        """All samples of rows."""
+        sizes = rows.groupBy("component_id").agg(F.count("*").alias("samples"))
+        is_large = F.col("samples") > block_rows
+        named = F.collect_list(F.when(is_large, F.struct("component_id", "samples")))
+        found = sizes.agg(named, F.sum(F.when(~is_large, F.col("samples")))).first()
+        assert found is not None
+        return cls(rows, dict(sorted(tuple(row) for row in found[0])), found[1] or 0)
+
+    def __len__(self) -> int:
+        return self.in_small + sum(self.large.values())
+
+    def without(self, component: int) -> Scope:
+        """The others than a large one."""
+        large = {other: size for other, size in self.large.items() if other != component}
+        return replace(self, rows=self.rows.where(F.col("component_id") != component), large=large)
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """rows: sample_id, time_s, the raw descriptors that count, component_id, samples (its size), and DRAWS."""
+    """samples: with component_id and DRAWS."""
 
-    rows: DataFrame
+    samples: DataFrame
     layout: BlockLayout
 
 
@@ -89,43 +133,36 @@ class Assigned:
 class Packing:
     """How samples become blocks.
 
-    weights: (w_V, w_A); descriptors of weight 0 are left out.  folder: where the files go.
+    weights: (w_V, w_A); descriptors of weight 0 are left out.  folder: where the files go.  files: where descriptors
+    lie; None: they are columns.
     """
 
     weights: tuple[float, float]
     stats: DescriptorStats
     block_rows: int
     folder: str
+    files: DescriptorFiles | None = None
 
     def assign(self, samples: DataFrame, *, count: int) -> Assigned:
         """All samples, `count` of them, as one component."""
-        one = {"component_id": F.lit(0).cast("bigint"), "samples": F.lit(count).cast("bigint")}
-        large = [(0, count)] if count > self.block_rows else []
-        return self._assigned(samples.withColumns(one), large=large, in_small=0 if large else count)
+        large = {0: count} if count > self.block_rows else {}
+        scoped = samples.withColumn("component_id", F.lit(0).cast("bigint"))
+        return self._assigned(scoped, large=large, in_small=0 if large else count)
 
-    def assign_scoped(self, samples: DataFrame, scope: DataFrame) -> Assigned:
-        """Samples in components. scope: sample_id, component_id.
+    def assign_scoped(self, samples: DataFrame, scope: Scope) -> Assigned:
+        """Samples in components.
 
         A component larger than a block is a scope of its own, cut into blocks. The others are dealt out to shared
         blocks, each a scope of one block.
         """
-        sizes = scope.groupBy("component_id").agg(F.count("*").alias("samples"))
-        is_large = F.col("samples") > self.block_rows
-        named = F.collect_list(F.when(is_large, F.struct("component_id", "samples")))
-        found = sizes.agg(named, F.sum(F.when(~is_large, F.col("samples"))), F.sum("samples")).first()
-        assert found is not None
-        large, in_small, count = sorted(tuple(row) for row in found[0]), found[1] or 0, found[2] or 0
-        of_samples = scope.select("sample_id", "component_id").join(sizes, "component_id")
+        of_samples = scope.rows.select("sample_id", "component_id")
         # However many they are, samples are not sorted with their descriptors.
-        of_samples = of_samples.hint("broadcast" if count <= _BROADCAST_ROWS else "shuffle_hash")
-        return self._assigned(samples.join(of_samples, "sample_id"), large=large, in_small=in_small)
+        of_samples = of_samples.hint("broadcast" if len(scope) <= _BROADCAST_ROWS else "shuffle_hash")
+        return self._assigned(samples.join(of_samples, "sample_id"), large=scope.large, in_small=scope.in_small)
 
-    def _assigned(self, scoped: DataFrame, *, large: Sequence[tuple[int, int]], in_small: int) -> Assigned:
-        shared = math.ceil(in_small / self.block_rows)
-        own = [math.ceil(samples / self.block_rows) for _, samples in large]
-        draws = [F.xxhash64(name).alias(draw) for draw, name in DRAWS.items()]
-        rows = scoped.select("sample_id", "time_s", *self.descriptors(), "component_id", "samples", *draws)
-        return Assigned(rows, BlockLayout(shared, [component for component, _ in large], own))
+    def _assigned(self, scoped: DataFrame, *, large: Mapping[int, int], in_small: int) -> Assigned:
+        draws = {draw: F.xxhash64(name) for draw, name in DRAWS.items()}
+        return Assigned(scoped.withColumns(draws), BlockLayout(self.block_rows, in_small, large))
 
     def pack(self, assigned: Assigned, only: Iterable[str] | None = None) -> list[BlockFile]:
         """Write the blocks of assigned samples, or some, by their names. A hash may leave a block empty: no file."""
@@ -135,7 +172,7 @@ class Packing:
         wanted = None
         if only is not None:
             names = set(only)
-            wanted = [number for number in range(len(layout)) if block_name(*layout.name(number)) in names]
+            wanted = [number for number in range(len(layout)) if layout.place(number).name in names]
 
         def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
@@ -145,12 +182,11 @@ class Packing:
                     kept = np.isin(numbers, wanted)
                     batch, numbers = batch.filter(pa.array(kept)), numbers[kept]
                 if batch.num_rows:
-                    components, sizes = (batch[name].to_numpy() for name in ("component_id", "samples"))
                     block = self.normalised(pa.Table.from_batches([batch]))
-                    yield pieces(PackedBlock(block, components, sizes), numbers)
+                    yield pieces(PackedBlock(block, batch["component_id"].to_numpy()), numbers)
 
-        rows = assigned.rows.mapInArrow(cut, from_arrow_schema(PIECE))
-        return write_pieces(rows, self.folder, blocks=len(layout), name=layout.name)
+        rows = self.map_in_arrow(assigned.samples, ["component_id", *DRAWS], cut, PIECE)
+        return write_pieces(rows, self.folder, blocks=len(layout), place=layout.place)
 
     def normalised(self, rows: pa.Table) -> Block:
         """Samples ready for distances. rows: sample_id, time_s and the raw descriptors, as `assign` names them.
@@ -165,12 +201,22 @@ class Packing:
             audio = normalise_audio(_finite(rows, "audio", ids), self.stats)
         return Block(ids, visual, audio, rows["time_s"].to_numpy())
 
-    def descriptors(self) -> list[Column]:
+    def descriptors(self) -> list[str]:
         """The raw descriptors that count."""
-        columns = {"visual": F.col("visual"), "audio": F.col("audio")}
-        return [
-            column.alias(name) for (name, column), weight in zip(columns.items(), self.weights, strict=True) if weight
-        ]
+        return [name for name, weight in zip(("visual", "audio"), self.weights, strict=True) if weight]
+
+    def map_in_arrow(
+        self,
+        samples: DataFrame,
+        others: Sequence[str],
+        function: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        schema: pa.Schema,
+    ) -> DataFrame:
+        """What a function makes of samples: sample_id, time_s, the raw descriptors that count, and other columns."""
+        names = ["sample_id", "time_s", *self.descriptors(), *others]
+        if self.files is None:
+            return samples.select(*names).mapInArrow(function, from_arrow_schema(schema))
+        return self.files.map_in_arrow(samples, names, function, schema)
 
 
 def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> list[BlockFile]:

@@ -10,6 +10,7 @@ from avlib.config import Settings
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
 from avlib.models import read_sound_model
+from avlib.spark.descriptor_files import DescriptorFiles, with_files
 from avlib.spark.store import TableStore
 
 
@@ -73,6 +74,12 @@ def sound_samples(store: TableStore, *descriptors: str) -> DataFrame:
     return samples.join(of_model.select("sample_id", "attempt", learned.name), ["sample_id", "attempt"])
 
 
+def descriptor_files(store: TableStore, **columns: str) -> DescriptorFiles:
+    """The files of `samples`, for columns by the names they get; those of other tables are left to Spark."""
+    held = {name: column for name, column in columns.items() if column in tables.SAMPLES.schema.names}
+    return DescriptorFiles(store.path(tables.SAMPLES), held)
+
+
 def learned_inputs(*descriptors: str) -> list[tables.Table]:
     """The tables that hold these sound descriptors, besides `samples`."""
     return [tables.AUDIO_LEARNED] if tables.AUDIO_LEARNED.name in descriptors else []
@@ -98,5 +105,9 @@ def without_copies(store: TableStore, samples: DataFrame, settings: Settings) ->
 
 
 def live_samples(store: TableStore) -> DataFrame:
-    """The samples that a committed description vouches for. Columns as in `samples`, and video_id."""
-    return with_video_id(store.read(tables.SAMPLES)).join(committed_attempts(store), ["video_id", "attempt"])
+    """The samples that a committed description vouches for.
+
+    Columns as in `samples`, video_id, and where the sample lies (see `descriptor_files`).
+    """
+    rows = with_files(store.read(tables.SAMPLES))
+    return with_video_id(rows).join(committed_attempts(store), ["video_id", "attempt"])

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib import tables
 from avlib.agreement import Described, Views, draw_keys, fit_shortening
 from avlib.columns import descriptor_column, descriptor_rows
 from avlib.config import AgreementSettings
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
+from avlib.spark.descriptor_files import DescriptorFiles
 
 VIEWS = pa.schema(
     [
@@ -25,12 +25,14 @@ VIEWS = pa.schema(
 """Rows of avlib.agreement.Views; those of sketches too."""
 
 
-def short_views(samples: DataFrame, stats: Sequence[DescriptorStats], settings: AgreementSettings) -> DataFrame:
+def short_views(
+    samples: DataFrame, files: DescriptorFiles, stats: Sequence[DescriptorStats], settings: AgreementSettings
+) -> DataFrame:
     """samples: sample_id, time_s, visual and the sound descriptors of settings.audio, raw.  stats: of each of these.
 
-    Returns VIEWS, fitted to a random part of the samples.
+    files: where descriptors lie. Returns VIEWS, fitted to a random part of the samples.
     """
-    needed = samples.select("sample_id", "time_s", "visual", *settings.audio)
+    names = ["sample_id", "time_s", "visual", *settings.audio]
 
     def described(rows: pa.Table | pa.RecordBatch) -> Described:
         return Described(
@@ -44,7 +46,7 @@ def short_views(samples: DataFrame, stats: Sequence[DescriptorStats], settings: 
         )
 
     # In the order of the ids, as in memory: sums of other orders would differ in their last bits.
-    fitted = drawn(needed, settings.fitted, seed=settings.seed).toArrow().sort_by("sample_id")
+    fitted = drawn(samples.select(*names), settings.fitted, seed=settings.seed).toArrow().sort_by("sample_id")
     shorten = fit_shortening(described(fitted), settings)
 
     def short(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -55,7 +57,7 @@ def short_views(samples: DataFrame, stats: Sequence[DescriptorStats], settings: 
             columns = [batch["sample_id"], batch["time_s"], *map(descriptor_column, (views.visual, views.audio))]
             yield pa.RecordBatch.from_arrays(columns, schema=VIEWS)
 
-    return needed.mapInArrow(short, from_arrow_schema(VIEWS))
+    return files.map_in_arrow(samples, names, short, VIEWS)
 
 
 def views_of(rows: pa.Table) -> Views:

@@ -13,9 +13,9 @@ from avlib.errors import ParameterError
 from avlib.filtering import StepResult, filter_in_memory
 from avlib.neighbors import NeighborRule
 from avlib.spark.components import components
-from avlib.spark.knn import BlockSearch, assigned_samples, neighbors
+from avlib.spark.knn import BlockSearch, find
 from avlib.spark.mutual_edges import mutual_edges
-from avlib.spark.packing import Packing
+from avlib.spark.packing import Scope
 from avlib.spark.selection import component_rows, with_parents
 
 pytestmark = pytest.mark.spark
@@ -33,9 +33,8 @@ def knn_settings(**values: object) -> KnnSettings:
 
 
 def lists_of(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, folder: Path) -> DataFrame:
-    packing = Packing(search.weights, search.stats, search.knn.block_rows, str(folder))
-    assigned = assigned_samples(samples, search, packing, scope=scope)
-    return neighbors(samples.sparkSession, packing.pack(assigned), search, folder=str(folder))
+    inside = None if scope is None else Scope.of(scope, block_rows=search.knn.block_rows)
+    return find(samples, search, scope=inside, folder=str(folder)).lists
 
 
 def run_on_spark(

@@ -20,14 +20,13 @@ def test_components_share_blocks_or_have_their_own(sizes: list[int], block_rows:
     component_draws = random.integers(-(1 << 63), (1 << 63) - 1, len(ids))
     large = [(int(one), size) for one, size in zip(ids, sizes, strict=True) if size > block_rows]
     in_small = sum(size for size in sizes if size <= block_rows)
-    own = [-(-size // block_rows) for _, size in large]
-    layout = BlockLayout(-(-in_small // block_rows), [one for one, _ in large], own)
+    layout = BlockLayout(block_rows, in_small, dict(large))
     numbers = layout.numbers(components, draws, component_draws[np.searchsorted(ids, components)])
-    names = [layout.name(number) for number in range(len(layout))]
-    assert len(set(names)) == len(names)
+    places = [layout.place(number) for number in range(len(layout))]
+    assert len({place.name for place in places}) == len(places)
     for number, component, draw in zip(numbers.tolist(), components.tolist(), draws.tolist(), strict=True):
         if (component, size := sizes[np.searchsorted(ids, component)]) in large:
-            assert names[number] == (f"component-{component}", draw % -(-size // block_rows))
+            assert places[number] == (f"component-{component}", draw % -(-size // block_rows), size)
         else:
             shared = int(component_draws[np.searchsorted(ids, component)]) % layout.shared
-            assert names[number] == (f"shared-{shared}", 0)
+            assert places[number] == (f"shared-{shared}", 0, 0)

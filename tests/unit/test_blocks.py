@@ -19,8 +19,7 @@ def packed(rows: int = 300, *, seed: int = 0) -> PackedBlock:
     random = np.random.default_rng(seed)
     visual, audio = (random.normal(size=(rows, d)).astype(np.float32) for d in (40, 0))
     ids = np.sort(random.choice(10**9, rows, replace=False)).astype(np.int64)
-    components, sizes = random.integers(0, 9, (2, rows))
-    return PackedBlock(Block(ids, visual, audio, random.random(rows)), components, sizes)
+    return PackedBlock(Block(ids, visual, audio, random.random(rows)), random.integers(0, 9, rows))
 
 
 def assert_same(one: PackedBlock, other: PackedBlock) -> None:
@@ -28,7 +27,6 @@ def assert_same(one: PackedBlock, other: PackedBlock) -> None:
         np.testing.assert_array_equal(getattr(one.block, name), getattr(other.block, name))
     assert len(other.block.audio) == len(one.block)  # of no columns: this step does not look at it
     np.testing.assert_array_equal(one.components, other.components)
-    np.testing.assert_array_equal(one.sizes, other.sizes)
 
 
 def test_a_local_block_is_mapped_not_copied(tmp_path: Path) -> None:

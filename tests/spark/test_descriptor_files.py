@@ -1,0 +1,60 @@
+"""Descriptors that tasks read from a table's files are those that Spark reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pytest
+from filled_store import fill
+from pyspark.sql import functions as F
+from raw_samples import RawSamples
+
+from avlib import tables
+from avlib.spark.samples import audio_samples, descriptor_files
+from avlib.spark.store import TableStore
+
+pytestmark = pytest.mark.spark
+
+NAMES = ["sample_id", "time_s", "visual", "audio"]
+SCHEMA = pa.schema(
+    [("sample_id", pa.int64()), ("time_s", pa.float64()), ("visual", tables.DESCRIPTOR), ("audio", tables.DESCRIPTOR)]
+)
+
+
+def as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield from (batch.select(NAMES).cast(SCHEMA) for batch in batches)
+
+
+@pytest.mark.parametrize("part_bytes", [1 << 27, 2_000])
+@pytest.mark.parametrize("changed", ["", "described again", "compacted", "deleted from"])
+def test_as_spark_reads_them(store: TableStore, part_bytes: int, changed: str) -> None:
+    """Of files that Spark reads in parts, that hold rows of two attempts, or are not those that were written first."""
+    fill(store, RawSamples())
+    if changed in ("described again", "compacted"):
+        again = store.read(tables.SAMPLES).withColumn("visual", F.transform("visual", lambda x: x + 1))
+        store.append(tables.SAMPLES, again.withColumn("attempt", F.lit(2)))
+        second = store.read(tables.DESCRIPTIONS).withColumn("attempt", F.lit(2)).where("video_id < 4")
+        store.append(tables.DESCRIPTIONS, second)
+    if changed == "compacted":
+        store.compact(tables.SAMPLES)
+    if changed == "deleted from":
+        store.delete(tables.SAMPLES, F.col("sample_id") % 5 == 0)
+    before = store.spark.conf.get("spark.sql.files.maxPartitionBytes")
+    store.spark.conf.set("spark.sql.files.maxPartitionBytes", part_bytes)
+    try:
+        samples = audio_samples(store, "audio_context").where("sample_id % 7 > 0")
+        files = descriptor_files(store, visual="visual", audio="audio_context")
+        found = files.map_in_arrow(samples, NAMES, as_they_are, SCHEMA).toArrow().sort_by("sample_id")
+        expected = samples.select(*NAMES).toArrow().sort_by("sample_id")
+    finally:
+        store.spark.conf.set("spark.sql.files.maxPartitionBytes", before)
+    assert len(found) > 50 and found.to_pylist() == expected.to_pylist()
+
+
+def test_what_another_table_holds_comes_through_spark(store: TableStore) -> None:
+    fill(store, RawSamples())
+    samples = audio_samples(store, "audio_mfcc65").withColumn("audio", F.array(F.col("time_s").cast("float")))
+    files = descriptor_files(store, visual="visual", audio=tables.AUDIO_LEARNED.name)
+    found = files.map_in_arrow(samples, NAMES, as_they_are, SCHEMA).toArrow().sort_by("sample_id")
+    assert found.to_pylist() == samples.select(*NAMES).toArrow().sort_by("sample_id").to_pylist()
