@@ -27,7 +27,7 @@ FILE, PART = "file", "part"
 
 _KEY = ("sample_id", "attempt")
 _TASKS_A_SLOT = 4  # parts of files fall to tasks by hash: some get several
-_READ_ROWS = 4_096  # at a time: 10 MB of the default descriptors
+_READ_ROWS = 2_048  # at a time: 5 MB of the default descriptors
 
 
 def with_files(rows: DataFrame) -> DataFrame:

@@ -88,7 +88,7 @@ def test_many_rows_of_a_group_come_in_pieces(tmp_path: Path) -> None:
     rows = whole.select(["sample_id", "attempt"]).append_column(FILE, pa.array([NAMES[0]] * len(whole)))
     rows = rows.filter(pa.compute.equal(rows["attempt"], 1))
     batches = list(DescriptorFiles(str(tmp_path), FILES).described(rows.to_batches()))
-    assert max(batch.num_rows for batch in batches) <= 4096 and len(batches) > 4
+    assert max(batch.num_rows for batch in batches) <= 2048 and len(batches) > 9
     key = [("sample_id", "ascending"), ("attempt", "ascending")]
     expected = whole.filter(pa.compute.equal(whole["attempt"], 1)).sort_by(key)
     assert pa.Table.from_batches(batches).sort_by(key)["visual"].to_pylist() == expected["visual"].to_pylist()
