@@ -13,7 +13,7 @@ from pathlib import Path
 
 from avlib.config import FetchSettings
 from avlib.errors import MediaError
-from avlib.fetching import http, s3
+from avlib.fetching import s3
 from avlib.fetching.folders import own_folder
 from avlib.inputs import FileIdentity, is_local, local_path, remote_uri
 
@@ -39,6 +39,8 @@ def fetched(uri: str, settings: FetchSettings) -> Iterator[Path]:
         if place.startswith("s3:"):
             s3.download(place, copy, settings)
         else:
+            from avlib.fetching import http  # not before: aiohttp takes a quarter of a second
+
             http.download(place, copy, settings)
         yield copy
 
@@ -50,7 +52,11 @@ def identify_remote(uri: str, settings: FetchSettings) -> FileIdentity:
     """
     try:
         place = _checked(uri)
-        return s3.identify(place, settings) if place.startswith("s3:") else http.identify(place, settings)
+        if place.startswith("s3:"):
+            return s3.identify(place, settings)
+        from avlib.fetching import http
+
+        return http.identify(place, settings)
     except MediaError as error:
         return FileIdentity(error.path, None, None)
 
