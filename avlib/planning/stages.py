@@ -34,6 +34,9 @@ DESCRIBE_OF_ITS_PARTS = 1.3
 ROWS_PER_S = 400_000
 """Rows of small columns, as an end of a listed pair, that one task takes through Spark's shuffles: seen."""
 
+PACKED_BYTES_PER_S = 60e6
+"""Descriptors that one task reads from samples' files, packs and sends through a shuffle into blocks: seen."""
+
 TO_PYTHON_BYTES_PER_S = 80e6
 """Descriptors that one task of Spark hands to Python: seen."""
 
@@ -244,8 +247,8 @@ def knn(given: Given, step: int, method: Method) -> Stage:
     if given.known is None:
         return stage
     core_s = cost.computing_s(given.known.rates)
-    handed_s = given.samples * 4 * given.dims(step) / TO_PYTHON_BYTES_PER_S
-    return _timed(stage, _spread_s(core_s, cost.tasks, slots) + handed_s / slots, given)
+    packed_s = given.samples * 4 * given.dims(step) / PACKED_BYTES_PER_S
+    return _timed(stage, _spread_s(core_s, cost.tasks, slots) + packed_s / slots, given)
 
 
 def mutual_edges(given: Given, step: int) -> Stage:

@@ -52,7 +52,7 @@ from avlib.spark.companions import (
 )
 from avlib.spark.progress import say, warn, watched
 from avlib.spark.runs import Work, is_done, recorded
-from avlib.spark.samples import descriptor_files, learned_inputs, samples_described_with, sound_samples, without_copies
+from avlib.spark.samples import files_of_samples, learned_inputs, samples_described_with, sound_samples, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore
 from avlib.spark.views import VIEWS, drawn, short_views, views_of
@@ -105,7 +105,7 @@ def _run(store: TableStore, settings: Settings, note: Note) -> tuple[int, str]:
     for table in tables.BY_STEP:
         store.drop_steps(table, first=0)
     with watched(store.spark, "agreement"), store.scratch("agreement", resumes=note.made_from) as folder:
-        files = descriptor_files(store, visual="visual", **{name: name for name in wanted.audio})
+        files = files_of_samples(store, visual="visual", **{name: name for name in wanted.audio})
         stats = [latest_stats(store, audio) for audio in wanted.audio]
         views = written(short_views(samples, files, stats, wanted), f"{folder}/views")
         lists = companion_lists(views, settings, count=count, folder=folder)

@@ -36,7 +36,7 @@ PIECE = pa.schema([("number", pa.int32())] + [(name, pa.binary()) for name in _A
 
 @dataclass(frozen=True)
 class BlockFile:
-    """A block that has been packed. samples: of its scope's component, where that is one, else 0."""
+    """A block that has been packed. samples: of the component that its scope is, where it is one of several blocks."""
 
     scope: str
     block: int
@@ -50,8 +50,8 @@ class BlockFile:
         return block_name(self.scope, self.block)
 
 
-class Place(NamedTuple):
-    """What BlockFile says of a block before it is packed."""
+class BlockKey(NamedTuple):
+    """A block that is to be packed, as in BlockFile."""
 
     scope: str
     block: int
@@ -79,28 +79,38 @@ def pieces(packed: PackedBlock, numbers: Int32Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(found), *columns], schema=PIECE)
 
 
-def write_pieces(rows: DataFrame, folder: str, *, blocks: int, place: Callable[[int], Place]) -> list[BlockFile]:
+def of_pieces(batches: Iterable[pa.RecordBatch]) -> dict[int, PackedBlock]:
+    """The blocks that rows of PIECE make up, by their numbers.
+
+    Raises WarehouseError, naming a sample, for descriptors of several dimensions.
+    """
+    found: dict[int, list[PackedBlock]] = {}
+    for batch in batches:
+        for row in batch.to_pylist():
+            found.setdefault(row["number"], []).append(_packed(row))
+    return {number: _joined(parts) for number, parts in found.items()}
+
+
+def write_pieces(rows: DataFrame, folder: str, *, blocks: int, key: Callable[[int], BlockKey]) -> list[BlockFile]:
     """Write the blocks of PIECE rows, a task for each.
 
-    blocks: more than any number.  place: of the block of a number.
+    blocks: more than any number.  key: of the block of a number.
     A task raises WarehouseError, naming a sample, for descriptors of several dimensions.
     """
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = [row for batch in batches for row in batch.to_pylist()]
-        if rows:
-            (number,) = {row["number"] for row in rows}
-            yield write_file(folder, place(number), _joined([_packed(row) for row in rows]))
+        for number, packed in of_pieces(batches).items():
+            yield write_file(folder, key(number), packed)
 
     # By number: rows that Spark hashes into a few partitions leave some tasks the work of several.
     return files_of(rows.repartitionById(blocks, "number").mapInArrow(write, from_arrow_schema(BLOCK_FILE)))
 
 
-def write_file(folder: str, place: Place, packed: PackedBlock) -> pa.RecordBatch:
+def write_file(folder: str, key: BlockKey, packed: PackedBlock) -> pa.RecordBatch:
     """Write a block, its samples in ascending order of their ids; returns its row of BLOCK_FILE."""
     packed = packed.take(np.argsort(packed.block.ids))
-    size_bytes = write_block(folder, place.name, packed)
-    file = BlockFile(place.scope, place.block, len(packed.block), place.samples, size_bytes)
+    size_bytes = write_block(folder, key.name, packed)
+    file = BlockFile(key.scope, key.block, len(packed.block), key.samples, size_bytes)
     return pa.RecordBatch.from_pylist([asdict(file)], schema=BLOCK_FILE)
 
 

@@ -36,7 +36,7 @@ def companion_lists(views: DataFrame, settings: Settings, *, count: int, folder:
     for kind, (w_visual, w_audio) in _WEIGHTS.items():
         step = StepSettings(w_V=w_visual, w_A=w_audio, k=count, min_size=1)
         search = across_videos(step, settings, dimension=dimension)
-        found = knn.find(samples, search, scope=None, folder=f"{folder}/blocks-{kind}")
+        found = knn.find(samples, search, inside=None, folder=f"{folder}/blocks-{kind}")
         neighbors = F.posexplode("neighbor_ids").alias("place", "neighbor_id")
         rows = found.lists.select("sample_id", F.lit(kind).alias("kind"), neighbors)
         with_lost_blocks_remade(partial(written, rows, f"{folder}/lists/of={kind}"), found.remake)

@@ -37,7 +37,7 @@ from avlib.spark.block_search import across_videos, sound_dimension, with_lost_b
 from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.progress import say, watched
 from avlib.spark.runs import Work, is_done, recorded
-from avlib.spark.samples import audio_samples, descriptor_files, with_video_id
+from avlib.spark.samples import audio_samples, files_of_samples, with_video_id
 from avlib.spark.stats import latest_stats
 from avlib.spark.store import TableStore, spark_schema
 from avlib.spark.views import VIEWS, drawn
@@ -72,7 +72,7 @@ def _found(store: TableStore, samples: DataFrame, settings: Settings, folder: st
     grid = Grid.of(*(known[name].to_numpy() for name in ("sample_id", "time_s")))
     stats = latest_stats(store, _AUDIO)
     step = grid.every(samples_hz=wanted.samples_hz)
-    files = descriptor_files(store, visual="visual", audio=_AUDIO)
+    files = files_of_samples(store, visual="visual", audio=_AUDIO)
     sketches = written(_sketches(_every(samples, step), files, stats, wanted), f"{folder}/sketches")
     known = drawn(sketches, COMPARED, seed=wanted.seed).toArrow()
     visual, audio = (descriptor_rows(known[name]) for name in ("visual", "audio"))
@@ -110,7 +110,7 @@ def _every(samples: DataFrame, frames: int) -> DataFrame:
 
 
 def _sketches(samples: DataFrame, files: DescriptorFiles, stats: DescriptorStats, settings: CopySettings) -> DataFrame:
-    """VIEWS of raw samples, sketched."""
+    """VIEWS of samples, as `audio_samples` gives them, sketched."""
     sketch = Sketch(settings.seed)
 
     def shorten(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -132,7 +132,7 @@ def _pairs(sketches: DataFrame, step: StepSettings, settings: Settings, folder: 
     """
     wanted = settings.copies
     search = across_videos(step, settings, dimension=sound_dimension(sketches))
-    found = knn.find(with_video_id(sketches), search, scope=None, folder=f"{folder}/blocks")
+    found = knn.find(with_video_id(sketches), search, inside=None, folder=f"{folder}/blocks")
     near = F.expr(f"slice(neighbor_ids, 1, size(filter(distances, d -> d <= float({wanted.nearness}))))")
     ends = [F.shiftright(column, VIDEO_ID_SHIFT) for column in ("sample_id", "other_id")]
     counts = (

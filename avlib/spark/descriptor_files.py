@@ -2,7 +2,7 @@
 
 A number of a list takes Spark tens of nanoseconds on its way to Python, and Arrow's reader one or two. So rows go
 through Spark without their descriptors, but with the file that has these; all rows of a part of a file come to one
-task, which reads that part once.
+task, which finds them in it by their keys.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pyarrow import compute, fs, parquet
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import ArrayType
 
 from avlib.arrays import Int64Array
 from avlib.errors import WarehouseError
@@ -26,7 +27,8 @@ FILE, PART = "file", "part"
 """Columns: the name of a row's file in the table's folder, and where the part of it begins that Spark reads at once."""
 
 _KEY = ("sample_id", "attempt")
-_TASKS_A_SLOT = 4  # parts of files fall to tasks by hash: some get several
+_READERS_A_SLOT = 4  # tasks: parts of files fall to them by hash, and some get several
+_BUFFER_BYTES = 1 << 20
 _READ_ROWS = 2_048  # at a time: 5 MB of the default descriptors
 
 
@@ -52,58 +54,60 @@ class DescriptorFiles:
         function: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
         schema: pa.Schema,
     ) -> DataFrame:
-        """As `samples.select(*names).mapInArrow(function, schema)`, but in sooner; the batches may have other columns.
+        """As `samples.select(*names).mapInArrow(function, schema)`, but sooner; the batches may have other columns.
 
-        samples: sample_id, attempt, FILE, PART, and those of the names that are not among the files' columns.
-        A task raises WarehouseError where a file has gone, or lacks a row.
+        samples: sample_id, each once, attempt, FILE, PART, and the names. Where some of these are lists of another
+        table, Spark hands over all: tasks do not hold such.
+        A task raises WarehouseError, naming the file, where one has gone, is damaged, or lacks a row.
         """
         held = {name: self.columns[name] for name in names if name in self.columns}
-        own = replace(self, columns=held)
         others = [name for name in names if name not in (*held, *_KEY)]
+        if not held or any(isinstance(samples.schema[name].dataType, ArrayType) for name in others):
+            return samples.select(*names).mapInArrow(function, from_arrow_schema(schema))
+        own = replace(self, columns=held)
         rows = samples.select(*_KEY, FILE, PART, *others)
-        rows = rows.repartition(_TASKS_A_SLOT * slots(samples.sparkSession), FILE, PART).drop(PART)
+        rows = rows.repartition(_READERS_A_SLOT * slots(samples.sparkSession), FILE, PART).drop(PART)
         return rows.mapInArrow(lambda batches: function(own.described(batches)), from_arrow_schema(schema))
 
     def described(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows, each with its FILE, in any order, and these columns of theirs."""
         given = list(batches)
         rows = pa.Table.from_batches(given) if given else pa.table({FILE: []})
+        system, folder = filesystem(self.folder)
         for name in compute.unique(rows[FILE]).to_pylist():
-            yield from self._of_file(name, rows.filter(compute.equal(rows[FILE], name)).drop_columns([FILE]))
+            own = rows.filter(compute.equal(rows[FILE], name)).drop_columns([FILE])
+            try:
+                yield from self._of_file(system, f"{folder}/{name}", own.sort_by("sample_id").combine_chunks())
+            except (OSError, pa.ArrowInvalid) as error:
+                said = str(error).splitlines()[0]
+                raise WarehouseError(
+                    f"{self.folder}/{name} cannot be read by a task: {said}; every machine has to see the warehouse, "
+                    "and nothing may remove files of it (VACUUM) meanwhile. Run the same command again; if the file is "
+                    "lost, describe its videos again"
+                ) from error
 
-    def _of_file(self, name: str, rows: pa.Table) -> Iterator[pa.RecordBatch]:
-        rows = rows.sort_by("sample_id").combine_chunks()
+    def _of_file(self, system: fs.FileSystem, path: str, rows: pa.Table) -> Iterator[pa.RecordBatch]:
+        # On an object store every read is a request, that takes long, and may ask for much; of a disk a little is read
+        # at a time, as a group of rows may have 128 MB.
+        is_local = isinstance(system, fs.LocalFileSystem)
         left = rows.num_rows
-        system, path = filesystem(f"{self.folder}/{name}")
-        # Small reads take long where they are requests.
-        is_remote = not isinstance(system, fs.LocalFileSystem)
-        try:
-            with parquet.ParquetFile(path, filesystem=system, pre_buffer=is_remote) as file:
-                for group in range(file.num_row_groups):
-                    for batch in self._of_group(file, group, rows):
-                        left -= batch.num_rows
-                        yield batch
-        except FileNotFoundError:
-            raise WarehouseError(
-                f"{self.folder}/{name}: the file has gone since this began, by a VACUUM or a copy that is not whole; "
-                "run the same command again"
-            ) from None
+        with parquet.ParquetFile(
+            path, filesystem=system, pre_buffer=not is_local, buffer_size=_BUFFER_BYTES if is_local else 0
+        ) as file:
+            for group, wanted, at in _found(file, rows):
+                left -= len(at)
+                first = 0
+                columns = list(self.columns.values())
+                for read in file.iter_batches(_READ_ROWS, row_groups=[group], columns=columns, use_threads=False):
+                    start, stop = np.searchsorted(wanted, [first, first + len(read)])
+                    if start < stop:
+                        yield self._joined(rows, at[start:stop], read, wanted[start:stop] - first)
+                    first += len(read)
         if left:
-            raise WarehouseError(f"{self.folder}/{name}: {left} samples that Spark finds in this file are not in it")
-
-    def _of_group(self, file: parquet.ParquetFile, group: int, rows: pa.Table) -> Iterator[pa.RecordBatch]:
-        keys = file.read_row_group(group, columns=list(_KEY), use_threads=False)
-        ids, attempts = (rows[name].to_numpy() for name in _KEY)
-        at = np.searchsorted(ids, keys["sample_id"].to_numpy()).clip(max=len(ids) - 1)
-        wanted = (ids[at] == keys["sample_id"].to_numpy()) & (attempts[at] == keys["attempt"].to_numpy())
-        if not wanted.any():
-            return
-        columns, first = list(self.columns.values()), 0
-        for read in file.iter_batches(_READ_ROWS, row_groups=[group], columns=columns, use_threads=False):
-            here = np.flatnonzero(wanted[first : first + len(read)])
-            if len(here):
-                yield self._joined(rows, at[first + here], read, here)
-            first += len(read)
+            raise WarehouseError(
+                f"{path}: {abs(left)} samples are missing, or there twice; describe its videos again, or go back to an "
+                "earlier version of the table (Delta's RESTORE)"
+            )
 
     def _joined(self, rows: pa.Table, at: Int64Array, read: pa.RecordBatch, here: Int64Array) -> pa.RecordBatch:
         if len(here) < len(read):
@@ -112,3 +116,29 @@ class DescriptorFiles:
         columns = {name: known[name] for name in known.schema.names}
         columns |= {name: read[column] for name, column in self.columns.items()}
         return pa.RecordBatch.from_pydict(columns)
+
+
+def _found(file: parquet.ParquetFile, rows: pa.Table) -> Iterator[tuple[int, Int64Array, Int64Array]]:
+    """Where a file has the rows, in ascending order of their ids: group, positions in it, and of which rows."""
+    ids, attempts = (rows[name].to_numpy() for name in _KEY)
+    groups = [group for group in range(file.num_row_groups) if _may_have(file, group, ids)]
+    if not groups:
+        return
+    keys = file.read_row_groups(groups, columns=list(_KEY), use_threads=False)
+    found_ids, found_attempts = (keys[name].to_numpy() for name in _KEY)
+    at = np.searchsorted(ids, found_ids).clip(max=len(ids) - 1)
+    wanted = (ids[at] == found_ids) & (attempts[at] == found_attempts)
+    first = 0
+    for group in groups:
+        here = slice(first, first + file.metadata.row_group(group).num_rows)
+        if wanted[here].any():
+            yield group, np.flatnonzero(wanted[here]), at[here][wanted[here]]
+        first = here.stop
+
+
+def _may_have(file: parquet.ParquetFile, group: int, ids: Int64Array) -> bool:
+    """Whether some of the ascending ids may be in a group of rows, by what the footer says of it."""
+    bounds = file.metadata.row_group(group).column(file.schema.names.index(_KEY[0])).statistics
+    if bounds is None or not bounds.has_min_max:
+        return True
+    return bool(np.searchsorted(ids, bounds.min) < np.searchsorted(ids, bounds.max, side="right"))

@@ -40,12 +40,12 @@ from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.knn_cells import CellPlan, lists_in_cells
 from avlib.spark.list_limits import Limits
-from avlib.spark.packing import OF_COMPONENTS, SHARED, Packing, Scope, planned_slots, remembered
+from avlib.spark.packing import OF_COMPONENTS, SHARED, Components, Packing, planned_slots, remembered
 from avlib.spark.partial_lists import NEIGHBORS, PARTIAL, kept, merge, partial_row
 from avlib.spark.progress import say, watched
 from avlib.spark.resources import gpu_profile
 from avlib.spark.runs import Step, Work, is_done, recorded
-from avlib.spark.samples import audio_samples, descriptor_files, learned_inputs, samples_described_with, without_copies
+from avlib.spark.samples import audio_samples, files_of_samples, learned_inputs, samples_described_with, without_copies
 from avlib.spark.stats import latest_stats
 from avlib.spark.steps import agreeing
 from avlib.spark.store import TableStore
@@ -92,18 +92,18 @@ def _run(store: TableStore, settings: Settings, step: int, note: Note) -> str:
     elif step == 0:
         chosen = agreeing(store)
         samples, rule = samples.join(chosen, "sample_id", "left_semi"), capped(rule, chosen.count())
-    scope = None
+    inside = None
     if step:
-        scope = Scope.of(store.read(tables.COMPONENTS, step=step - 1), block_rows=settings.knn.block_rows)
-    if scope is not None and not len(scope):
+        inside = Components.of(store.read(tables.COMPONENTS, step=step - 1), block_rows=settings.knn.block_rows)
+    if inside is not None and not len(inside):
         raise WarehouseError(f"step {step}: step {step - 1} has not been run, or left no samples")
     # What later results were made from is about to change.
     for table in tables.BY_STEP:
         store.drop_steps(table, first=step + 1 if table is tables.NEIGHBORS else step)
     search = BlockSearch(rule, settings.knn, latest_stats(store, settings.filter.audio), settings.describe.device)
     with watched(store.spark, f"knn, step {step}"), store.scratch("knn", resumes=note.made_from) as folder:
-        files = descriptor_files(store, visual="visual", audio=settings.filter.audio)
-        found = find(samples, search, scope=scope, folder=folder, files=files)
+        files = files_of_samples(store, visual="visual", audio=settings.filter.audio)
+        found = find(samples, search, inside=inside, folder=folder, files=files)
         note = replace(note, said=found.note)
         with_lost_blocks_remade(
             lambda: store.write_step(tables.NEIGHBORS, found.lists, step=step, note=note), found.remake
@@ -130,13 +130,13 @@ def find(
     samples: DataFrame,
     search: BlockSearch,
     *,
-    scope: Scope | None,
+    inside: Components | None,
     folder: str,
     files: DescriptorFiles | None = None,
 ) -> Found:
     """The neighbor lists of samples, by the method that the settings name.
 
-    samples: sample_id, video_id, time_s and the raw descriptors.  scope: neighbors are sought inside the component,
+    samples: sample_id, video_id, time_s and the raw descriptors.  inside: neighbors are sought inside the component,
     with k capped by its size; None: among all.  folder: for blocks, which must stay until the rows are written.
     files: where descriptors lie, of samples that name their files.
     Raises ParameterError where k is not below the number of samples of an unscoped step, or the rule asks for
@@ -144,7 +144,7 @@ def find(
     """
     packing = Packing(search.weights, search.stats, search.knn.block_rows, folder, files)
     dimension, found = _dimension(samples, search), list[Found]()
-    if scope is None:
+    if inside is None:
         count = check_unscoped(samples, search)
         if _method(samples.sparkSession, search, folder, dimension, count=count) == "cells":
             return _find_in_cells(samples, search, packing, count=count, dimension=dimension)
@@ -152,13 +152,13 @@ def find(
         assigned = packing.assign(samples, count=count)
     else:
         check_block_fits(search, dimension=dimension)  # before giants take hours
-        for component, size in _giants(samples.sparkSession, scope, search, folder, dimension):
-            own = scope.rows.where(F.col("component_id") == component)
-            scope = scope.without(component)
+        for component, size in _giants(samples.sparkSession, inside, search, folder, dimension):
+            own = inside.rows.where(F.col("component_id") == component)
+            inside = inside.without(component)
             members = samples.join(own, "sample_id", "left_semi")
             within = replace(search, step=search.step.model_copy(update={"k": search.k_of(size)}))
             found.append(_find_in_cells(members, within, packing, count=size, dimension=dimension, component=component))
-        assigned = packing.assign_scoped(samples, scope)
+        assigned = packing.assign_scoped(samples, inside)
     blocks = remembered(folder, "blocks", lambda: packing.pack(assigned))
     lists = neighbors(samples.sparkSession, blocks, search, folder=folder)
     exact = Found(lists, EXACT, lambda names: packing.pack(assigned, names), blocks=OF_COMPONENTS)
@@ -178,12 +178,12 @@ def _together(found: Sequence[Found]) -> Found:
 
 
 def _giants(
-    spark: SparkSession, scope: Scope, search: BlockSearch, folder: str, dimension: int
+    spark: SparkSession, inside: Components, search: BlockSearch, folder: str, dimension: int
 ) -> list[tuple[int, int]]:
     """The components, and their sizes, in which cells are what knn.method asks for, or what costs less."""
     if search.knn.method == "exact":
         return []
-    largest = sorted(scope.large.items(), key=lambda one: (-one[1], one[0]))[:_MOST_GIANTS]
+    largest = sorted(inside.large.items(), key=lambda one: (-one[1], one[0]))[:_MOST_GIANTS]
     return [
         (component, size)
         for component, size in largest

@@ -41,7 +41,17 @@ from avlib.neighbors import (
     needed_reach,
     train_cells,
 )
-from avlib.spark.block_files import BLOCK_FILE, PIECE, BlockFile, Place, files_of, pieces, write_file, write_pieces
+from avlib.spark.block_files import (
+    BLOCK_FILE,
+    PIECE,
+    BlockFile,
+    BlockKey,
+    files_of,
+    of_pieces,
+    pieces,
+    write_file,
+    write_pieces,
+)
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.packing import Packing, kept_values, remembered
 from avlib.spark.partial_lists import PARTIAL, kept, merge, partial_row
@@ -90,17 +100,16 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     samples: sample_id, time_s and the raw descriptors.
     """
     spark, folder = samples.sparkSession, packing.folder
-    raw = samples.select("sample_id", "time_s", *packing.descriptors())
-    queries = remembered(folder, "trained", lambda: [_train(raw, search, packing, plan)])[0]
+    queries = remembered(folder, "trained", lambda: [_train(samples, search, packing, plan)])[0]
     if stored_cells(folder) is None:  # lost since: the same come again
-        _train(raw, search, packing, plan)
+        _train(samples, search, packing, plan)
     blocks = remembered(folder, "packed", lambda: _pack(samples, packing, plan))
 
     def remake(names: Sequence[str]) -> None:
         if all(name.startswith(plan.scope) for name in names):
             _pack(samples, packing, plan, names)
         else:  # the random samples: the same come again, and the cells stay
-            _train(raw, search, packing, plan)
+            _train(samples, search, packing, plan)
 
     def choose() -> list[Any]:
         choice, probes = _choose(spark, blocks, queries, search, folder)
@@ -111,21 +120,28 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
     return CellLists(_search(spark, blocks, search, folder, choice.reach), weights, choice, probes, remake)
 
 
-def _train(raw: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan) -> BlockFile:
+def _train(samples: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan) -> BlockFile:
     """Train and deal the cells, unless they are there, in one task; returns the block of some random samples."""
 
-    def train(rows: pa.Table) -> pa.Table:
-        block = packing.normalised(rows)
+    def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                block = packing.normalised(pa.Table.from_batches([batch]))
+                yield pieces(PackedBlock.of_one_component(block), np.zeros(len(block), np.int32))
+
+    def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        block = of_pieces(batches)[0].block
+        block = block.take(np.argsort(block.ids))  # in whatever order tasks were done
         if stored_cells(packing.folder) is None:  # else blocks may have been packed by them
             write_cells(packing.folder, _trained(block, search, plan))
-        chosen = block.take(np.lexsort((block.ids, rows["drawn"].to_numpy()))[:_SAMPLED])
-        packed = PackedBlock.of_one_component(chosen)
-        return pa.Table.from_batches([write_file(packing.folder, Place("queries", 0), packed)])
+        chosen = np.random.default_rng(_SEED).choice(len(block), min(_SAMPLED, len(block)), replace=False)
+        packed = PackedBlock.of_one_component(block.take(chosen))
+        yield write_file(packing.folder, BlockKey("queries", 0), packed)
 
     share = max(plan.trained, 4 * _SAMPLED) / plan.samples
-    drawn = raw.withColumn("drawn", F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)))
-    some = drawn.where(F.col("drawn") < share * _DRAWS)
-    return files_of(some.groupBy().applyInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
+    some = samples.where(F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)) < share * _DRAWS)
+    drawn = packing.map_in_arrow(some, [], cut, PIECE).repartition(1)
+    return files_of(drawn.mapInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
 
 
 def _trained(sample: Block, search: BlockSearch, plan: CellPlan) -> DealtCells:
@@ -158,7 +174,7 @@ def _pack(samples: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[s
     rows, scope = packing.map_in_arrow(samples, [], assign, PIECE), plan.scope
     if only is not None:
         rows = rows.where(F.col("number").isin([int(name.rpartition("-")[2]) for name in only]))
-    return write_pieces(rows, packing.folder, blocks=plan.groups, place=lambda group: Place(scope, group))
+    return write_pieces(rows, packing.folder, blocks=plan.groups, key=lambda group: BlockKey(scope, group))
 
 
 def _choose(
@@ -176,7 +192,7 @@ def _choose(
                 yield pieces(packed.take(rows), np.zeros(len(rows), np.int32))
 
     picked = _tasks(spark, blocks, slots(spark)).mapInArrow(pick, from_arrow_schema(PIECE))
-    others = write_pieces(picked, folder, blocks=1, place=lambda number: Place("named", number))
+    others = write_pieces(picked, folder, blocks=1, key=lambda number: BlockKey("named", number))
     lists += [_exact_lists(spark, blocks, file, search, folder) for file in others]
     cells = read_cells(folder).cells
     with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from avlib.blocks import PackedBlock
 from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.neighbors import Block
-from avlib.spark.block_files import PIECE, BlockFile, Place, pieces, unusable, write_pieces
+from avlib.spark.block_files import PIECE, BlockFile, BlockKey, pieces, unusable, write_pieces
 from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.resources import slots
 from avlib.storage import is_file, read_whole, write_whole
@@ -61,37 +62,43 @@ class BlockLayout:
         return math.ceil(self.in_small / self.block_rows)
 
     def __len__(self) -> int:
-        return self.shared + int(self._own().sum())
+        return self.shared + int(self._counts.sum())
 
     def numbers(self, components: Int64Array, draws: Int64Array, component_draws: Int64Array) -> Int32Array:
         """The block of each sample, from 0. draws, component_draws: hashes of its id, and its component's."""
         if not self.large:
             return np.asarray(component_draws % self.shared, np.int32)
-        large, own, starts = np.array(list(self.large)), self._own(), self._starts()
+        large, counts, starts = self._large, self._counts, self._starts
         at = np.searchsorted(large, components).clip(max=len(large) - 1)
         in_large = large[at] == components
-        return np.where(in_large, starts[at] + draws % own[at], component_draws % max(self.shared, 1)).astype(np.int32)
+        return np.where(in_large, starts[at] + draws % counts[at], component_draws % max(self.shared, 1)).astype(
+            np.int32
+        )
 
-    def place(self, number: int) -> Place:
+    def key(self, number: int) -> BlockKey:
         """Of a block, by its number."""
         if number < self.shared:
-            return Place(f"{SHARED}-{number}", 0)
-        starts = self._starts()
-        at = int(np.searchsorted(starts, number, side="right")) - 1
-        component, samples = list(self.large.items())[at]
-        return Place(f"{_OWN}-{component}", number - int(starts[at]), samples)
+            return BlockKey(f"{SHARED}-{number}", 0)
+        at = int(np.searchsorted(self._starts, number, side="right")) - 1
+        component = int(self._large[at])
+        return BlockKey(f"{_OWN}-{component}", number - int(self._starts[at]), self.large[component])
 
-    def _own(self) -> Int64Array:
+    @cached_property
+    def _large(self) -> Int64Array:
+        return np.array(list(self.large), np.int64)
+
+    @cached_property
+    def _counts(self) -> Int64Array:
         """How many blocks each large component has."""
         return -(-np.array(list(self.large.values()), np.int64) // self.block_rows)
 
+    @cached_property
     def _starts(self) -> Int64Array:
-        own = self._own()
-        return self.shared + np.cumsum(own) - own
+        return self.shared + np.cumsum(self._counts) - self._counts
 
 
 @dataclass(frozen=True)
-class Scope:
+class Components:
     """Samples in components.
 
     rows: sample_id, component_id.  large: size by component, of those larger than a block.  in_small: samples of the
@@ -103,7 +110,7 @@ class Scope:
     in_small: int
 
     @classmethod
-    def of(cls, rows: DataFrame, *, block_rows: int) -> Scope:
+    def of(cls, rows: DataFrame, *, block_rows: int) -> Components:
         """All samples of rows."""
         sizes = rows.groupBy("component_id").agg(F.count("*").alias("samples"))
         is_large = F.col("samples") > block_rows
@@ -115,7 +122,7 @@ class Scope:
     def __len__(self) -> int:
         return self.in_small + sum(self.large.values())
 
-    def without(self, component: int) -> Scope:
+    def without(self, component: int) -> Components:
         """The others than a large one."""
         large = {other: size for other, size in self.large.items() if other != component}
         return replace(self, rows=self.rows.where(F.col("component_id") != component), large=large)
@@ -123,9 +130,9 @@ class Scope:
 
 @dataclass(frozen=True)
 class Assigned:
-    """samples: with component_id and DRAWS."""
+    """rows: of samples, with component_id and DRAWS."""
 
-    samples: DataFrame
+    rows: DataFrame
     layout: BlockLayout
 
 
@@ -149,16 +156,16 @@ class Packing:
         scoped = samples.withColumn("component_id", F.lit(0).cast("bigint"))
         return self._assigned(scoped, large=large, in_small=0 if large else count)
 
-    def assign_scoped(self, samples: DataFrame, scope: Scope) -> Assigned:
+    def assign_scoped(self, samples: DataFrame, inside: Components) -> Assigned:
         """Samples in components.
 
         A component larger than a block is a scope of its own, cut into blocks. The others are dealt out to shared
         blocks, each a scope of one block.
         """
-        of_samples = scope.rows.select("sample_id", "component_id")
+        of_samples = inside.rows.select("sample_id", "component_id")
         # However many they are, samples are not sorted with their descriptors.
-        of_samples = of_samples.hint("broadcast" if len(scope) <= _BROADCAST_ROWS else "shuffle_hash")
-        return self._assigned(samples.join(of_samples, "sample_id"), large=scope.large, in_small=scope.in_small)
+        of_samples = of_samples.hint("broadcast" if len(inside) <= _BROADCAST_ROWS else "shuffle_hash")
+        return self._assigned(samples.join(of_samples, "sample_id"), large=inside.large, in_small=inside.in_small)
 
     def _assigned(self, scoped: DataFrame, *, large: Mapping[int, int], in_small: int) -> Assigned:
         draws = {draw: F.xxhash64(name) for draw, name in DRAWS.items()}
@@ -172,7 +179,7 @@ class Packing:
         wanted = None
         if only is not None:
             names = set(only)
-            wanted = [number for number in range(len(layout)) if layout.place(number).name in names]
+            wanted = [number for number in range(len(layout)) if layout.key(number).name in names]
 
         def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
@@ -185,11 +192,11 @@ class Packing:
                     block = self.normalised(pa.Table.from_batches([batch]))
                     yield pieces(PackedBlock(block, batch["component_id"].to_numpy()), numbers)
 
-        rows = self.map_in_arrow(assigned.samples, ["component_id", *DRAWS], cut, PIECE)
-        return write_pieces(rows, self.folder, blocks=len(layout), place=layout.place)
+        rows = self.map_in_arrow(assigned.rows, ["component_id", *DRAWS], cut, PIECE)
+        return write_pieces(rows, self.folder, blocks=len(layout), key=layout.key)
 
     def normalised(self, rows: pa.Table) -> Block:
-        """Samples ready for distances. rows: sample_id, time_s and the raw descriptors, as `assign` names them.
+        """Samples ready for distances. rows: sample_id, time_s and the raw descriptors that count.
 
         Raises WarehouseError, naming the sample, for descriptors of several dimensions, NaN and infinity.
         """

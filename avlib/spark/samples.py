@@ -74,7 +74,7 @@ def sound_samples(store: TableStore, *descriptors: str) -> DataFrame:
     return samples.join(of_model.select("sample_id", "attempt", learned.name), ["sample_id", "attempt"])
 
 
-def descriptor_files(store: TableStore, **columns: str) -> DescriptorFiles:
+def files_of_samples(store: TableStore, **columns: str) -> DescriptorFiles:
     """The files of `samples`, for columns by the names they get; those of other tables are left to Spark."""
     held = {name: column for name, column in columns.items() if column in tables.SAMPLES.schema.names}
     return DescriptorFiles(store.path(tables.SAMPLES), held)

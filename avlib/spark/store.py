@@ -1,4 +1,4 @@
-"""The tables of one warehouse, read and written through Spark: the only place that knows where rows lie.
+"""The tables of one warehouse, read and written through Spark: the only place that knows where they lie.
 
 Every write is one Delta commit: a reader sees all of it or none of it.
 """

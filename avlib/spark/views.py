@@ -28,7 +28,7 @@ VIEWS = pa.schema(
 def short_views(
     samples: DataFrame, files: DescriptorFiles, stats: Sequence[DescriptorStats], settings: AgreementSettings
 ) -> DataFrame:
-    """samples: sample_id, time_s, visual and the sound descriptors of settings.audio, raw.  stats: of each of these.
+    """samples: as `sound_samples` gives them, with those of settings.audio.  stats: of each of these.
 
     files: where descriptors lie. Returns VIEWS, fitted to a random part of the samples.
     """

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pytest
 from filled_store import fill
+from pyarrow import parquet
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from raw_samples import RawSamples
 
 from avlib import tables
-from avlib.spark.descriptor_files import DescriptorFiles
-from avlib.spark.samples import audio_samples, descriptor_files
+from avlib.spark.descriptor_files import FILE, PART, DescriptorFiles
+from avlib.spark.samples import audio_samples, files_of_samples
 from avlib.spark.store import TableStore
 
 pytestmark = pytest.mark.spark
@@ -35,6 +36,14 @@ def in_order(rows: DataFrame) -> list[dict[str, object]]:
     return list(rows.select(*NAMES).toArrow().sort_by("sample_id").to_pylist())
 
 
+def in_groups(store: TableStore, *, rows: int) -> None:
+    """All samples in one file, as describe writes them, of which several tasks read parts."""
+    whole = store.read(tables.SAMPLES).toArrow().cast(tables.SAMPLES.schema).sort_by("time_s")
+    store.clear(tables.SAMPLES)
+    parquet.write_table(whole, f"{store.warehouse}/groups.parquet", row_group_size=rows, use_dictionary=False)
+    store.append_files(tables.SAMPLES, [f"{store.warehouse}/groups.parquet"])
+
+
 @pytest.mark.parametrize(
     ("changed", "part_bytes"),
     [("", 2_000), ("described again", 1 << 27), ("compacted", 2_000), ("deleted from", 1 << 27)],
@@ -42,6 +51,8 @@ def in_order(rows: DataFrame) -> list[dict[str, object]]:
 def test_as_spark_reads_them(store: TableStore, changed: str, part_bytes: int) -> None:
     """Of files that Spark reads in parts, that hold rows of two attempts, or are not those that were written first."""
     fill(store, RawSamples())
+    if changed == "":
+        in_groups(store, rows=20)
     if changed in ("described again", "compacted"):
         again = store.read(tables.SAMPLES).withColumn("visual", F.transform("visual", lambda x: (x + 1).cast("float")))
         store.append(tables.SAMPLES, again.withColumn("attempt", F.lit(2)))
@@ -55,8 +66,9 @@ def test_as_spark_reads_them(store: TableStore, changed: str, part_bytes: int) -
     store.spark.conf.set("spark.sql.files.maxPartitionBytes", part_bytes)
     try:
         samples = audio_samples(store, "audio_context").where("sample_id % 7 > 0")
-        files = descriptor_files(store, visual="visual", audio="audio_context")
+        files = files_of_samples(store, visual="visual", audio="audio_context")
         found, expected = by_tasks(samples, files), in_order(samples)
+        assert changed or samples.select(FILE, PART).distinct().count() > samples.select(FILE).distinct().count() == 1
     finally:
         store.spark.conf.set("spark.sql.files.maxPartitionBytes", before)
     assert len(found) > 50 and found == expected
@@ -65,5 +77,5 @@ def test_as_spark_reads_them(store: TableStore, changed: str, part_bytes: int) -
 def test_what_another_table_holds_comes_through_spark(store: TableStore) -> None:
     fill(store, RawSamples())
     samples = audio_samples(store, "audio_mfcc65").withColumn("audio", F.array(F.col("time_s").cast("float")))
-    files = descriptor_files(store, visual="visual", audio=tables.AUDIO_LEARNED.name)
+    files = files_of_samples(store, visual="visual", audio=tables.AUDIO_LEARNED.name)
     assert by_tasks(samples, files) == in_order(samples)

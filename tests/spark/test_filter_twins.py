@@ -15,7 +15,7 @@ from avlib.neighbors import NeighborRule
 from avlib.spark.components import components
 from avlib.spark.knn import BlockSearch, find
 from avlib.spark.mutual_edges import mutual_edges
-from avlib.spark.packing import Scope
+from avlib.spark.packing import Components
 from avlib.spark.selection import component_rows, with_parents
 
 pytestmark = pytest.mark.spark
@@ -33,8 +33,8 @@ def knn_settings(**values: object) -> KnnSettings:
 
 
 def lists_of(samples: DataFrame, search: BlockSearch, *, scope: DataFrame | None, folder: Path) -> DataFrame:
-    inside = None if scope is None else Scope.of(scope, block_rows=search.knn.block_rows)
-    return find(samples, search, scope=inside, folder=str(folder)).lists
+    inside = None if scope is None else Components.of(scope, block_rows=search.knn.block_rows)
+    return find(samples, search, inside=inside, folder=str(folder)).lists
 
 
 def run_on_spark(

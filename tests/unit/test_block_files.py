@@ -18,7 +18,7 @@ from avlib.descriptors import DescriptorStats
 from avlib.errors import WarehouseError
 from avlib.neighbors import kernel, tiles
 from avlib.spark import block_search, knn
-from avlib.spark.block_files import BlockFile, Place, _joined, _packed, pieces, write_file
+from avlib.spark.block_files import BlockFile, BlockKey, _joined, _packed, pieces, write_file
 from avlib.spark.block_search import BlockSearch
 from avlib.spark.list_limits import Limits
 
@@ -65,8 +65,8 @@ def test_blocks_of_a_large_component_are_compared_where_the_task_may(
     monkeypatch.setattr(block_search, "task_device", lambda choice: asked.append(choice) or "cuda:3")
     monkeypatch.setattr(block_search, "fold_on", fold_on)
     halves = [whole.take(np.arange(30)), whole.take(np.arange(30, 60))] if on_device else [whole]
-    places = [Place(scope, number, samples=60) for number in range(len(halves))]
-    written = [write_file(str(tmp_path), *one).to_pylist() for one in zip(places, halves, strict=True)]
+    keys = [BlockKey(scope, number, samples=60) for number in range(len(halves))]
+    written = [write_file(str(tmp_path), *one).to_pylist() for one in zip(keys, halves, strict=True)]
     group = [asdict(BlockFile(**row)) for (row,) in written]
     step = StepSettings(w_V=1, w_A=1, k=3, min_size=1)
     search = BlockSearch(step, load_settings().knn, DescriptorStats(np.zeros(6), np.ones(6), 1), "auto")

@@ -22,11 +22,11 @@ def test_components_share_blocks_or_have_their_own(sizes: list[int], block_rows:
     in_small = sum(size for size in sizes if size <= block_rows)
     layout = BlockLayout(block_rows, in_small, dict(large))
     numbers = layout.numbers(components, draws, component_draws[np.searchsorted(ids, components)])
-    places = [layout.place(number) for number in range(len(layout))]
-    assert len({place.name for place in places}) == len(places)
+    keys = [layout.key(number) for number in range(len(layout))]
+    assert len({key.name for key in keys}) == len(keys)
     for number, component, draw in zip(numbers.tolist(), components.tolist(), draws.tolist(), strict=True):
         if (component, size := sizes[np.searchsorted(ids, component)]) in large:
-            assert places[number] == (f"component-{component}", draw % -(-size // block_rows), size)
+            assert keys[number] == (f"component-{component}", draw % -(-size // block_rows), size)
         else:
             shared = int(component_draws[np.searchsorted(ids, component)]) % layout.shared
-            assert places[number] == (f"shared-{shared}", 0, 0)
+            assert keys[number] == (f"shared-{shared}", 0, 0)

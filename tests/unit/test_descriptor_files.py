@@ -98,16 +98,37 @@ def test_no_rows_no_files() -> None:
     assert list(DescriptorFiles("/nowhere", FILES).described([])) == []
 
 
-def test_a_file_that_has_gone_and_a_row_that_is_not_there_are_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_and_rows_that_are_not_there_once_are_told(tmp_path: Path) -> None:
     written = write(str(tmp_path), rows_a_group=9)
-    files = DescriptorFiles(str(tmp_path), FILES)
+    files, place = DescriptorFiles(str(tmp_path), FILES), tmp_path / NAMES[1]
     given = asked(written, {0: [1, 2], 1: [3]})
-    (tmp_path / NAMES[1]).unlink()
-    with pytest.raises(WarehouseError, match=r"b\.parquet: the file has gone .* run the same command again"):
+    whole = place.read_bytes()
+    place.write_bytes(whole[:-100])
+    with pytest.raises(WarehouseError, match=r"b\.parquet cannot be read by a task: .*; every machine has to see"):
         list(files.described(given))
-    parquet.write_table(written[0], tmp_path / NAMES[1])
-    with pytest.raises(WarehouseError, match=r"b\.parquet: 1 samples that Spark finds"):
+    place.unlink()
+    with pytest.raises(WarehouseError, match=r"b\.parquet cannot be read by a task: .*; every machine has to see"):
         list(files.described(given))
+    for other in (written[0], pa.concat_tables([written[1], written[1]])):
+        parquet.write_table(other, place)
+        with pytest.raises(WarehouseError, match=r"b\.parquet: 1 samples are missing, or there twice"):
+            list(files.described(given))
+
+
+def test_groups_that_cannot_have_a_row_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = table(seed=0, rows=90).sort_by("sample_id")
+    parquet.write_table(whole, tmp_path / NAMES[0], row_group_size=10)
+    read = list[list[int]]()
+    ask = parquet.ParquetFile.read_row_groups
+
+    def noted(file: parquet.ParquetFile, groups: list[int], **more: object) -> pa.Table:
+        read.append(groups)
+        return ask(file, groups, **more)
+
+    monkeypatch.setattr(parquet.ParquetFile, "read_row_groups", noted)
+    given = asked([whole], {0: [34, 71, 79]})
+    found = [row for batch in DescriptorFiles(str(tmp_path), FILES).described(given) for row in batch.to_pylist()]
+    assert read == [[3, 7]] and len(found) == 3
 
 
 def test_files_on_s3(tmp_path: Path) -> None:
