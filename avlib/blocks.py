@@ -65,11 +65,11 @@ def write_block(folder: str, name: str, packed: PackedBlock) -> int:
 class BlockStore:
     """Reads blocks from a folder.
 
-    cache: a local folder for copies of blocks that cannot be mapped where they lie.  cache_bytes: what it may hold;
-    the copies not read for longest go first.
+    cache: a local folder for copies of blocks that cannot be mapped where they lie; None where all can.
+    cache_bytes: what it may hold; the copies not read for longest go first.
     """
 
-    def __init__(self, folder: str, *, cache: Path, cache_bytes: int) -> None:
+    def __init__(self, folder: str, *, cache: Path | None, cache_bytes: int) -> None:
         self._folder, self._cache, self._cache_bytes = folder, cache, cache_bytes
         self._cached: OrderedDict[str, int] = OrderedDict()  # bytes by name, the one read last at the end
 
@@ -77,8 +77,7 @@ class BlockStore:
         """A block. Raises LostBlockError unless the file is there, as large as it was written, and whole."""
         system, path = filesystem(_place(self._folder, name))
         try:
-            is_local = isinstance(system, fs.LocalFileSystem)
-            local = path if is_local else str(self._copy(name, system, path, size_bytes))
+            local = path if self._cache is None else str(self._copy(self._cache, name, system, path, size_bytes))
             content = pa.memory_map(local).read_buffer()
             if content.size != size_bytes:
                 raise LostBlockError(name, f"has {content.size} bytes, not {size_bytes}")
@@ -89,8 +88,8 @@ class BlockStore:
         ids, times_s = rows["ids"].to_numpy(), rows["times_s"].to_numpy()
         return PackedBlock(Block(ids, visual, audio, times_s), rows["components"].to_numpy())
 
-    def _copy(self, name: str, system: fs.FileSystem, path: str, size_bytes: int) -> Path:
-        copy = self._cache / name
+    def _copy(self, cache: Path, name: str, system: fs.FileSystem, path: str, size_bytes: int) -> Path:
+        copy = cache / name
         if name in self._cached:
             self._cached.move_to_end(name)
             return copy
@@ -101,7 +100,7 @@ class BlockStore:
             )
         while sum(self._cached.values()) + size_bytes > self._cache_bytes:
             oldest, _ = self._cached.popitem(last=False)
-            (self._cache / oldest).unlink()
+            (cache / oldest).unlink()
         with system.open_input_file(path) as source, copy.open("wb") as target:
             for start in range(0, source.size(), _RANGE_BYTES):
                 target.write(source.read_at(_RANGE_BYTES, start))
@@ -111,7 +110,10 @@ class BlockStore:
 
 @contextmanager
 def open_blocks(folder: str, *, cache_bytes: int) -> Iterator[BlockStore]:
-    """A BlockStore for one task, whose cache goes with it."""
+    """A BlockStore for one task, whose cache, if it needs one, goes with it."""
+    if isinstance(filesystem(folder)[0], fs.LocalFileSystem):
+        yield BlockStore(folder, cache=None, cache_bytes=cache_bytes)
+        return
     with own_folder(folder) as cache:
         yield BlockStore(folder, cache=cache, cache_bytes=cache_bytes)
 

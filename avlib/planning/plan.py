@@ -11,6 +11,7 @@ from avlib.planning.sizes import BARE_BYTES, TableSize, table_sizes
 from avlib.planning.stages import (
     DESCRIBE_OF_ITS_PARTS,
     EDGE_BYTES,
+    PACKED_BYTES_PER_S,
     ROWS_PER_S,
     SPARKS_OWN_S,
     TO_PYTHON_BYTES_PER_S,
@@ -125,8 +126,8 @@ def _notes(given: Given, planned: tuple[Stage, ...]) -> Iterator[str]:
     yield f"rates: one core of {known.machine}, {known.date}"
     yield f"of Spark's and Delta's own time hours hold {SPARKS_OWN_S:g} s a stage, of agreement three times as much"
     yield (
-        f"and its tasks take {ROWS_PER_S:,} rows of edges, or {TO_PYTHON_BYTES_PER_S / 1e6:g} MB of descriptors, a "
-        "second, as was seen, too"
+        f"and its tasks take {ROWS_PER_S:,} rows of edges, or {TO_PYTHON_BYTES_PER_S / 1e6:g} MB of descriptors, in "
+        f"kNN {PACKED_BYTES_PER_S / 1e6:g}, a second, as was seen, too"
     )
     yield f"describe is counted as {DESCRIBE_OF_ITS_PARTS:g} times its parts, as was seen on 2 cores"
     crossing_bytes = sum(stage.read_bytes + stage.shuffle_bytes for stage in planned)

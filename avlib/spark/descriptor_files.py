@@ -76,10 +76,11 @@ class DescriptorFiles:
         system, folder = filesystem(self.folder)
         for name in compute.unique(rows[FILE]).to_pylist():
             own = rows.filter(compute.equal(rows[FILE], name)).drop_columns([FILE])
+            own = own.sort_by("sample_id").combine_chunks()
             try:
-                yield from self._of_file(system, f"{folder}/{name}", own.sort_by("sample_id").combine_chunks())
+                yield from self._of_file(system, f"{folder}/{name}", own)
             except (OSError, pa.ArrowInvalid) as error:
-                said = str(error).splitlines()[0]
+                said = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise WarehouseError(
                     f"{self.folder}/{name} cannot be read by a task: {said}; every machine has to see the warehouse, "
                     "and nothing may remove files of it (VACUUM) meanwhile. Run the same command again; if the file is "
@@ -90,12 +91,12 @@ class DescriptorFiles:
         # On an object store every read is a request, that takes long, and may ask for much; of a disk a little is read
         # at a time, as a group of rows may have 128 MB.
         is_local = isinstance(system, fs.LocalFileSystem)
-        left = rows.num_rows
+        times = np.zeros(len(rows), np.int64)
         with parquet.ParquetFile(
             path, filesystem=system, pre_buffer=not is_local, buffer_size=_BUFFER_BYTES if is_local else 0
         ) as file:
             for group, wanted, at in _found(file, rows):
-                left -= len(at)
+                times += np.bincount(at, minlength=len(rows))
                 first = 0
                 columns = list(self.columns.values())
                 for read in file.iter_batches(_READ_ROWS, row_groups=[group], columns=columns, use_threads=False):
@@ -103,9 +104,9 @@ class DescriptorFiles:
                     if start < stop:
                         yield self._joined(rows, at[start:stop], read, wanted[start:stop] - first)
                     first += len(read)
-        if left:
+        if wrong := np.count_nonzero(times != 1):
             raise WarehouseError(
-                f"{path}: {abs(left)} samples are missing, or there twice; describe its videos again, or go back to an "
+                f"{path}: {wrong} samples are missing, or there twice; describe its videos again, or go back to an "
                 "earlier version of the table (Delta's RESTORE)"
             )
 

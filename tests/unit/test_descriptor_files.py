@@ -109,9 +109,11 @@ def test_a_file_that_cannot_be_read_and_rows_that_are_not_there_once_are_told(tm
     place.unlink()
     with pytest.raises(WarehouseError, match=r"b\.parquet cannot be read by a task: .*; every machine has to see"):
         list(files.described(given))
-    for other in (written[0], pa.concat_tables([written[1], written[1]])):
+    given = asked(written, {1: [3, 5]})
+    doubled = pa.concat_tables([written[1].slice(0, 5), written[1].slice(6), written[1].slice(3, 1)])
+    for other, wrong in ((written[0], 2), (pa.concat_tables([written[1]] * 2), 2), (doubled, 2), (doubled[:-1], 1)):
         parquet.write_table(other, place)
-        with pytest.raises(WarehouseError, match=r"b\.parquet: 1 samples are missing, or there twice"):
+        with pytest.raises(WarehouseError, match=rf"b\.parquet: {wrong} samples are missing, or there twice"):
             list(files.described(given))
 
 
