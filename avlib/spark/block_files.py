@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from avlib.arrays import Int32Array
@@ -91,10 +92,12 @@ def of_pieces(batches: Iterable[pa.RecordBatch]) -> dict[int, PackedBlock]:
     return {number: _joined(parts) for number, parts in found.items()}
 
 
-def write_pieces(rows: DataFrame, folder: str, *, blocks: int, key: Callable[[int], BlockKey]) -> list[BlockFile]:
+def write_pieces(
+    rows: DataFrame, folder: str, *, blocks: int, key: Callable[[int], BlockKey], only: Iterable[str] | None = None
+) -> list[BlockFile]:
     """Write the blocks of PIECE rows, a task for each.
 
-    blocks: more than any number.  key: of the block of a number.
+    blocks: more than any number.  key: of the block of a number.  only: the names of those to be written; None: all.
     A task raises WarehouseError, naming a sample, for descriptors of several dimensions.
     """
 
@@ -102,6 +105,10 @@ def write_pieces(rows: DataFrame, folder: str, *, blocks: int, key: Callable[[in
         for number, packed in of_pieces(batches).items():
             yield write_file(folder, key(number), packed)
 
+    if only is not None:
+        names = set(only)
+        wanted = [number for number in range(blocks) if key(number).name in names]
+        rows = rows.where(F.col("number").isin(wanted))
     # By number: rows that Spark hashes into a few partitions leave some tasks the work of several.
     return files_of(rows.repartitionById(blocks, "number").mapInArrow(write, from_arrow_schema(BLOCK_FILE)))
 

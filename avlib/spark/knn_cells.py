@@ -123,11 +123,8 @@ def lists_in_cells(samples: DataFrame, search: BlockSearch, packing: Packing, pl
 def _train(samples: DataFrame, search: BlockSearch, packing: Packing, plan: CellPlan) -> BlockFile:
     """Train and deal the cells, unless they are there, in one task; returns the block of some random samples."""
 
-    def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            if batch.num_rows:
-                block = packing.normalised(pa.Table.from_batches([batch]))
-                yield pieces(PackedBlock.of_one_component(block), np.zeros(len(block), np.int32))
+    def cut(_: pa.RecordBatch, block: Block) -> pa.RecordBatch:
+        return pieces(PackedBlock.of_one_component(block), np.zeros(len(block), np.int32))
 
     def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         block = of_pieces(batches)[0].block
@@ -140,7 +137,7 @@ def _train(samples: DataFrame, search: BlockSearch, packing: Packing, plan: Cell
 
     share = max(plan.trained, 4 * _SAMPLED) / plan.samples
     some = samples.where(F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)) < share * _DRAWS)
-    drawn = packing.map_in_arrow(some, [], cut, PIECE).repartition(1)
+    drawn = packing.in_pieces(some, cut).repartition(1)
     return files_of(drawn.mapInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
 
 
@@ -163,18 +160,12 @@ def _trained(sample: Block, search: BlockSearch, plan: CellPlan) -> DealtCells:
 def _pack(samples: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[str] | None = None) -> list[BlockFile]:
     """Every group's members as a block; or only the blocks of these names."""
 
-    def assign(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def cut(_: pa.RecordBatch, block: Block) -> pa.RecordBatch:
         dealt = _cells(packing.folder)
-        for batch in batches:
-            if batch.num_rows:
-                block = packing.normalised(pa.Table.from_batches([batch]))
-                groups = dealt.groups[dealt.cells.probes(block, 1)[:, 0]]
-                yield pieces(PackedBlock.of_one_component(block), groups)
+        return pieces(PackedBlock.of_one_component(block), dealt.groups[dealt.cells.probes(block, 1)[:, 0]])
 
-    rows, scope = packing.map_in_arrow(samples, [], assign, PIECE), plan.scope
-    if only is not None:
-        rows = rows.where(F.col("number").isin([int(name.rpartition("-")[2]) for name in only]))
-    return write_pieces(rows, packing.folder, blocks=plan.groups, key=lambda group: BlockKey(scope, group))
+    rows, scope = packing.in_pieces(samples, cut), plan.scope
+    return write_pieces(rows, packing.folder, blocks=plan.groups, key=lambda group: BlockKey(scope, group), only=only)
 
 
 def _choose(

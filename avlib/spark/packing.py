@@ -58,7 +58,7 @@ class BlockLayout:
 
     @property
     def shared(self) -> int:
-        """How many blocks are."""
+        """How many blocks are shared."""
         return math.ceil(self.in_small / self.block_rows)
 
     def __len__(self) -> int:
@@ -71,9 +71,8 @@ class BlockLayout:
         large, counts, starts = self._large, self._counts, self._starts
         at = np.searchsorted(large, components).clip(max=len(large) - 1)
         in_large = large[at] == components
-        return np.where(in_large, starts[at] + draws % counts[at], component_draws % max(self.shared, 1)).astype(
-            np.int32
-        )
+        found = np.where(in_large, starts[at] + draws % counts[at], component_draws % max(self.shared, 1))
+        return found.astype(np.int32)
 
     def key(self, number: int) -> BlockKey:
         """Of a block, by its number."""
@@ -176,24 +175,13 @@ class Packing:
         layout = assigned.layout
         if not len(layout):
             return []
-        wanted = None
-        if only is not None:
-            names = set(only)
-            wanted = [number for number in range(len(layout)) if layout.key(number).name in names]
 
-        def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                components, *draws = (batch[name].to_numpy() for name in ("component_id", *DRAWS))
-                numbers = layout.numbers(components, *draws)
-                if wanted is not None:
-                    kept = np.isin(numbers, wanted)
-                    batch, numbers = batch.filter(pa.array(kept)), numbers[kept]
-                if batch.num_rows:
-                    block = self.normalised(pa.Table.from_batches([batch]))
-                    yield pieces(PackedBlock(block, batch["component_id"].to_numpy()), numbers)
+        def cut(batch: pa.RecordBatch, block: Block) -> pa.RecordBatch:
+            components, *draws = (batch[name].to_numpy() for name in ("component_id", *DRAWS))
+            return pieces(PackedBlock(block, components), layout.numbers(components, *draws))
 
-        rows = self.map_in_arrow(assigned.rows, ["component_id", *DRAWS], cut, PIECE)
-        return write_pieces(rows, self.folder, blocks=len(layout), key=layout.key)
+        rows = self.in_pieces(assigned.rows, cut, others=["component_id", *DRAWS])
+        return write_pieces(rows, self.folder, blocks=len(layout), key=layout.key, only=only)
 
     def normalised(self, rows: pa.Table) -> Block:
         """Samples ready for distances. rows: sample_id, time_s and the raw descriptors that count.
@@ -212,18 +200,24 @@ class Packing:
         """The raw descriptors that count."""
         return [name for name, weight in zip(("visual", "audio"), self.weights, strict=True) if weight]
 
-    def map_in_arrow(
-        self,
-        samples: DataFrame,
-        others: Sequence[str],
-        function: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-        schema: pa.Schema,
+    def in_pieces(
+        self, samples: DataFrame, cut: Callable[[pa.RecordBatch, Block], pa.RecordBatch], *, others: Sequence[str] = ()
     ) -> DataFrame:
-        """What a function makes of samples: sample_id, time_s, the raw descriptors that count, and other columns."""
+        """Rows of PIECE of samples.
+
+        samples: sample_id, time_s, the raw descriptors that count, and others.  cut: makes them of some samples, from
+        their columns and as they are normalised.
+        """
         names = ["sample_id", "time_s", *self.descriptors(), *others]
+
+        def cut_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                if batch.num_rows:
+                    yield cut(batch, self.normalised(pa.Table.from_batches([batch])))
+
         if self.files is None:
-            return samples.select(*names).mapInArrow(function, from_arrow_schema(schema))
-        return self.files.map_in_arrow(samples, names, function, schema)
+            return samples.select(*names).mapInArrow(cut_all, from_arrow_schema(PIECE))
+        return self.files.map_in_arrow(samples, names, cut_all, PIECE)
 
 
 def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> list[BlockFile]:
