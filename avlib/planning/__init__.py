@@ -15,6 +15,7 @@ from avlib.planning.cost import (
     choose_method,
     exact_cost,
     fitting_rows,
+    gathered_rows,
 )
 from avlib.planning.rates import NOMINAL, Calibration, Rates
 
@@ -33,4 +34,5 @@ __all__ = [
     "choose_method",
     "exact_cost",
     "fitting_rows",
+    "gathered_rows",
 ]

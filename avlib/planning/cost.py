@@ -139,6 +139,15 @@ def fitting_rows(dims: int, k: int, *, task_bytes: float) -> int:
     return max(0, int((task_bytes - TILE_BYTES) / _held_bytes(dims, k)))
 
 
+def gathered_rows(dims: int, *, block_rows: int, task_bytes: float) -> int:
+    """Rows that a task can hold as it packs several blocks, one after the other; 1 at least.
+
+    Of all of them a copy, and a quarter for memory that comes and goes; of a block another three.
+    """
+    of_block = 3 * block_rows * row_bytes(dims)
+    return max(1, int((task_bytes - TILE_BYTES - of_block) / (1.25 * row_bytes(dims))))
+
+
 def cell_groups(n: int, dims: int, k: int, layout: Layout, *, members: int) -> tuple[int, int]:
     """How many cells there are, and groups of them.  members: knn.cell_rows, of a cell where memory allows.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from avlib.arrays import Int32Array
 from avlib.blocks import PackedBlock, write_block
 from avlib.errors import WarehouseError
 from avlib.identity import VIDEO_ID_SHIFT
-from avlib.neighbors import Block, joined
+from avlib.neighbors import Block
 
 BLOCK_FILE = pa.schema(
     [
@@ -29,6 +29,7 @@ BLOCK_FILE = pa.schema(
 )
 """Rows of BlockFile."""
 
+_ID_BYTES, _FLOAT_BYTES = 8, 4
 _ARRAYS = ("ids", "times_s", "visual", "audio", "components")
 
 PIECE = pa.schema([("number", pa.int32())] + [(name, pa.binary()) for name in _ARRAYS])
@@ -80,37 +81,50 @@ def pieces(packed: PackedBlock, numbers: Int32Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(found), *columns], schema=PIECE)
 
 
-def of_pieces(batches: Iterable[pa.RecordBatch]) -> dict[int, PackedBlock]:
-    """The blocks that rows of PIECE make up, by their numbers.
+def of_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, PackedBlock]]:
+    """The blocks that rows of PIECE make up, and their numbers.
 
     Raises WarehouseError, naming a sample, for descriptors of several dimensions.
     """
-    found: dict[int, list[PackedBlock]] = {}
+    found: dict[int, list[dict[str, Any]]] = {}
     for batch in batches:
         for row in batch.to_pylist():
-            found.setdefault(row["number"], []).append(_packed(row))
-    return {number: _joined(parts) for number, parts in found.items()}
+            found.setdefault(row["number"], []).append(row)
+    for number in list(found):
+        yield number, _joined(found.pop(number))
 
 
-def write_pieces(
-    rows: DataFrame, folder: str, *, blocks: int, key: Callable[[int], BlockKey], only: Iterable[str] | None = None
-) -> list[BlockFile]:
-    """Write the blocks of PIECE rows, a task for each.
+@dataclass(frozen=True)
+class BlockFiles:
+    """Where blocks that have numbers are written.
 
-    blocks: more than any number.  key: of the block of a number.  only: the names of those to be written; None: all.
-    A task raises WarehouseError, naming a sample, for descriptors of several dimensions.
+    count: more than any number.  key: of the block of a number.  only: the names of those to be written; None: all.
     """
 
-    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number, packed in of_pieces(batches).items():
-            yield write_file(folder, key(number), packed)
+    folder: str
+    count: int
+    key: Callable[[int], BlockKey]
+    only: Collection[str] | None = None
 
-    if only is not None:
-        names = set(only)
-        wanted = [number for number in range(blocks) if key(number).name in names]
-        rows = rows.where(F.col("number").isin(wanted))
-    # By number: rows that Spark hashes into a few partitions leave some tasks the work of several.
-    return files_of(rows.repartitionById(blocks, "number").mapInArrow(write, from_arrow_schema(BLOCK_FILE)))
+    def wanted(self, rows: DataFrame) -> DataFrame:
+        """Those of rows with a number whose blocks are to be written."""
+        if self.only is None:
+            return rows
+        return rows.where(F.col("number").isin([n for n in range(self.count) if self.key(n).name in self.only]))
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Blocks of which all rows of PIECE are given; returns theirs of BLOCK_FILE.
+
+        Raises WarehouseError, naming a sample, for descriptors of several dimensions.
+        """
+        for number, packed in of_pieces(batches):
+            yield write_file(self.folder, self.key(number), packed)
+
+    def write_all(self, rows: DataFrame) -> list[BlockFile]:
+        """The blocks of rows of PIECE, a task for each."""
+        # By number: rows that Spark hashes into a few partitions leave some tasks the work of several.
+        rows = self.wanted(rows).repartitionById(self.count, "number")
+        return files_of(rows.mapInArrow(self.write, from_arrow_schema(BLOCK_FILE)))
 
 
 def write_file(folder: str, key: BlockKey, packed: PackedBlock) -> pa.RecordBatch:
@@ -134,17 +148,18 @@ def unusable(sample_id: int, problem: str) -> WarehouseError:
     )
 
 
-def _packed(piece: dict[str, Any]) -> PackedBlock:
-    ids, components = (np.frombuffer(piece[name], np.int64) for name in ("ids", "components"))
-    visual, audio = (np.frombuffer(piece[name], np.float32).reshape(len(ids), -1) for name in ("visual", "audio"))
-    return PackedBlock(Block(ids, visual, audio, np.frombuffer(piece["times_s"], np.float64)), components)
+def _joined(parts: Sequence[dict[str, Any]]) -> PackedBlock:
+    """All samples of some pieces, in their order."""
 
+    def joined(name: str, kind: type[np.generic]) -> np.ndarray:
+        return np.concatenate([np.frombuffer(part[name], kind) for part in parts])
 
-def _joined(parts: Sequence[PackedBlock]) -> PackedBlock:
+    ids, times_s, components = joined("ids", np.int64), joined("times_s", np.float64), joined("components", np.int64)
     for name in ("visual", "audio"):
-        widths = [getattr(part.block, name).shape[1] for part in parts]
+        widths = [len(part[name]) // _FLOAT_BYTES // (len(part["ids"]) // _ID_BYTES) for part in parts]
         for part, width in zip(parts, widths, strict=True):
             if width != widths[0]:
-                sample = f"sample {parts[0].block.ids[0]} one of {widths[0]}"
-                raise unusable(int(part.block.ids[0]), f"has a {name} descriptor of {width} numbers, {sample}")
-    return PackedBlock(joined([part.block for part in parts]), np.concatenate([part.components for part in parts]))
+                odd, one = (int(np.frombuffer(of["ids"], np.int64)[0]) for of in (part, parts[0]))
+                raise unusable(odd, f"has a {name} descriptor of {width} numbers, sample {one} one of {widths[0]}")
+    visual, audio = (joined(name, np.float32).reshape(len(ids), -1) for name in ("visual", "audio"))
+    return PackedBlock(Block(ids, visual, audio, times_s), components)

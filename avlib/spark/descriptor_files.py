@@ -19,12 +19,16 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import ArrayType
 
 from avlib.arrays import Int64Array
+from avlib.columns import descriptor_column, descriptor_rows
 from avlib.errors import WarehouseError
 from avlib.spark.resources import slots
 from avlib.storage import filesystem
 
 FILE, PART = "file", "part"
 """Columns: the name of a row's file in the table's folder, and where the part of it begins that Spark reads at once."""
+
+ArrowFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""What mapInArrow takes."""
 
 _KEY = ("sample_id", "attempt")
 _READERS_A_SLOT = 4  # tasks: parts of files fall to them by hash, and some get several
@@ -47,12 +51,14 @@ class DescriptorFiles:
     folder: str
     columns: Mapping[str, str]
 
+    def hold(self, samples: DataFrame, names: Sequence[str]) -> bool:
+        """Whether they have columns of these names, and all that are lists: others are another table's."""
+        held = [name for name in names if name in self.columns]
+        lists = [name for name in names if isinstance(samples.schema[name].dataType, ArrayType)]
+        return bool(held) and set(lists) <= set(held)
+
     def map_in_arrow(
-        self,
-        samples: DataFrame,
-        names: Sequence[str],
-        function: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-        schema: pa.Schema,
+        self, samples: DataFrame, names: Sequence[str], function: ArrowFunction, schema: pa.Schema
     ) -> DataFrame:
         """As `samples.select(*names).mapInArrow(function, schema)`, but sooner; the batches may have other columns.
 
@@ -60,13 +66,28 @@ class DescriptorFiles:
         table, Spark hands over all: tasks do not hold such.
         A task raises WarehouseError, naming the file, where one has gone, is damaged, or lacks a row.
         """
-        held = {name: self.columns[name] for name in names if name in self.columns}
-        others = [name for name in names if name not in (*held, *_KEY)]
-        if not held or any(isinstance(samples.schema[name].dataType, ArrayType) for name in others):
+        if not self.hold(samples, names):
             return samples.select(*names).mapInArrow(function, from_arrow_schema(schema))
-        own = replace(self, columns=held)
-        rows = samples.select(*_KEY, FILE, PART, *others)
+        rows = self._named(samples, names, PART)
         rows = rows.repartition(_READERS_A_SLOT * slots(samples.sparkSession), FILE, PART).drop(PART)
+        return self._mapped(rows, names, function, schema)
+
+    def map_by_number(
+        self, samples: DataFrame, names: Sequence[str], function: ArrowFunction, schema: pa.Schema, *, tasks: int
+    ) -> DataFrame:
+        """As `map_in_arrow`, where the files hold all lists; rows of one `number`, one of the names, meet in a task.
+
+        tasks: so many read all files, each for the rows whose numbers leave the same remainder.
+        """
+        rows = self._named(samples, names).repartitionById(tasks, F.pmod("number", F.lit(tasks)))
+        return self._mapped(rows, names, function, schema)
+
+    def _named(self, samples: DataFrame, names: Sequence[str], *others: str) -> DataFrame:
+        """Samples without what the files hold, and with what they are found by."""
+        return samples.select(*dict.fromkeys([*_KEY, FILE, *others, *(n for n in names if n not in self.columns)]))
+
+    def _mapped(self, rows: DataFrame, names: Sequence[str], function: ArrowFunction, schema: pa.Schema) -> DataFrame:
+        own = replace(self, columns={name: column for name, column in self.columns.items() if name in names})
         return rows.mapInArrow(lambda batches: function(own.described(batches)), from_arrow_schema(schema))
 
     def described(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -111,12 +132,20 @@ class DescriptorFiles:
             )
 
     def _joined(self, rows: pa.Table, at: Int64Array, read: pa.RecordBatch, here: Int64Array) -> pa.RecordBatch:
-        if len(here) < len(read):
-            read = read.take(pa.array(here))
         (known,) = rows.take(pa.array(at)).to_batches()
         columns = {name: known[name] for name in known.schema.names}
-        columns |= {name: read[column] for name, column in self.columns.items()}
+        columns |= {name: _taken(read[column], here) for name, column in self.columns.items()}
         return pa.RecordBatch.from_pydict(columns)
+
+
+def _taken(column: pa.ListArray, rows: Int64Array) -> pa.ListArray:
+    """These rows of descriptors. Arrow takes lists number by number, which takes longer than to read them."""
+    if len(rows) == len(column):
+        return column
+    lengths = column.value_lengths().to_numpy()
+    if column.null_count or (lengths != lengths[0]).any():
+        return column.take(pa.array(rows))
+    return descriptor_column(descriptor_rows(column)[rows])
 
 
 def _found(file: parquet.ParquetFile, rows: pa.Table) -> Iterator[tuple[int, Int64Array, Int64Array]]:

@@ -34,7 +34,7 @@ from avlib.neighbors import (
     side,
     super_tiles,
 )
-from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_method, fitting_rows
+from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_method, fitting_rows, gathered_rows
 from avlib.spark.block_files import BlockFile
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.descriptor_files import DescriptorFiles
@@ -142,8 +142,10 @@ def find(
     Raises ParameterError where k is not below the number of samples of an unscoped step, or the rule asks for
     other videos and there is one only; ConfigError where a block does not fit the memory that knn.memory_mb gives.
     """
-    packing = Packing(search.weights, search.stats, search.knn.block_rows, folder, files)
     dimension, found = _dimension(samples, search), list[Found]()
+    block_rows = search.knn.block_rows
+    task_rows = gathered_rows(dimension, block_rows=block_rows, task_bytes=search.knn.memory_mb << 20)
+    packing = Packing(search.weights, search.stats, block_rows, folder, task_rows, files)
     if inside is None:
         count = check_unscoped(samples, search)
         if _method(samples.sparkSession, search, folder, dimension, count=count) == "cells":
@@ -277,7 +279,7 @@ def neighbors(spark: SparkSession, blocks: Sequence[BlockFile], search: BlockSea
     # Lists of two groups, and as much again while they are handed on.
     group_rows = (search.knn.memory_mb << 20) // (4 * search.step.k * _ENTRY_BYTES)
     tiles = super_tiles(rows, tasks=TASKS_A_SLOT * slots, group_rows=group_rows)
-    hands = dealt(tiles, tasks=max(len(tiles) // 64, 16 * slots))
+    hands = dealt(tiles, tasks=max(len(tiles) // 64, TASKS_A_SLOT * slots))
     tasks = [(json.dumps([_task(tile, files) for tile in hand]),) for hand in hands]
     # Of shared blocks each component is compared by itself, too few pairs for a GPU.
     profile = None if all(scope.startswith(SHARED) for scope in rows) else gpu_profile(spark, search.device)

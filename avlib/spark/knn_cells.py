@@ -45,12 +45,12 @@ from avlib.spark.block_files import (
     BLOCK_FILE,
     PIECE,
     BlockFile,
+    BlockFiles,
     BlockKey,
     files_of,
     of_pieces,
     pieces,
     write_file,
-    write_pieces,
 )
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.packing import Packing, kept_values, remembered
@@ -127,8 +127,8 @@ def _train(samples: DataFrame, search: BlockSearch, packing: Packing, plan: Cell
         return pieces(PackedBlock.of_one_component(block), np.zeros(len(block), np.int32))
 
     def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        block = of_pieces(batches)[0].block
-        block = block.take(np.argsort(block.ids))  # in whatever order tasks were done
+        ((_, packed),) = of_pieces(batches)
+        block = packed.block.take(np.argsort(packed.block.ids))  # in whatever order tasks were done
         if stored_cells(packing.folder) is None:  # else blocks may have been packed by them
             write_cells(packing.folder, _trained(block, search, plan))
         chosen = np.random.default_rng(_SEED).choice(len(block), min(_SAMPLED, len(block)), replace=False)
@@ -164,8 +164,8 @@ def _pack(samples: DataFrame, packing: Packing, plan: CellPlan, only: Sequence[s
         dealt = _cells(packing.folder)
         return pieces(PackedBlock.of_one_component(block), dealt.groups[dealt.cells.probes(block, 1)[:, 0]])
 
-    rows, scope = packing.in_pieces(samples, cut), plan.scope
-    return write_pieces(rows, packing.folder, blocks=plan.groups, key=lambda group: BlockKey(scope, group), only=only)
+    blocks = BlockFiles(packing.folder, plan.groups, partial(BlockKey, plan.scope), only)
+    return blocks.write_all(packing.in_pieces(samples, cut))
 
 
 def _choose(
@@ -183,7 +183,7 @@ def _choose(
                 yield pieces(packed.take(rows), np.zeros(len(rows), np.int32))
 
     picked = _tasks(spark, blocks, slots(spark)).mapInArrow(pick, from_arrow_schema(PIECE))
-    others = write_pieces(picked, folder, blocks=1, key=lambda number: BlockKey("named", number))
+    others = BlockFiles(folder, 1, partial(BlockKey, "named")).write_all(picked)
     lists += [_exact_lists(spark, blocks, file, search, folder) for file in others]
     cells = read_cells(folder).cells
     with open_blocks(folder, cache_bytes=search.knn.cache_bytes) as store:

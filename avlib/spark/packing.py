@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from avlib.arrays import Float32Array, Int32Array, Int64Array
+from avlib.arrays import Float32Array, Int64Array
 from avlib.blocks import PackedBlock
 from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
 from avlib.neighbors import Block
-from avlib.spark.block_files import PIECE, BlockFile, BlockKey, pieces, unusable, write_pieces
+from avlib.spark.block_files import BLOCK_FILE, PIECE, BlockFile, BlockFiles, BlockKey, files_of, pieces, unusable
 from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.resources import slots
 from avlib.storage import is_file, read_whole, write_whole
@@ -40,8 +40,12 @@ OF_COMPONENTS = (SHARED, _OWN)
 
 _BROADCAST_ROWS = 1_000_000  # of samples' components, which every executor may hold: some 60 MB
 
-DRAWS = {"sample_draw": "sample_id", "component_draw": "component_id"}
-"""What blocks follow from, and of which ids they are hashes."""
+_MOST_READERS = 8
+"""Tasks that read all files, each for its own blocks: where it takes more, a shuffle of what is read takes less."""
+
+
+Cut = Callable[[pa.RecordBatch, Block], pa.RecordBatch]
+"""Makes rows of PIECE of some samples, from their columns and as they are normalised."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class BlockLayout:
     large: Mapping[int, int]
 
     @property
+    def rows(self) -> int:
+        """How many samples there are in all."""
+        return self.in_small + sum(self.large.values())
+
+    @property
     def shared(self) -> int:
         """How many blocks are shared."""
         return math.ceil(self.in_small / self.block_rows)
@@ -64,15 +73,16 @@ class BlockLayout:
     def __len__(self) -> int:
         return self.shared + int(self._counts.sum())
 
-    def numbers(self, components: Int64Array, draws: Int64Array, component_draws: Int64Array) -> Int32Array:
-        """The block of each sample, from 0. draws, component_draws: hashes of its id, and its component's."""
+    def numbered(self, rows: DataFrame) -> DataFrame:
+        """Adds the `number` of each sample's block, an int from 0. rows: sample_id and component_id."""
+        shared = F.pmod(F.xxhash64("component_id"), F.lit(max(self.shared, 1)))
         if not self.large:
-            return np.asarray(component_draws % self.shared, np.int32)
-        large, counts, starts = self._large, self._counts, self._starts
-        at = np.searchsorted(large, components).clip(max=len(large) - 1)
-        in_large = large[at] == components
-        found = np.where(in_large, starts[at] + draws % counts[at], component_draws % max(self.shared, 1))
-        return found.astype(np.int32)
+            return rows.withColumn("number", shared.cast("int"))
+        arrays = {"component_id": self._large, "blocks": self._counts, "first": self._starts}
+        large = F.broadcast(rows.sparkSession.createDataFrame(pa.table(arrays)))
+        own = F.col("first") + F.pmod(F.xxhash64("sample_id"), "blocks")
+        found = rows.join(large, "component_id", "left").withColumn("number", F.coalesce(own, shared).cast("int"))
+        return found.drop("blocks", "first")
 
     def key(self, number: int) -> BlockKey:
         """Of a block, by its number."""
@@ -129,7 +139,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Assigned:
-    """rows: of samples, with component_id and DRAWS."""
+    """rows: of samples, with component_id and the number of their block."""
 
     rows: DataFrame
     layout: BlockLayout
@@ -139,21 +149,22 @@ class Assigned:
 class Packing:
     """How samples become blocks.
 
-    weights: (w_V, w_A); descriptors of weight 0 are left out.  folder: where the files go.  files: where descriptors
-    lie; None: they are columns.
+    weights: (w_V, w_A); descriptors of weight 0 are left out.  folder: where the files go.  task_rows: samples that a
+    task can hold.  files: where descriptors lie; None: they are columns.
     """
 
     weights: tuple[float, float]
     stats: DescriptorStats
     block_rows: int
     folder: str
+    task_rows: int
     files: DescriptorFiles | None = None
 
     def assign(self, samples: DataFrame, *, count: int) -> Assigned:
         """All samples, `count` of them, as one component."""
         large = {0: count} if count > self.block_rows else {}
-        scoped = samples.withColumn("component_id", F.lit(0).cast("bigint"))
-        return self._assigned(scoped, large=large, in_small=0 if large else count)
+        layout = BlockLayout(self.block_rows, 0 if large else count, large)
+        return Assigned(layout.numbered(samples.withColumn("component_id", F.lit(0).cast("bigint"))), layout)
 
     def assign_scoped(self, samples: DataFrame, inside: Components) -> Assigned:
         """Samples in components.
@@ -161,27 +172,33 @@ class Packing:
         A component larger than a block is a scope of its own, cut into blocks. The others are dealt out to shared
         blocks, each a scope of one block.
         """
-        of_samples = inside.rows.select("sample_id", "component_id")
+        layout = BlockLayout(self.block_rows, inside.in_small, inside.large)
+        numbered = layout.numbered(inside.rows.select("sample_id", "component_id"))
         # However many they are, samples are not sorted with their descriptors.
-        of_samples = of_samples.hint("broadcast" if len(inside) <= _BROADCAST_ROWS else "shuffle_hash")
-        return self._assigned(samples.join(of_samples, "sample_id"), large=inside.large, in_small=inside.in_small)
+        numbered = numbered.hint("broadcast" if len(inside) <= _BROADCAST_ROWS else "shuffle_hash")
+        return Assigned(samples.join(numbered, "sample_id"), layout)
 
-    def _assigned(self, scoped: DataFrame, *, large: Mapping[int, int], in_small: int) -> Assigned:
-        draws = {draw: F.xxhash64(name) for draw, name in DRAWS.items()}
-        return Assigned(scoped.withColumns(draws), BlockLayout(self.block_rows, in_small, large))
-
-    def pack(self, assigned: Assigned, only: Iterable[str] | None = None) -> list[BlockFile]:
+    def pack(self, assigned: Assigned, only: Collection[str] | None = None) -> list[BlockFile]:
         """Write the blocks of assigned samples, or some, by their names. A hash may leave a block empty: no file."""
         layout = assigned.layout
         if not len(layout):
             return []
+        blocks = BlockFiles(self.folder, len(layout), layout.key, only)
 
         def cut(batch: pa.RecordBatch, block: Block) -> pa.RecordBatch:
-            components, *draws = (batch[name].to_numpy() for name in ("component_id", *DRAWS))
-            return pieces(PackedBlock(block, components), layout.numbers(components, *draws))
+            return pieces(PackedBlock(block, batch["component_id"].to_numpy()), batch["number"].to_numpy())
 
-        rows = self.in_pieces(assigned.rows, cut, others=["component_id", *DRAWS])
-        return write_pieces(rows, self.folder, blocks=len(layout), key=layout.key, only=only)
+        others = ["component_id", "number"]
+        readers = max(slots(assigned.rows.sparkSession), math.ceil(layout.rows / self.task_rows))
+        names = self._names(others)
+        if readers > _MOST_READERS or self.files is None or not self.files.hold(assigned.rows, names):
+            return blocks.write_all(self.in_pieces(assigned.rows, cut, others=others))
+
+        def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            return blocks.write(self._cut(batches, cut))
+
+        rows = blocks.wanted(assigned.rows)
+        return files_of(self.files.map_by_number(rows, names, write, BLOCK_FILE, tasks=readers))
 
     def normalised(self, rows: pa.Table) -> Block:
         """Samples ready for distances. rows: sample_id, time_s and the raw descriptors that count.
@@ -200,24 +217,23 @@ class Packing:
         """The raw descriptors that count."""
         return [name for name, weight in zip(("visual", "audio"), self.weights, strict=True) if weight]
 
-    def in_pieces(
-        self, samples: DataFrame, cut: Callable[[pa.RecordBatch, Block], pa.RecordBatch], *, others: Sequence[str] = ()
-    ) -> DataFrame:
+    def in_pieces(self, samples: DataFrame, cut: Cut, *, others: Sequence[str] = ()) -> DataFrame:
         """Rows of PIECE of samples.
 
-        samples: sample_id, time_s, the raw descriptors that count, and others.  cut: makes them of some samples, from
-        their columns and as they are normalised.
+        samples: sample_id, time_s, the raw descriptors that count, and others.
         """
-        names = ["sample_id", "time_s", *self.descriptors(), *others]
-
-        def cut_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                if batch.num_rows:
-                    yield cut(batch, self.normalised(pa.Table.from_batches([batch])))
-
+        names, cut_all = self._names(others), partial(self._cut, cut=cut)
         if self.files is None:
             return samples.select(*names).mapInArrow(cut_all, from_arrow_schema(PIECE))
         return self.files.map_in_arrow(samples, names, cut_all, PIECE)
+
+    def _names(self, others: Sequence[str]) -> list[str]:
+        return ["sample_id", "time_s", *self.descriptors(), *others]
+
+    def _cut(self, batches: Iterable[pa.RecordBatch], cut: Cut) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                yield cut(batch, self.normalised(pa.Table.from_batches([batch])))
 
 
 def remembered(folder: str, name: str, pack: Callable[[], list[BlockFile]]) -> list[BlockFile]:

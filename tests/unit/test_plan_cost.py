@@ -24,6 +24,7 @@ from avlib.planning import (
     choose_method,
     exact_cost,
     fitting_rows,
+    gathered_rows,
 )
 from avlib.planning.cost import TILE_BYTES, entries, list_bytes, row_bytes, with_small_components
 
@@ -95,6 +96,17 @@ def test_the_next_block_size_does_not_fit() -> None:
     assert 4 * rows * (row_bytes(1089) + list_bytes(20)) + TILE_BYTES <= room
     assert exact_cost(10**6, 1089, 20, Layout(rows + 1, 1, room)).task_bytes > room
     assert fitting_rows(1089, 20, task_bytes=TILE_BYTES) == 0
+
+
+@given(dims=st.integers(1, 2000), block_rows=st.integers(1, 5000), task_bytes=st.integers(1, 2_000_000_000))
+def test_a_task_that_packs_several_blocks_holds_them_and_three_copies_of_one(
+    dims: int, block_rows: int, task_bytes: int
+) -> None:
+    rows = gathered_rows(dims, block_rows=block_rows, task_bytes=task_bytes)
+    held = (rows + 3 * block_rows) * row_bytes(dims)
+    assert rows == 1 or held + TILE_BYTES <= task_bytes
+    of_more = gathered_rows(dims, block_rows=block_rows, task_bytes=2 * task_bytes)
+    assert of_more > rows or rows == 1
 
 
 def test_cells_are_as_many_as_fit_the_memory() -> None:
