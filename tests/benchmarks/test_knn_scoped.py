@@ -1,8 +1,8 @@
 """The knn stage inside components, from table to table, beside the matrix products that it needs alone.
 
 200,000 × (576 + 65) samples in 5,000 components of Zipf sizes, the largest 20,000, k = 20, local[2]. The products: of
-both modalities, of all pairs inside each component, each pair once, in tiles, by two threads. Nothing fails by its
-figures.
+both modalities, of all pairs inside each component, in tiles, by two threads: each pair once, and, as the benchmark of
+the whole collection counts them, both ways. Nothing fails by its figures.
 """
 
 from __future__ import annotations
@@ -43,16 +43,19 @@ def test_knn_inside_components(spark: SparkSession, tmp_path: Path) -> None:
     chosen = ["filter.strategies.mine=" + STEPS, "filter.strategy=mine"]
     settings = load_settings(assignments=chosen)
     with threadpool_limits(1):
-        products_s = _products_s(block, components)
+        once_s, both_s = (_products_s(block, components, once=once) for once in (True, False))
     sizes = np.sort(np.unique(components, return_counts=True)[1])
     print(f"\n{platform.processor() or platform.machine()}, local[{CORES}]; {len(block):,} samples, {len(sizes):,}")
-    print(f"components of {sizes[0]} to {sizes[-1]:,}; products alone {products_s:.1f} s on {CORES} threads")
-    for run in ("first", "second"):
+    print(f"components of {sizes[0]} to {sizes[-1]:,}; products alone {once_s:.1f} s on {CORES} threads, each pair")
+    print(
+        f"once, so the stage is to take {2 * once_s + 5:.1f} or less; {both_s:.1f} both ways, by which {2 * both_s + 5:.1f}"
+    )
+    for run in ("first", "second", "third"):
         store.clear(tables.NEIGHBORS)  # else nothing would have to be done
         started_s = time.perf_counter()
         knn.run(store, settings, 1)
         stage_s = time.perf_counter() - started_s
-        print(f"{run} time in the session: {stage_s:.1f} s, to be {2 * products_s + 5:.1f} or less", flush=True)
+        print(f"{run} time in the session: {stage_s:.1f} s", flush=True)
 
 
 def in_components(ids: Int64Array) -> Int64Array:
@@ -71,15 +74,15 @@ def in_components(ids: Int64Array) -> Int64Array:
     return found
 
 
-def _products_s(block: Block, components: Int64Array) -> float:
-    """Of the pairs inside components, on as many threads as there are cores."""
+def _products_s(block: Block, components: Int64Array, *, once: bool) -> float:
+    """Of the pairs inside components, on as many threads as there are cores.  once: not both ways."""
     order = np.argsort(components, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(components[order])) + 1)
     pairs = [
         (part[i : i + tiles.LEFT_ROWS], part[j : j + tiles.RIGHT_ROWS])
         for part in parts
         for i in range(0, len(part), tiles.LEFT_ROWS)
-        for j in range(i, len(part), tiles.RIGHT_ROWS)
+        for j in range(i if once else 0, len(part), tiles.RIGHT_ROWS)
     ]
     visual, audio = block.visual, block.audio
 
