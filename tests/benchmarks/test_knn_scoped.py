@@ -46,9 +46,11 @@ def test_knn_inside_components(spark: SparkSession, tmp_path: Path) -> None:
         once_s, both_s = (_products_s(block, components, once=once) for once in (True, False))
     sizes = np.sort(np.unique(components, return_counts=True)[1])
     print(f"\n{platform.processor() or platform.machine()}, local[{CORES}]; {len(block):,} samples, {len(sizes):,}")
-    print(f"components of {sizes[0]} to {sizes[-1]:,}; products alone {once_s:.1f} s on {CORES} threads, each pair")
     print(
-        f"once, so the stage is to take {2 * once_s + 5:.1f} or less; {both_s:.1f} both ways, by which {2 * both_s + 5:.1f}"
+        f"components of {sizes[0]} to {sizes[-1]:,}; products alone on {CORES} threads: each pair once {once_s:.1f} s,"
+    )
+    print(
+        f"so the stage is to take {2 * once_s + 5:.1f} or less; both ways {both_s:.1f} s, by which {2 * both_s + 5:.1f}"
     )
     for run in ("first", "second", "third"):
         store.clear(tables.NEIGHBORS)  # else nothing would have to be done
