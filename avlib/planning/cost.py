@@ -75,8 +75,8 @@ class CellShape:
     rounds: int = 8
     flat_training: int = 2048
     flat_cells: int = 8192
-    recall_rows: int = 192
-    recall_neighbors: int = 6
+    recall_rows: int = 576
+    recall_neighbors: int = 2
 
 
 @dataclass(frozen=True)

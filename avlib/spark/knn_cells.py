@@ -1,7 +1,7 @@
 """knn in cells: a sample is compared with the samples of cells near it (see avlib.neighbors.cells).
 
 A random sample of the samples tells which weights suit cells, and trains them; cells near each other form a group,
-whose members are one block. Exact lists of a few samples, and of some that they name, tell how far cells have to be
+whose members are one block. Exact lists of a few others, and of some that they name, tell how far cells have to be
 probed for the recall of mutual edges that is wanted. Then a task owns a group: it compares its members with one
 another, and after that with the samples of other groups that probe one of its cells, read from their blocks, which
 bring the lists they have by then.
@@ -59,7 +59,7 @@ from avlib.spark.resources import slots
 
 _SEED = 0
 _DRAWS = 1 << 40
-_SAMPLED, _ASKED = 192, 6  # samples whose mutual edges are counted, and of how many neighbors of each
+_SAMPLED, _ASKED = 576, 2  # samples whose mutual edges are counted, and of how many neighbors of each; of few, more
 _ROW_BYTES = 8  # of the number of a row, in a route
 _ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids binary, distances binary"
 
@@ -129,13 +129,14 @@ def _train(samples: DataFrame, search: BlockSearch, packing: Packing, plan: Cell
     def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ((_, packed),) = of_pieces(batches)
         block = packed.block.take(np.argsort(packed.block.ids))  # in whatever order tasks were done
+        # Held out: samples that cells were trained on lie nearer to their centres than others do.
+        held_out = np.random.default_rng(_SEED).permutation(len(block)) < min(_SAMPLED, -(-len(block) // 4))
         if stored_cells(packing.folder) is None:  # else blocks may have been packed by them
-            write_cells(packing.folder, _trained(block, search, plan))
-        chosen = np.random.default_rng(_SEED).choice(len(block), min(_SAMPLED, len(block)), replace=False)
-        packed = PackedBlock.of_one_component(block.take(chosen))
+            write_cells(packing.folder, _trained(block.take(np.flatnonzero(~held_out)), search, plan))
+        packed = PackedBlock.of_one_component(block.take(np.flatnonzero(held_out)))
         yield write_file(packing.folder, BlockKey("queries", 0), packed)
 
-    share = max(plan.trained, 4 * _SAMPLED) / plan.samples
+    share = (plan.trained + _SAMPLED) / plan.samples
     some = samples.where(F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)) < share * _DRAWS)
     drawn = packing.in_pieces(some, cut).repartition(1)
     return files_of(drawn.mapInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]
@@ -173,7 +174,7 @@ def _choose(
 ) -> tuple[ReachChoice, float]:
     """How far to probe, by the exact mutual edges of some samples, and how many cells of theirs that is on average."""
     lists = [_exact_lists(spark, blocks, queries, search, folder)]
-    pairs = named_pairs(lists[0], most=_ASKED, seed=_SEED)
+    pairs = named_pairs(lists[0], most=_ASKED * _SAMPLED // len(lists[0]), seed=_SEED)
     named = np.setdiff1d(pairs[1], lists[0].ids)
 
     def pick(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
