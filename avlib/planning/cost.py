@@ -75,7 +75,7 @@ class CellShape:
     rounds: int = 8
     flat_training: int = 2048
     flat_cells: int = 8192
-    recall_rows: int = 576
+    recall_rows: int = 432
     recall_neighbors: int = 2
 
 

@@ -59,7 +59,7 @@ from avlib.spark.resources import slots
 
 _SEED = 0
 _DRAWS = 1 << 40
-_SAMPLED, _ASKED = 576, 2  # samples whose mutual edges are counted, and of how many neighbors of each; of few, more
+_SAMPLED, _ASKED = 432, 2  # samples whose mutual edges are counted, and of how many neighbors of each; of few, more
 _ROW_BYTES = 8  # of the number of a row, in a route
 _ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids binary, distances binary"
 
