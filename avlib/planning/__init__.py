@@ -15,7 +15,7 @@ from avlib.planning.cost import (
     choose_method,
     exact_cost,
     fitting_rows,
-    gathered_rows,
+    packing_readers,
 )
 from avlib.planning.rates import NOMINAL, Calibration, Rates
 
@@ -34,5 +34,5 @@ __all__ = [
     "choose_method",
     "exact_cost",
     "fitting_rows",
-    "gathered_rows",
+    "packing_readers",
 ]

@@ -45,6 +45,8 @@ TRAINED_AT_LEAST = 8
 TASKS_A_SLOT = 6
 """So that a long task does not leave the other slots idle for long."""
 
+_MOST_READERS = 8  # on a disk of the machine, in all, 1.4 ns a byte; through a shuffle a byte takes 18, read once
+_KEY_BYTES = 256  # of a sample: id, attempt, file, time, number of its block, and where it goes
 _COPIES = 4  # of the rows that a task packs, or has of a group of cells
 _TRAININGS = 1 + 3 / 16  # of the cells, and of as many as tell weights apart
 _WORTH = 0.5  # cells give up some recall, so they must save at least this much of the work
@@ -139,13 +141,21 @@ def fitting_rows(dims: int, k: int, *, task_bytes: float) -> int:
     return max(0, int((task_bytes - TILE_BYTES) / _held_bytes(dims, k)))
 
 
-def gathered_rows(dims: int, *, block_rows: int, task_bytes: float) -> int:
-    """Rows that a task can hold as it packs several blocks, one after the other; 1 at least.
+def packing_readers(blocks: int, dims: int, layout: Layout) -> int:
+    """How many tasks pack so many blocks, if each reads all files for the samples of its own; 0: by a shuffle.
 
-    Of all of them a copy, and a quarter for memory that comes and goes; of a block another three.
+    A task holds a copy of its samples, their keys, and of a block at a time another three. Where that takes more tasks,
+    or there are more slots, reading everything so often takes longer than a shuffle of what is read once.
     """
-    of_block = 3 * block_rows * row_bytes(dims)
-    return max(1, int((task_bytes - TILE_BYTES - of_block) / (1.25 * row_bytes(dims))))
+    of_block = layout.block_rows * packed_bytes(dims)
+    fitting = int((layout.task_bytes - TILE_BYTES - 3 * of_block) / of_block)
+    readers = max(layout.slots, math.ceil(blocks / fitting)) if fitting > 0 else 0
+    return readers if readers <= _MOST_READERS else 0
+
+
+def packed_bytes(dims: int) -> int:
+    """A sample in a task that packs it: as in a block, its component, and the key that it is read by."""
+    return row_bytes(dims) + 8 + _KEY_BYTES
 
 
 def cell_groups(n: int, dims: int, k: int, layout: Layout, *, members: int) -> tuple[int, int]:

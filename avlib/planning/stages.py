@@ -15,6 +15,8 @@ from avlib.planning.cost import (
     cells_cost,
     exact_cost,
     list_bytes,
+    packed_bytes,
+    packing_readers,
     row_bytes,
     with_small_components,
 )
@@ -35,7 +37,8 @@ ROWS_PER_S = 400_000
 """Rows of small columns, as an end of a listed pair, that one task takes through Spark's shuffles: seen."""
 
 PACKED_BYTES_PER_S = 60e6
-"""Descriptors that one task reads from samples' files, packs and sends through a shuffle into blocks: seen."""
+"""Descriptors that one task reads from samples' files, packs and sends through a shuffle into blocks: seen. Without the
+shuffle it is more, by half or more."""
 
 TO_PYTHON_BYTES_PER_S = 80e6
 """Descriptors that one task of Spark hands to Python: seen."""
@@ -229,19 +232,24 @@ def knn_cost(given: Given, step: int, method: Method) -> Cost:
 
 
 def knn(given: Given, step: int, method: Method) -> Stage:
-    """Blocks are packed by a shuffle of the samples, partial lists merged by one of these."""
-    cost, slots = knn_cost(given, step, method), given.cluster.slots
+    """Blocks are packed by a shuffle of the samples, or, where these are few, by tasks that read all of them; partial
+    lists are merged by a shuffle.
+    """
+    cost, slots, layout = knn_cost(given, step, method), given.cluster.slots, given.layout
     rows = given.samples * given.descriptors.sample_bytes
+    blocks = math.ceil(given.samples / layout.block_rows)
+    readers = 0 if cost.method == "cells" else packing_readers(blocks, given.dims(step), layout)
+    packed = math.ceil(blocks / max(readers, 1)) * layout.block_rows * packed_bytes(given.dims(step)) if readers else 0
     stage = Stage(
         "knn",
         step,
         cost.method,
         flops=cost.flops,
-        read_bytes=rows + cost.read_bytes + cost.moved_bytes,
+        read_bytes=max(readers, 1) * rows + cost.read_bytes + cost.moved_bytes,
         written_bytes=cost.written_bytes + given.samples * list_bytes(given.settings.filter.steps[step].k),
         list_bytes=cost.list_bytes,
-        shuffle_bytes=rows + cost.list_bytes,
-        task_bytes=BARE_BYTES + cost.task_bytes,
+        shuffle_bytes=(0 if readers else rows) + cost.list_bytes,
+        task_bytes=BARE_BYTES + max(cost.task_bytes, min(packed, layout.task_bytes)),
         tasks=cost.tasks,
     )
     if given.known is None:

@@ -1,4 +1,4 @@
-"""Blocks, the files that kNN's tasks read: samples come in pieces, and a task writes each block."""
+"""Blocks, the files that kNN's tasks read: a task has all samples of a block, or joins their pieces, and writes it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,11 @@ class BlockFiles:
         Raises WarehouseError, naming a sample, for descriptors of several dimensions.
         """
         for number, packed in of_pieces(batches):
-            yield write_file(self.folder, self.key(number), packed)
+            yield self.write_one(number, packed)
+
+    def write_one(self, number: int, packed: PackedBlock) -> pa.RecordBatch:
+        """The whole block of a number; returns its row of BLOCK_FILE."""
+        return write_file(self.folder, self.key(number), packed)
 
     def write_all(self, rows: DataFrame) -> list[BlockFile]:
         """The blocks of rows of PIECE, a task for each."""
@@ -148,6 +152,11 @@ def unusable(sample_id: int, problem: str) -> WarehouseError:
     )
 
 
+def of_other_dimension(name: str, sample_id: int, width: int, other: int, expected: int) -> WarehouseError:
+    """The error for a sample whose descriptor has another dimension than another's."""
+    return unusable(sample_id, f"has a {name} descriptor of {width} numbers, sample {other} one of {expected}")
+
+
 def _joined(parts: Sequence[dict[str, Any]]) -> PackedBlock:
     """All samples of some pieces, in their order."""
 
@@ -160,6 +169,6 @@ def _joined(parts: Sequence[dict[str, Any]]) -> PackedBlock:
         for part, width in zip(parts, widths, strict=True):
             if width != widths[0]:
                 odd, one = (int(np.frombuffer(of["ids"], np.int64)[0]) for of in (part, parts[0]))
-                raise unusable(odd, f"has a {name} descriptor of {width} numbers, sample {one} one of {widths[0]}")
+                raise of_other_dimension(name, odd, width, one, widths[0])
     visual, audio = (joined(name, np.float32).reshape(len(ids), -1) for name in ("visual", "audio"))
     return PackedBlock(Block(ids, visual, audio, times_s), components)

@@ -1,8 +1,8 @@
 """Descriptors of samples, read where they lie: by tasks, from the Parquet files of their table.
 
 A number of a list takes Spark tens of nanoseconds on its way to Python, and Arrow's reader one or two. So rows go
-through Spark without their descriptors, but with the file that has these; all rows of a part of a file come to one
-task, which finds them in it by their keys.
+through Spark without their descriptors, but with the file that has these; a task finds them in it by their keys. Either
+all rows of a part of a file come to one task, or those that belong together, of all files.
 """
 
 from __future__ import annotations
@@ -51,6 +51,11 @@ class DescriptorFiles:
     folder: str
     columns: Mapping[str, str]
 
+    @property
+    def are_near(self) -> bool:
+        """Whether to read them several times costs little: they are on a file system, no object store."""
+        return isinstance(filesystem(self.folder)[0], fs.LocalFileSystem)
+
     def hold(self, samples: DataFrame, names: Sequence[str]) -> bool:
         """Whether they have columns of these names, and all that are lists: others are another table's."""
         held = [name for name in names if name in self.columns]
@@ -70,30 +75,42 @@ class DescriptorFiles:
             return samples.select(*names).mapInArrow(function, from_arrow_schema(schema))
         rows = self._named(samples, names, PART)
         rows = rows.repartition(_READERS_A_SLOT * slots(samples.sparkSession), FILE, PART).drop(PART)
-        return self._mapped(rows, names, function, schema)
+        own = self._of(names)
+        return rows.mapInArrow(lambda batches: function(own.described(batches)), from_arrow_schema(schema))
 
     def map_by_number(
-        self, samples: DataFrame, names: Sequence[str], function: ArrowFunction, schema: pa.Schema, *, tasks: int
+        self,
+        samples: DataFrame,
+        names: Sequence[str],
+        function: Callable[[pa.Table, Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        schema: pa.Schema,
+        *,
+        tasks: int,
     ) -> DataFrame:
         """As `map_in_arrow`, where the files hold all lists; rows of one `number`, one of the names, meet in a task.
 
-        tasks: so many read all files, each for the rows whose numbers leave the same remainder.
+        tasks: so many read all files, each for the rows whose numbers leave the same remainder.  function: gets all
+        rows of the task, without what the files hold, besides the batches, which have these and it.
         """
-        rows = self._named(samples, names).repartitionById(tasks, F.pmod("number", F.lit(tasks)))
-        return self._mapped(rows, names, function, schema)
+        own, rows = self._of(names), self._named(samples, names)
+
+        def apply(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            given = _together(batches)
+            return function(given, own.described([given])) if len(given) else iter(())
+
+        rows = rows.repartitionById(tasks, F.pmod("number", F.lit(tasks)))
+        return rows.mapInArrow(apply, from_arrow_schema(schema))
 
     def _named(self, samples: DataFrame, names: Sequence[str], *others: str) -> DataFrame:
         """Samples without what the files hold, and with what they are found by."""
         return samples.select(*dict.fromkeys([*_KEY, FILE, *others, *(n for n in names if n not in self.columns)]))
 
-    def _mapped(self, rows: DataFrame, names: Sequence[str], function: ArrowFunction, schema: pa.Schema) -> DataFrame:
-        own = replace(self, columns={name: column for name, column in self.columns.items() if name in names})
-        return rows.mapInArrow(lambda batches: function(own.described(batches)), from_arrow_schema(schema))
+    def _of(self, names: Sequence[str]) -> DescriptorFiles:
+        return replace(self, columns={name: column for name, column in self.columns.items() if name in names})
 
-    def described(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def described(self, batches: Iterable[pa.RecordBatch | pa.Table]) -> Iterator[pa.RecordBatch]:
         """Rows, each with its FILE, in any order, and these columns of theirs."""
-        given = list(batches)
-        rows = pa.Table.from_batches(given) if given else pa.table({FILE: []})
+        rows = _together(batches)
         system, folder = filesystem(self.folder)
         for name in compute.unique(rows[FILE]).to_pylist():
             own = rows.filter(compute.equal(rows[FILE], name)).drop_columns([FILE])
@@ -136,6 +153,15 @@ class DescriptorFiles:
         columns = {name: known[name] for name in known.schema.names}
         columns |= {name: _taken(read[column], here) for name, column in self.columns.items()}
         return pa.RecordBatch.from_pydict(columns)
+
+
+def _together(batches: Iterable[pa.RecordBatch | pa.Table]) -> pa.Table:
+    """Rows of files; their names, which most have in common, once each."""
+    given = [pa.Table.from_batches([one]) if isinstance(one, pa.RecordBatch) else one for one in batches]
+    if not given:
+        return pa.table({FILE: []})
+    rows = pa.concat_tables(given)
+    return rows.set_column(rows.schema.get_field_index(FILE), FILE, rows[FILE].dictionary_encode())
 
 
 def _taken(column: pa.ListArray, rows: Int64Array) -> pa.ListArray:

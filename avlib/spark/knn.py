@@ -34,7 +34,7 @@ from avlib.neighbors import (
     side,
     super_tiles,
 )
-from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_method, fitting_rows, gathered_rows
+from avlib.planning import TASKS_A_SLOT, CellShape, Layout, cell_groups, choose_method, fitting_rows
 from avlib.spark.block_files import BlockFile
 from avlib.spark.block_search import BlockSearch, with_lost_blocks_remade
 from avlib.spark.descriptor_files import DescriptorFiles
@@ -143,9 +143,8 @@ def find(
     other videos and there is one only; ConfigError where a block does not fit the memory that knn.memory_mb gives.
     """
     dimension, found = _dimension(samples, search), list[Found]()
-    block_rows = search.knn.block_rows
-    task_rows = gathered_rows(dimension, block_rows=block_rows, task_bytes=search.knn.memory_mb << 20)
-    packing = Packing(search.weights, search.stats, block_rows, folder, task_rows, files)
+    layout = _layout(samples.sparkSession, search, folder)
+    packing = Packing(search.weights, search.stats, dimension, layout, folder, files)
     if inside is None:
         count = check_unscoped(samples, search)
         if _method(samples.sparkSession, search, folder, dimension, count=count) == "cells":

@@ -69,6 +69,7 @@ class CellPlan:
     """cells: how many are aimed at.  groups: of them.  trained: samples to train them on.  samples: in all.
 
     scope: what the groups' blocks are called; a word, and the component where the samples are those of one.
+    held_out: samples by which the recall is told, and on which no cells are trained.
     """
 
     cells: int
@@ -76,6 +77,7 @@ class CellPlan:
     trained: int
     samples: int
     scope: str = "cells"
+    held_out: int = _SAMPLED
 
 
 @dataclass(frozen=True)
@@ -128,15 +130,16 @@ def _train(samples: DataFrame, search: BlockSearch, packing: Packing, plan: Cell
 
     def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ((_, packed),) = of_pieces(batches)
-        block = packed.block.take(np.argsort(packed.block.ids))  # in whatever order tasks were done
+        order = np.argsort(packed.block.ids)  # in whatever order tasks were done
         # Held out: samples that cells were trained on lie nearer to their centres than others do.
-        held_out = np.random.default_rng(_SEED).permutation(len(block)) < min(_SAMPLED, -(-len(block) // 4))
+        held_out = np.random.default_rng(_SEED).permutation(len(order)) < min(plan.held_out, -(-len(order) // 4))
+        queries, block = packed.block.take(order[held_out]), packed.block.take(order[~held_out])
+        del packed
         if stored_cells(packing.folder) is None:  # else blocks may have been packed by them
-            write_cells(packing.folder, _trained(block.take(np.flatnonzero(~held_out)), search, plan))
-        packed = PackedBlock.of_one_component(block.take(np.flatnonzero(held_out)))
-        yield write_file(packing.folder, BlockKey("queries", 0), packed)
+            write_cells(packing.folder, _trained(block, search, plan))
+        yield write_file(packing.folder, BlockKey("queries", 0), PackedBlock.of_one_component(queries))
 
-    share = (plan.trained + _SAMPLED) / plan.samples
+    share = (plan.trained + plan.held_out) / plan.samples
     some = samples.where(F.pmod(F.xxhash64("sample_id", F.lit(_SEED)), F.lit(_DRAWS)) < share * _DRAWS)
     drawn = packing.in_pieces(some, cut).repartition(1)
     return files_of(drawn.mapInArrow(train, from_arrow_schema(BLOCK_FILE)))[0]

@@ -24,8 +24,19 @@ from avlib.arrays import Float32Array, Int64Array
 from avlib.blocks import PackedBlock
 from avlib.columns import descriptor_rows
 from avlib.descriptors import DescriptorStats, normalise_audio, normalise_visual
-from avlib.neighbors import Block
-from avlib.spark.block_files import BLOCK_FILE, PIECE, BlockFile, BlockFiles, BlockKey, files_of, pieces, unusable
+from avlib.neighbors import Block, runs
+from avlib.planning import Layout, packing_readers
+from avlib.spark.block_files import (
+    BLOCK_FILE,
+    PIECE,
+    BlockFile,
+    BlockFiles,
+    BlockKey,
+    files_of,
+    of_other_dimension,
+    pieces,
+    unusable,
+)
 from avlib.spark.descriptor_files import DescriptorFiles
 from avlib.spark.resources import slots
 from avlib.storage import is_file, read_whole, write_whole
@@ -39,10 +50,6 @@ OF_COMPONENTS = (SHARED, _OWN)
 """How the names of scopes begin where samples are in components."""
 
 _BROADCAST_ROWS = 1_000_000  # of samples' components, which every executor may hold: some 60 MB
-
-_MOST_READERS = 8
-"""Tasks that read all files, each for its own blocks: where it takes more, a shuffle of what is read takes less."""
-
 
 Cut = Callable[[pa.RecordBatch, Block], pa.RecordBatch]
 """Makes rows of PIECE of some samples, from their columns and as they are normalised."""
@@ -61,11 +68,6 @@ class BlockLayout:
     large: Mapping[int, int]
 
     @property
-    def rows(self) -> int:
-        """How many samples there are in all."""
-        return self.in_small + sum(self.large.values())
-
-    @property
     def shared(self) -> int:
         """How many blocks are shared."""
         return math.ceil(self.in_small / self.block_rows)
@@ -78,6 +80,8 @@ class BlockLayout:
         shared = F.pmod(F.xxhash64("component_id"), F.lit(max(self.shared, 1)))
         if not self.large:
             return rows.withColumn("number", shared.cast("int"))
+        if len(self.large) == 1 and not self.shared:
+            return rows.withColumn("number", F.pmod(F.xxhash64("sample_id"), F.lit(len(self))).cast("int"))
         arrays = {"component_id": self._large, "blocks": self._counts, "first": self._starts}
         large = F.broadcast(rows.sparkSession.createDataFrame(pa.table(arrays)))
         own = F.col("first") + F.pmod(F.xxhash64("sample_id"), "blocks")
@@ -149,21 +153,21 @@ class Assigned:
 class Packing:
     """How samples become blocks.
 
-    weights: (w_V, w_A); descriptors of weight 0 are left out.  folder: where the files go.  task_rows: samples that a
-    task can hold.  files: where descriptors lie; None: they are columns.
+    weights: (w_V, w_A); descriptors of weight 0 are left out.  dimension: numbers of a sample that count.  shape: of
+    the tasks.  folder: where the files go.  files: where descriptors lie; None: they are columns.
     """
 
     weights: tuple[float, float]
     stats: DescriptorStats
-    block_rows: int
+    dimension: int
+    shape: Layout
     folder: str
-    task_rows: int
     files: DescriptorFiles | None = None
 
     def assign(self, samples: DataFrame, *, count: int) -> Assigned:
         """All samples, `count` of them, as one component."""
-        large = {0: count} if count > self.block_rows else {}
-        layout = BlockLayout(self.block_rows, 0 if large else count, large)
+        large = {0: count} if count > self.shape.block_rows else {}
+        layout = BlockLayout(self.shape.block_rows, 0 if large else count, large)
         return Assigned(layout.numbered(samples.withColumn("component_id", F.lit(0).cast("bigint"))), layout)
 
     def assign_scoped(self, samples: DataFrame, inside: Components) -> Assigned:
@@ -172,7 +176,7 @@ class Packing:
         A component larger than a block is a scope of its own, cut into blocks. The others are dealt out to shared
         blocks, each a scope of one block.
         """
-        layout = BlockLayout(self.block_rows, inside.in_small, inside.large)
+        layout = BlockLayout(self.shape.block_rows, inside.in_small, inside.large)
         numbered = layout.numbered(inside.rows.select("sample_id", "component_id"))
         # However many they are, samples are not sorted with their descriptors.
         numbered = numbered.hint("broadcast" if len(inside) <= _BROADCAST_ROWS else "shuffle_hash")
@@ -183,22 +187,47 @@ class Packing:
         layout = assigned.layout
         if not len(layout):
             return []
-        blocks = BlockFiles(self.folder, len(layout), layout.key, only)
+        blocks, others = BlockFiles(self.folder, len(layout), layout.key, only), ["component_id", "number"]
+        names, readers = self._names(others), packing_readers(len(layout), self.dimension, self.shape)
+        if readers and self.files is not None and self.files.are_near and self.files.hold(assigned.rows, names):
+
+            def write(rows: pa.Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+                for number, packed in self._gathered(rows, batches):
+                    yield blocks.write_one(number, packed)
+
+            rows = blocks.wanted(assigned.rows)
+            return files_of(self.files.map_by_number(rows, names, write, BLOCK_FILE, tasks=readers))
 
         def cut(batch: pa.RecordBatch, block: Block) -> pa.RecordBatch:
             return pieces(PackedBlock(block, batch["component_id"].to_numpy()), batch["number"].to_numpy())
 
-        others = ["component_id", "number"]
-        readers = max(slots(assigned.rows.sparkSession), math.ceil(layout.rows / self.task_rows))
-        names = self._names(others)
-        if readers > _MOST_READERS or self.files is None or not self.files.hold(assigned.rows, names):
-            return blocks.write_all(self.in_pieces(assigned.rows, cut, others=others))
+        return blocks.write_all(self.in_pieces(assigned.rows, cut, others=others))
 
-        def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            return blocks.write(self._cut(batches, cut))
+    def _gathered(self, rows: pa.Table, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, PackedBlock]]:
+        """The blocks of samples, and their numbers.
 
-        rows = blocks.wanted(assigned.rows)
-        return files_of(self.files.map_by_number(rows, names, write, BLOCK_FILE, tasks=readers))
+        rows: sample_id, component_id and number of all of them.  batches: their descriptors, in any order.
+        """
+        numbers, ids = rows["number"].to_numpy(), rows["sample_id"].to_numpy()
+        order = np.lexsort((ids, numbers))  # block after block
+        numbers, ids, components = numbers[order], ids[order], rows["component_id"].to_numpy()[order]
+        by_id = np.argsort(ids)
+        visual = audio = np.empty((0, 0), np.float32)
+        times_s = np.empty(len(ids))
+        for batch in batches:
+            block = self.normalised(pa.Table.from_batches([batch]))
+            if not len(visual):
+                visual, audio = (np.empty((len(ids), x.shape[1]), np.float32) for x in (block.visual, block.audio))
+                first = block.ids[0]
+            for name, one, all_of in (("visual", block.visual, visual), ("audio", block.audio, audio)):
+                if one.shape[1] != all_of.shape[1]:
+                    raise of_other_dimension(name, block.ids[0], one.shape[1], first, all_of.shape[1])
+            at = by_id[np.searchsorted(ids, block.ids, sorter=by_id)]
+            visual[at], audio[at], times_s[at] = block.visual, block.audio, block.times_s
+        for start, stop in runs(numbers):
+            part = slice(start, stop)
+            block = Block(ids[part], visual[part], audio[part], times_s[part])
+            yield int(numbers[start]), PackedBlock(block, components[part])
 
     def normalised(self, rows: pa.Table) -> Block:
         """Samples ready for distances. rows: sample_id, time_s and the raw descriptors that count.

@@ -32,6 +32,20 @@ def by_tasks(samples: DataFrame, files: DescriptorFiles) -> list[dict[str, objec
     return in_order(files.map_in_arrow(samples, NAMES, as_they_are, SCHEMA))
 
 
+def by_numbers(samples: DataFrame, files: DescriptorFiles) -> list[dict[str, object]]:
+    """The same by tasks that each read all files."""
+
+    def as_they_are(rows: pa.Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        numbers = set(rows["number"].to_pylist())
+        for batch in batches:
+            assert set(batch["number"].to_pylist()) <= numbers
+            yield batch.select(NAMES).cast(SCHEMA)
+        assert len({number % 3 for number in numbers}) == 1
+
+    numbered = samples.withColumn("number", F.pmod("sample_id", F.lit(7)).cast("int"))
+    return in_order(files.map_by_number(numbered, [*NAMES, "number"], as_they_are, SCHEMA, tasks=3))
+
+
 def in_order(rows: DataFrame) -> list[dict[str, object]]:
     return list(rows.select(*NAMES).toArrow().sort_by("sample_id").to_pylist())
 
@@ -68,6 +82,7 @@ def test_as_spark_reads_them(store: TableStore, changed: str, part_bytes: int) -
         samples = audio_samples(store, "audio_context").where("sample_id % 7 > 0")
         files = files_of_samples(store, visual="visual", audio="audio_context")
         found, expected = by_tasks(samples, files), in_order(samples)
+        assert by_numbers(samples, files) == expected
         assert changed or samples.select(FILE, PART).distinct().count() > samples.select(FILE).distinct().count() == 1
     finally:
         store.spark.conf.set("spark.sql.files.maxPartitionBytes", before)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,15 +13,20 @@ import pyarrow as pa
 import pytest
 from neighbor_blocks import make_block
 
+from avlib.arrays import Float32Array, Int64Array
 from avlib.blocks import PackedBlock
+from avlib.columns import descriptor_column
 from avlib.config import StepSettings, load_settings
-from avlib.descriptors import DescriptorStats
+from avlib.descriptors import DescriptorStats, normalise_audio
 from avlib.errors import WarehouseError
 from avlib.neighbors import kernel, tiles
+from avlib.planning import Layout
+from avlib.planning.cost import packed_bytes
 from avlib.spark import block_search, knn
-from avlib.spark.block_files import BlockFile, BlockKey, _joined, _packed, pieces, write_file
+from avlib.spark.block_files import BlockFile, BlockKey, of_pieces, pieces, write_file
 from avlib.spark.block_search import BlockSearch
 from avlib.spark.list_limits import Limits
+from avlib.spark.packing import Packing
 
 
 def packed(rows: int, *, seed: int = 0, dimensions: tuple[int, int] = (17, 6)) -> PackedBlock:
@@ -31,10 +37,11 @@ def packed(rows: int, *, seed: int = 0, dimensions: tuple[int, int] = (17, 6)) -
 def test_pieces_hold_every_sample_once() -> None:
     given = packed(50)
     numbers = np.random.default_rng(1).integers(3, 7, 50).astype(np.int32)
-    rows = pieces(given, numbers).to_pylist()
-    assert [row["number"] for row in rows] == [3, 4, 5, 6]
-    for row in rows:
-        found, expected = _packed(row), given.take(np.flatnonzero(numbers == row["number"]))
+    halves = [np.arange(20), np.arange(20, 50)]
+    blocks = dict(of_pieces(pieces(given.take(half), numbers[half]) for half in halves))
+    assert sorted(blocks) == [3, 4, 5, 6]
+    for number, found in blocks.items():
+        expected = given.take(np.flatnonzero(numbers == number))
         for name in ("ids", "visual", "audio", "times_s"):
             np.testing.assert_array_equal(getattr(found.block, name), getattr(expected.block, name))
         np.testing.assert_array_equal(found.components, expected.components)
@@ -45,7 +52,39 @@ def test_pieces_of_another_dimension_are_told_with_a_sample(dimensions: tuple[in
     parts = [packed(5), packed(4, dimensions=dimensions)]
     said = rf"sample {parts[1].block.ids[0]}, .* has a {name} .* numbers, sample {parts[0].block.ids[0]} one of"
     with pytest.raises(WarehouseError, match=said):
-        _joined(parts)
+        list(of_pieces(pieces(part, np.zeros(len(part.block), np.int32)) for part in parts))
+
+
+def test_a_task_that_packs_many_blocks_holds_what_was_reckoned() -> None:
+    """Blocks that rows come to in any order, a few to each of a batch."""
+    random, n, dimension, blocks = np.random.default_rng(0), 20_000, 65, 40
+    ids, numbers = random.permutation(n) + 5, random.integers(0, blocks, n).astype(np.int32)
+    columns = {"sample_id": ids, "component_id": ids % 7, "number": numbers, "time_s": ids / 5}
+    rows = pa.table(columns)
+    stats = DescriptorStats(np.zeros(dimension), np.ones(dimension), 1)
+    packing = Packing((0.0, 1.0), stats, dimension, Layout(512, 1), "/nowhere")
+
+    def sounds(ids: Int64Array) -> Float32Array:
+        return (ids[:, None] ** 0.5 + np.arange(dimension)).astype(np.float32)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, n, 256):
+            part = rows.slice(start, 256)
+            x = descriptor_column(sounds(part["sample_id"].to_numpy()))
+            yield part.append_column("audio", x).combine_chunks().to_batches()[0]
+
+    tracemalloc.start()
+    found = {}
+    for number, one in packing._gathered(rows, batches()):
+        np.testing.assert_array_equal(one.block.audio, normalise_audio(sounds(one.block.ids), stats))
+        np.testing.assert_array_equal(one.block.times_s, one.block.ids / 5)
+        np.testing.assert_array_equal(one.components, one.block.ids % 7)
+        assert (np.diff(one.block.ids) > 0).all()
+        found[number] = len(one.block)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == dict(enumerate(np.bincount(numbers).tolist()))
+    assert n * 4 * dimension < held < n * packed_bytes(dimension)
 
 
 @pytest.mark.parametrize(("scope", "on_device"), [("component-7", True), ("shared-0", False)])

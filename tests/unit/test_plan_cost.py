@@ -24,9 +24,9 @@ from avlib.planning import (
     choose_method,
     exact_cost,
     fitting_rows,
-    gathered_rows,
+    packing_readers,
 )
-from avlib.planning.cost import TILE_BYTES, entries, list_bytes, row_bytes, with_small_components
+from avlib.planning.cost import TILE_BYTES, entries, list_bytes, packed_bytes, row_bytes, with_small_components
 
 SIZES = st.integers(1, 400)
 
@@ -98,15 +98,21 @@ def test_the_next_block_size_does_not_fit() -> None:
     assert fitting_rows(1089, 20, task_bytes=TILE_BYTES) == 0
 
 
-@given(dims=st.integers(1, 2000), block_rows=st.integers(1, 5000), task_bytes=st.integers(1, 2_000_000_000))
-def test_a_task_that_packs_several_blocks_holds_them_and_three_copies_of_one(
-    dims: int, block_rows: int, task_bytes: int
-) -> None:
-    rows = gathered_rows(dims, block_rows=block_rows, task_bytes=task_bytes)
-    held = (rows + 3 * block_rows) * row_bytes(dims)
-    assert rows == 1 or held + TILE_BYTES <= task_bytes
-    of_more = gathered_rows(dims, block_rows=block_rows, task_bytes=2 * task_bytes)
-    assert of_more > rows or rows == 1
+@given(
+    blocks=st.integers(1, 500),
+    dims=st.integers(1, 2000),
+    rows=st.integers(1, 5000),
+    slots=st.integers(1, 12),
+    task_bytes=st.integers(1, 2_000_000_000),
+)
+def test_what_a_task_packs_fits_its_memory(blocks: int, dims: int, rows: int, slots: int, task_bytes: int) -> None:
+    readers = packing_readers(blocks, dims, Layout(rows, slots, task_bytes))
+    if readers:
+        assert slots <= readers <= 8
+        held = -(-blocks // readers) + 3
+        assert held * rows * packed_bytes(dims) + TILE_BYTES <= task_bytes
+    else:
+        assert slots > 8 or (-(-blocks // 8) + 3) * rows * packed_bytes(dims) + TILE_BYTES > task_bytes
 
 
 def test_cells_are_as_many_as_fit_the_memory() -> None:
