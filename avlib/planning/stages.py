@@ -239,7 +239,7 @@ def knn(given: Given, step: int, method: Method) -> Stage:
     rows = given.samples * given.descriptors.sample_bytes
     blocks = math.ceil(given.samples / layout.block_rows)
     readers = 0 if cost.method == "cells" else packing_readers(blocks, given.dims(step), layout)
-    packed = math.ceil(blocks / max(readers, 1)) * layout.block_rows * packed_bytes(given.dims(step)) if readers else 0
+    a_reader = min(given.samples, math.ceil(blocks / readers) * layout.block_rows) if readers else 0
     stage = Stage(
         "knn",
         step,
@@ -249,7 +249,7 @@ def knn(given: Given, step: int, method: Method) -> Stage:
         written_bytes=cost.written_bytes + given.samples * list_bytes(given.settings.filter.steps[step].k),
         list_bytes=cost.list_bytes,
         shuffle_bytes=(0 if readers else rows) + cost.list_bytes,
-        task_bytes=BARE_BYTES + max(cost.task_bytes, min(packed, layout.task_bytes)),
+        task_bytes=BARE_BYTES + max(cost.task_bytes, a_reader * packed_bytes(given.dims(step))),
         tasks=cost.tasks,
     )
     if given.known is None:

@@ -1,6 +1,6 @@
 """Descriptors of samples, read where they lie: by tasks, from the Parquet files of their table.
 
-A number of a list takes Spark tens of nanoseconds on its way to Python, and Arrow's reader one or two. So rows go
+A number of a list takes Spark tens of nanoseconds on its way to Python, and Arrow's reader about five. So rows go
 through Spark without their descriptors, but with the file that has these; a task finds them in it by their keys. Either
 all rows of a part of a file come to one task, or those that belong together, of all files.
 """

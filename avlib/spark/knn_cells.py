@@ -41,6 +41,7 @@ from avlib.neighbors import (
     needed_reach,
     train_cells,
 )
+from avlib.planning import CellShape
 from avlib.spark.block_files import (
     BLOCK_FILE,
     PIECE,
@@ -59,7 +60,8 @@ from avlib.spark.resources import slots
 
 _SEED = 0
 _DRAWS = 1 << 40
-_SAMPLED, _ASKED = 432, 2  # samples whose mutual edges are counted, and of how many neighbors of each; of few, more
+# Samples whose mutual edges are counted, and of how many neighbors of each; of few, more.
+_SAMPLED, _ASKED = CellShape.recall_rows, CellShape.recall_neighbors
 _ROW_BYTES = 8  # of the number of a row, in a route
 _ROUTE = "group int, source bigint, rows binary, probes binary, neighbor_ids binary, distances binary"
 

@@ -18,7 +18,7 @@ from avlib.planning import NOMINAL, Calibration, exact_cost
 from avlib.planning.pictures import PictureModel, picture_model
 from avlib.planning.plan import Plan, make_plan
 from avlib.planning.rates import DescribeRates
-from avlib.planning.sizes import Cluster, Collection, Descriptors, table_sizes
+from avlib.planning.sizes import BARE_BYTES, Cluster, Collection, Descriptors, table_sizes
 from avlib.planning.stages import Given
 from avlib.planning.text import plan_as_text
 
@@ -164,6 +164,15 @@ def test_agreement_is_two_searches_among_short_descriptors() -> None:
     wider = next(stage for stage in make_plan(more).stages if stage.stage == "agreement")
     assert wider.shuffle_bytes > 1.5 * found.shuffle_bytes and wider.seconds is None
     assert "agreement" not in {stage.stage for stage in make_plan(given("filter.strategy=V+A")).stages}
+
+
+def test_few_samples_are_packed_by_tasks_that_each_read_all() -> None:
+    near, wide = (given("knn.method=exact", videos=100, cluster=Cluster(1, cores, 64)) for cores in (2, 16))
+    found, shuffled = (next(one for one in make_plan(of).stages if one.name == "knn, step 0") for of in (near, wide))
+    rows, dims = near.samples * near.descriptors.sample_bytes, near.dims(0)
+    assert shuffled.shuffle_bytes == shuffled.list_bytes + rows and found.shuffle_bytes == found.list_bytes
+    assert found.read_bytes == exact_cost(near.samples, dims, 20, near.layout).read_bytes + 2 * rows
+    assert found.task_bytes > near.samples / 2 * 4 * dims > shuffled.task_bytes - BARE_BYTES
 
 
 def test_smaller_components_cost_less() -> None:
